@@ -1,0 +1,68 @@
+# Everything runs from here; `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NODE := .node/.installed
+
+STATE ?= .itwin-export
+PORT ?= 4200
+DB ?= sqlite
+
+.DEFAULT_GOAL := help
+.PHONY: help install system node demo up down test crash campaign bench check fix lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## Install everything into .venv, hashes checked
+$(INSTALLED): requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+node: $(NODE) ## Install what the demo, the tests and the viewer take from npm (Azurite, CesiumJS)
+$(NODE): $(INSTALLED) deployments/node/package.json deployments/node/package-lock.json
+	$(BIN)/python -m deployments.node_tools
+	@mkdir -p $(@D) && touch $@
+
+demo: $(INSTALLED) $(NODE) ## Export two IFC files from a stand-in platform on this machine
+	$(BIN)/itwin-export demo
+
+up: $(INSTALLED) ## Start a Prefect server, UI, worker and every deployment here (PORT=4200 DB=sqlite|postgres)
+	$(BIN)/python -m deployments.local up --port $(PORT) --database $(DB) --state-dir $(STATE)
+
+down: $(INSTALLED) ## Stop all of it
+	$(BIN)/python -m deployments.local down --state-dir $(STATE)
+
+system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis), where they are absent
+	tests/system_packages.sh
+
+test: system $(INSTALLED) $(NODE) ## Run every test that must pass
+	$(BIN)/pytest
+
+crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
+	$(BIN)/pytest tests/processes/every_kill.py tests/processes/every_pair.py tests/processes/every_restart.py
+
+campaign: $(INSTALLED) $(NODE) ## Live through 200 made-up schedules of faults (ten minutes)
+	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
+
+bench: $(INSTALLED) ## Measure tileset downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
+	$(BIN)/python -m tests.benchmarks
+
+check: $(INSTALLED) ## Lint, types, arrows, hooks (what a commit must pass)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+fix: $(INSTALLED) ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Renew the hash-locked requirements from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras \
+		pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras \
+		-c requirements.txt --extra sandbox --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove what the targets installed and built
+	rm -rf $(VENV) .node build *.egg-info tests/artefacts

@@ -1,0 +1,234 @@
+"""The `iTwin Credentials` block: who calls the platform, and the client that does it."""
+
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from prefect.blocks.abstract import CredentialsBlock
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
+from prefect.settings import get_current_settings
+from pydantic import Field, SecretStr, model_validator
+
+from blocks.itwin.auth import AccessTokens, RefreshTokens, TokenShelf
+from blocks.itwin.block_tokens import BlockTokens
+from blocks.itwin.client import ItwinClient
+from blocks.itwin.errors import ConfigurationError
+from blocks.itwin.export_api import ExportApi
+from blocks.itwin.hosts import AllowedHosts, host_of
+from blocks.itwin.imodels_api import IModelsApi
+from blocks.itwin.limiter import limiter_for
+from blocks.itwin.mesh_export_api import MeshExportApi
+from blocks.itwin.refresh_tokens import EnvironmentTokens, TokenFile, fingerprint
+from blocks.itwin.storage_api import StorageApi
+from blocks.itwin.token_endpoint import Identity, TokenEndpoint
+from blocks.itwin.wire import Wire
+from blocks.settings import AuthenticationType, Settings, read_settings
+
+
+@dataclass(frozen=True)
+class Itwin:
+    """The platform as one caller sees it, an API a field."""
+
+    client: ItwinClient
+    exports: ExportApi
+    storage: StorageApi
+    imodels: IModelsApi
+    meshes: MeshExportApi
+
+
+class ItwinCredentials(CredentialsBlock):
+    """Who calls the iTwin Platform: a service application, or a user who has signed in.
+
+    Example:
+        Load saved credentials and read an iModel:
+        ```python
+        from blocks.itwin.credentials import ItwinCredentials
+
+        credentials = ItwinCredentials.load("BLOCK_NAME")
+        async with credentials.get_client() as itwin:
+            imodel = await itwin.imodels.get_imodel("5e19bee0-3aea-4355-a9f0-c6df9989ee7d")
+        ```
+    """
+
+    _block_type_name: ClassVar[str | None] = "iTwin Credentials"
+    _block_type_slug: ClassVar[str | None] = "itwin-credentials"
+    _description: ClassVar[str | None] = (
+        "Who calls the iTwin Platform: a service application (client id and secret) or a user who has signed in."
+    )
+    _documentation_url: ClassVar[Any] = "https://developer.bentley.com/apis/overview/authorization/"
+    _logo_url: ClassVar[Any] = "https://developer.bentley.com/favicon.ico"
+
+    authentication_type: AuthenticationType = Field(
+        default="Service",
+        title="Authentication type",
+        description="Service: a service application with its own secret. User: a person who has signed in.",
+    )
+    client_id: str = Field(
+        title="Client id", min_length=1, description="Client id of the application registered at developer.bentley.com."
+    )
+    client_secret: SecretStr | None = Field(
+        default=None,
+        title="Client secret",
+        description="Secret of the application; native applications of a user have none.",
+    )
+    refresh_token: SecretStr | None = Field(
+        default=None,
+        title="Refresh token",
+        description="Only for a user; “itwin-export login” obtains it and keeps it here.",
+    )
+    scope: str = Field(
+        default="itwin-platform",
+        title="Scope",
+        description="Scopes to ask for, separated by blanks; offline_access is added for a user.",
+    )
+    api_url: str = Field(
+        default="https://api.bentley.com", title="API address", description="Root address of the iTwin Platform."
+    )
+    issuer_url: str = Field(
+        default="https://ims.bentley.com",
+        title="Issuer address",
+        description="Address of the sign-in service; its discovery document names the rest.",
+    )
+    redirect_url: str = Field(
+        default="http://localhost:3113/callback",
+        title="Redirect address",
+        description="Where the browser returns after sign-in and consent; registered with the application.",
+    )
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        title="Further allowed hosts",
+        description="Hosts besides the platform's own that links returned by the platform may lead to.",
+    )
+
+    @model_validator(mode="after")
+    def _service_has_a_secret(self) -> Self:
+        if self.authentication_type == "Service" and self.client_secret is None:
+            raise ValueError("a Service needs a client secret (ITWIN_CLIENT_SECRET)")
+        return self
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The credentials that the environment holds.
+
+        Raises:
+            ConfigurationError: A variable is missing.
+        """
+        if not settings.client_id:
+            raise ConfigurationError("ITWIN_CLIENT_ID is not set. Set it, or save an iTwin Credentials block.")
+        if settings.authentication_type == "Service" and settings.client_secret is None:
+            raise ConfigurationError(
+                "ITWIN_CLIENT_SECRET is not set, and a Service cannot sign in without it. "
+                "Set it, or set ITWIN_AUTHENTICATION_TYPE=User."
+            )
+        names = cls.model_fields.keys() & Settings.model_fields.keys()
+        return cls.model_validate({name: getattr(settings, name) for name in names})
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks for tokens."""
+        return Identity(
+            issuer_url=self.issuer_url.rstrip("/"),
+            client_id=self.client_id,
+            authentication_type=self.authentication_type,
+            client_secret=self.client_secret,
+            scope=self.scope,
+        )
+
+    @property
+    def hosts(self) -> AllowedHosts:
+        """Where links returned by the platform may lead."""
+        return AllowedHosts(self.api_url, self.issuer_url, tuple(self.allowed_hosts))
+
+    @property
+    def api_host(self) -> str:
+        """Which platform this is, for keys and manifests."""
+        return host_of(self.api_url)
+
+    @asynccontextmanager
+    async def get_client(self) -> AsyncGenerator[Itwin]:
+        """The platform, signed in on first use; open clients of the same caller share connections and tokens."""
+        pool = _pools.setdefault(asyncio.get_running_loop(), {})
+        key = self._caller
+        shared = pool.get(key) or pool.setdefault(key, _Shared(self, _shelves.setdefault(key, TokenShelf())))
+        shared.users += 1
+        try:
+            yield shared.itwin
+        finally:
+            shared.users -= 1
+            if not shared.users:
+                del pool[key]
+                await shared.wire.aclose()
+
+    @asynccontextmanager
+    async def get_token_endpoint(self) -> AsyncGenerator[TokenEndpoint]:
+        """Where a person's sign-in is traded for tokens."""
+        wire = self.wire()
+        try:
+            yield TokenEndpoint(self.identity, wire, self.hosts)
+        finally:
+            await wire.aclose()
+
+    def wire(self) -> Wire:
+        """A new line to the platform, at the common pace."""
+        return Wire(limiter_for(self.api_url, read_settings().requests_per_minute))
+
+    @property
+    def block_tokens(self) -> BlockTokens | None:
+        """The refresh token as it stands in the saved block; none if this block was not loaded from one."""
+        if self._block_document_id is None:
+            return None
+        file = _token_file("block", self._block_document_id.hex)
+        return BlockTokens(self._block_document_id, self._block_document_name or "default", file)
+
+    @property
+    def refresh_tokens(self) -> RefreshTokens | None:
+        """Where the newest refresh token lives: in the saved block, or in the environment and a private file."""
+        if (in_block := self.block_tokens) is not None:
+            return in_block
+        if self.refresh_token is None:
+            return None
+        return EnvironmentTokens(self.refresh_token, _token_file(self.issuer_url, self.client_id), _say)
+
+    @property
+    def _caller(self) -> str:
+        """What tells callers apart that must not share a token."""
+        signed_in = self._block_document_id.hex if self._block_document_id else _revealed(self.refresh_token)
+        return fingerprint(self.api_url, *self.identity.key, _revealed(self.client_secret), self.scope, signed_in)
+
+
+class _Shared:
+    """One open client and how many use it."""
+
+    def __init__(self, block: ItwinCredentials, shelf: TokenShelf) -> None:
+        self.users = 0
+        self.wire = block.wire()
+        tokens = AccessTokens(block.identity, self.wire, block.hosts, block.refresh_tokens, shelf=shelf)
+        client = ItwinClient(block.api_url, block.hosts, self.wire, tokens)
+        self.itwin = Itwin(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+
+
+_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = weakref.WeakKeyDictionary()
+_shelves: dict[str, TokenShelf] = {}
+
+
+def _token_file(*owner: str) -> TokenFile:
+    return TokenFile(get_current_settings().home / "itwin-export", *owner)
+
+
+def _say(sentence: str) -> None:
+    """Say it in the log of the run, or of the process."""
+    log: logging.Logger | logging.LoggerAdapter[Any]
+    try:
+        log = get_run_logger()
+    except MissingContextError:
+        log = get_logger("itwin")
+    log.warning(sentence)
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""

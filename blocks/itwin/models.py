@@ -1,0 +1,232 @@
+"""What the platform answers, as typed values.
+
+Frozen, snake_case with camelCase aliases, tolerant: unknown members are ignored, members that may be missing have
+defaults, unknown states are kept as text. Vendor pages: https://developer.bentley.com/apis/export/operations/,
+…/apis/storage/operations/, …/apis/imodels-v2/operations/.
+"""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+_TOO_PRECISE = re.compile(r"(\.\d{6})\d+")
+
+
+def parse_timestamp(value: object) -> object:
+    """Accept 0 to 7 fractional digits, `Z` or an offset; a time without zone is UTC; what is no time is none."""
+    if not isinstance(value, str):
+        return value if isinstance(value, datetime) else None
+    try:
+        moment = datetime.fromisoformat(_TOO_PRECISE.sub(r"\1", value.strip()))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Timestamp = Annotated[datetime | None, BeforeValidator(parse_timestamp)]
+
+
+class PlatformModel(BaseModel):
+    """The house rules for answers of the platform."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, coerce_numbers_to_str=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_missing(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: member for name, member in cast("dict[str, object]", value).items() if member is not None}
+
+
+class ExecutionState(StrEnum):
+    """Where a run, job or task stands; only `Completed` is final."""
+
+    NOT_STARTED = "NotStarted"
+    IDLE = "Idle"
+    QUEUED = "Queued"
+    WAITING_TO_EXECUTE = "WaitingToExecute"
+    WAITING_TO_RETRY = "WaitingToRetry"
+    EXECUTING = "Executing"
+    FINALIZING = "Finalizing"
+    COMPLETED = "Completed"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True once nothing more will happen."""
+        return self is ExecutionState.COMPLETED
+
+
+class ExecutionResult(StrEnum):
+    """How it ended; meaningful once the state is terminal. Both spellings of canceled occur."""
+
+    UNDETERMINED = "Undetermined"
+    SUCCESS = "Success"
+    PARTIAL_SUCCESS = "PartialSuccess"
+    ERROR = "Error"
+    SKIPPED = "Skipped"
+    CANCELED = "Canceled"
+    TIMED_OUT = "TimedOut"
+
+    @property
+    def is_successful(self) -> bool:
+        """True for the one result that needs no second look."""
+        return self is ExecutionResult.SUCCESS
+
+
+def _known_state(value: object) -> object:
+    return member_by_name(ExecutionState, value, ExecutionState.NOT_STARTED)
+
+
+def _known_result(value: object) -> object:
+    spelling = "Canceled" if isinstance(value, str) and value.lower() == "cancelled" else value
+    return member_by_name(ExecutionResult, spelling, ExecutionResult.UNDETERMINED)
+
+
+def member_by_name(kind: type[StrEnum], value: object, default: StrEnum) -> object:
+    """Match in any case; keep what is unknown as text; `None` is the default."""
+    if value is None or value == "":
+        return default
+    known = {member.value.lower(): member for member in kind}
+    return known.get(str(value).lower(), str(value))
+
+
+State = Annotated[ExecutionState | str, BeforeValidator(_known_state)]
+Result = Annotated[ExecutionResult | str, BeforeValidator(_known_result)]
+
+
+class Link(PlatformModel):
+    """A hypermedia link."""
+
+    href: str = ""
+
+
+class ExportConnection(PlatformModel):
+    """An iModel registered for exporting; ids are opaque (GUID or 43 base64url characters)."""
+
+    id: str
+    imodel_id: str = Field(alias="iModelId")
+    itwin_id: str | None = Field(default=None, alias="iTwinId")
+    display_name: str | None = None
+    authentication_type: str = "User"
+
+
+class ExportTaskError(PlatformModel):
+    """Why an export task failed; `bridge_exit_code` occurs signed (−7002) and unsigned (4294967295)."""
+
+    error_code: str | None = None
+    message: str | None = None
+    details: str | None = None
+    bridge_exit_code: int | str | None = None
+    system: str | None = None
+    phase: str | None = None
+    category: str | None = None
+    description_key: str | None = None
+    description: str | None = None
+    kb_article_link: str | None = None
+    can_user_fix: bool | None = None
+
+
+class ExportTask(PlatformModel):
+    """The smallest step of an export job; carries the produced file's Storage id when it succeeded."""
+
+    id: str = ""
+    start_date_time: Timestamp = None
+    end_date_time: Timestamp = None
+    state: State = ExecutionState.NOT_STARTED
+    result: Result = ExecutionResult.UNDETERMINED
+    retry_attempts: int | None = None
+    export_output_file_id: str | None = None
+    error: ExportTaskError | None = None
+
+
+class ExportJob(PlatformModel):
+    """A group of export tasks."""
+
+    id: str = ""
+    start_date_time: Timestamp = None
+    end_date_time: Timestamp = None
+    state: State = ExecutionState.NOT_STARTED
+    result: Result = ExecutionResult.UNDETERMINED
+    tasks: tuple[ExportTask, ...] = ()
+
+
+class ExportRunError(PlatformModel):
+    """A failure of the run as a whole, known from the sibling Synchronization API."""
+
+    error_key: str | None = None
+    description: str | None = None
+
+
+class ExportRun(PlatformModel):
+    """One execution of an export connection; lists leave out `connection_id`."""
+
+    id: str
+    connection_id: str | None = None
+    start_date_time: Timestamp = None
+    end_date_time: Timestamp = None
+    state: State = ExecutionState.NOT_STARTED
+    result: Result = ExecutionResult.UNDETERMINED
+    jobs: tuple[ExportJob, ...] = ()
+    error: ExportRunError | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """True once the platform will not change the run any more."""
+        return isinstance(self.state, ExecutionState) and self.state.is_terminal
+
+    @property
+    def tasks(self) -> tuple[ExportTask, ...]:
+        """Every task of every job."""
+        return tuple(task for job in self.jobs for task in job.tasks)
+
+
+class AuthorizationInformation(PlatformModel):
+    """Whether the platform holds the caller's consent, and where to give it."""
+
+    is_user_authorized: bool = False
+    links: dict[str, Any] | None = Field(default=None, alias="_links")
+
+    @property
+    def authorization_url(self) -> str:
+        """The consent page, or an empty string when the platform names none."""
+        link: object = (self.links or {}).get("authorizationUrl")
+        return Link.model_validate(link or {}).href
+
+
+class StorageFile(PlatformModel):
+    """A file of the iTwin's Storage; sizes in bytes."""
+
+    id: str
+    display_name: str = ""
+    path: str | None = None
+    size: int | None = None
+    created_date_time: Timestamp = None
+    last_modified_date_time: Timestamp = None
+    parent_folder_id: str | None = None
+
+
+class IModel(PlatformModel):
+    """An iModel; minimal representations hold the id and the name only."""
+
+    id: str
+    display_name: str = ""
+    name: str | None = None
+    state: str | None = None
+    itwin_id: str | None = Field(default=None, alias="iTwinId")
+    last_changeset_push_date_time: Timestamp = None
+
+
+class Changeset(PlatformModel):
+    """A changeset of an iModel: 40 hex digits and a rising index."""
+
+    id: str
+    index: int
+    display_name: str | None = None
+    push_date_time: Timestamp = None

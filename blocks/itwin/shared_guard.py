@@ -1,0 +1,170 @@
+"""One holder at a time among all processes that share a Prefect server, killed ones included.
+
+A Prefect variable is the guard: its name is unique, so creating it takes the guard; deleting it by its id gives it
+back. The holder changes the variable every few seconds. Who waits and sees no change for a while deletes that very
+variable, by its id, so a guard taken anew by somebody else is never touched. No clock is compared with another one.
+
+Prefect's own concurrency leases last a minute at least, expire up to 15 seconds late and are forgotten, with the slot
+still taken, when a server restarts with its default settings.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.objects import Variable
+from prefect.exceptions import ObjectAlreadyExists
+
+from blocks.itwin.errors import TransientError
+from blocks.itwin.prefect_errors import prefect_errors
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class GuardTimes:
+    """How long things take; seconds.
+
+    Attributes:
+        beat: Between two signs of life of the holder.
+        stale: Without a sign of life for so long, the holder is taken for dead.
+        patience: Longest wait for the guard.
+    """
+
+    beat: float = 4.0
+    stale: float = 20.0
+    patience: float = 180.0
+
+
+@dataclass
+class Hold:
+    """The guard, while it is ours; `last_beat` is when the newest sign of life was sent, by our own clock."""
+
+    variable_id: UUID
+    times: GuardTimes
+    last_beat: float
+
+    def check(self) -> None:
+        """Make sure that nobody can have taken us for dead, for example because this process stood still.
+
+        Raises:
+            TransientError: Somebody can.
+        """
+        if time.monotonic() - self.last_beat > self.times.stale / 2:
+            raise TransientError("This process stood still while it was signing in. Try again.")
+
+
+class SharedGuard:
+    """The guard of that name: lower-case letters, digits and underscores."""
+
+    def __init__(self, name: str, times: GuardTimes | None = None) -> None:
+        self._name = name
+        self._times = times or GuardTimes()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[Hold]:
+        """Hold the guard.
+
+        Raises:
+            TransientError: Others held it all the time, or the Prefect API cannot be reached.
+        """
+        async with get_client() as client:
+            with prefect_errors("Taking turns to sign in"):
+                hold = await self._take(client)
+            beating = asyncio.create_task(_beat(client, hold))
+            try:
+                yield hold
+            finally:
+                beating.cancel()
+                await _give_back(client, hold)
+
+    async def _take(self, client: PrefectClient) -> Hold:
+        """Wait until the guard is ours."""
+        mine = secrets.token_hex(8)
+        watch = _Watch(self._times.stale)
+        give_up = time.monotonic() + self._times.patience
+        pause = FIRST_PAUSE_SECONDS
+        while (asked_at := time.monotonic()) < give_up:
+            if (taken := await self._try_to_take(client, mine)) is not None:
+                return Hold(taken, self._times, asked_at)
+            other = await client.read_variable_by_name(self._name)
+            if other is None:
+                continue
+            if _holder(other) == mine:  # our request got through and its answer was lost
+                return Hold(other.id, self._times, asked_at)
+            if watch.shows_no_life(other):
+                await _delete(client, other.id)
+                continue
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter is no secret
+            pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+        raise TransientError(
+            f"Other processes kept signing in for {self._times.patience:g} seconds (Prefect variable {self._name}). "
+            f"Try again later."
+        )
+
+    async def _try_to_take(self, client: PrefectClient, mine: str) -> UUID | None:
+        try:
+            created = await client.create_variable(VariableCreate(name=self._name, value={"holder": mine}))
+        except ObjectAlreadyExists:
+            return None
+        return created.id
+
+
+class _Watch:
+    """Looks at another holder: since when has nothing changed?"""
+
+    def __init__(self, stale: float) -> None:
+        self._stale = stale
+        self._seen: tuple[UUID, str] | None = None
+        self._since = 0.0
+
+    def shows_no_life(self, other: Variable) -> bool:
+        now, sign = time.monotonic(), (other.id, str(other.value))
+        if sign != self._seen:
+            self._seen, self._since = sign, now
+        return now - self._since >= self._stale
+
+
+async def _beat(client: PrefectClient, hold: Hold) -> None:
+    """Show signs of life until cancelled; one that fails is made up for by the next."""
+    count = 0
+    while True:
+        await asyncio.sleep(hold.times.beat)
+        count += 1
+        sent_at = time.monotonic()
+        with contextlib.suppress(httpx.HTTPError):
+            await client.request(
+                "PATCH",
+                "/variables/{id}",
+                path_params={"id": hold.variable_id},
+                json={"value": {"beat": count}},
+            )
+            hold.last_beat = sent_at
+
+
+async def _give_back(client: PrefectClient, hold: Hold) -> None:
+    """Give the guard back; where that fails, it is taken for dead after a while."""
+    with contextlib.suppress(httpx.HTTPError):
+        await asyncio.shield(_delete(client, hold.variable_id))
+
+
+async def _delete(client: PrefectClient, variable_id: UUID) -> None:
+    try:
+        await client.request("DELETE", "/variables/{id}", path_params={"id": variable_id})
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != 404:
+            raise
+
+
+def _holder(variable: Variable) -> str:
+    return str(variable.value.get("holder")) if isinstance(variable.value, dict) else ""

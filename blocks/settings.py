@@ -1,0 +1,71 @@
+"""The only reader of environment variables: `ITWIN_*`, also from `.env` in the working directory."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from blocks.itwin.errors import ConfigurationError
+from blocks.itwin.hosts import host_of
+
+AuthenticationType = Literal["Service", "User"]
+
+
+class Settings(BaseSettings):
+    """What the environment says; every field is `ITWIN_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ITWIN_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    api_url: str = "https://api.bentley.com"
+    issuer_url: str = "https://ims.bentley.com"
+    authentication_type: AuthenticationType = "Service"
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    scope: str = "itwin-platform"
+    redirect_url: str = "http://localhost:3113/callback"
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    poll_seconds: float = Field(default=5, gt=0)
+    poll_max_seconds: float = Field(default=60, gt=0)
+    output_dir: Path = Path("exports")
+    requests_per_minute: int = Field(default=450, gt=0)
+    blob_connection_string: SecretStr | None = None
+    blob_container: str | None = None
+    blob_output_sas_url: SecretStr | None = None
+    blob_logs_sas_url: SecretStr | None = None
+    webhook_secret: SecretStr | None = Field(default=None, min_length=32)
+
+    @field_validator("api_url", "issuer_url")
+    @classmethod
+    def _without_trailing_slash(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://")) or not host_of(url):
+            raise ValueError("must start with https:// (or http:// on loopback)")
+        return url.rstrip("/")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(host.strip() for host in value.split(",") if host.strip())
+        return value
+
+
+def read_settings() -> Settings:
+    """Read the environment now.
+
+    Raises:
+        ConfigurationError: A variable holds something it must not; the message names it, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        complaints = "; ".join(
+            f"ITWIN_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        )
+        raise ConfigurationError(f"The environment is not usable: {complaints}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The file .env cannot be read ({type(error).__name__}). It must be UTF-8.") from None

@@ -1,0 +1,84 @@
+"""The note beside an export: what was asked, what came, and how to tell that it is still the same."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic_core import to_json
+
+from blocks.storage.disk import disk_errors, write_whole
+from blocks.storage.names import MANIFEST_NAME
+
+Role = Literal["model", "log", "tileset", "tile"]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """One file of an export; no pydantic model, of which 50 000 would take 60 MB.
+
+    Attributes:
+        path: Relative to the manifest, with forward slashes.
+        etag: Version and digest the server gave, where it matters for the next fetch.
+        md5: Hex digits.
+    """
+
+    path: str
+    role: Role
+    size: int
+    sha256: str
+    mtime_ns: int = 0
+    etag: str | None = None
+    md5: str | None = None
+
+
+class Manifest(BaseModel):
+    """What was asked for and what came of it.
+
+    Attributes:
+        run_id: Of the export run, or of the mesh export.
+        adopted: The run was somebody else's and fitted.
+        versions: Tools and libraries that took part.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    manifest_version: Literal[1] = 1
+    api_url: str
+    imodel_id: str
+    changeset_id: str | None
+    format: Literal["ifc", "mesh"]
+    options: dict[str, JsonValue] = {}
+    tool_version: str
+    run_id: str | None = None
+    connection_id: str | None = None
+    adopted: bool = False
+    result: str = ""
+    files: tuple[ManifestFile, ...] = ()
+    tile_count: int = 0
+    total_bytes: int = 0
+    versions: dict[str, str] = {}
+    created_at: datetime
+
+    def file_at(self, path: str) -> ManifestFile | None:
+        """The entry of a file, if it is listed."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a published export; none when there is none that makes sense."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest in place, whole.
+
+    Raises:
+        DiskError: The disk refuses it.
+    """
+    with disk_errors(folder):
+        write_whole(folder / MANIFEST_NAME, to_json(manifest, indent=1))

@@ -1,0 +1,290 @@
+"""Fetch a tileset: tens of thousands of small blobs into a staging folder, none twice, none wrong."""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from blocks.itwin.errors import ExportError, InterruptedTransferError, LinkExpiredError
+from blocks.storage.disk import disk_errors, require_room
+from blocks.storage.http_ranges import STALL_SECONDS, new_session
+from blocks.storage.links import FetchLink, RenewableLink, expiry_of
+from blocks.storage.patience import BlobChangedError, Patience
+from blocks.storage.tile_journal import PublishedTiles, TileJournal
+from blocks.storage.tile_reader import FetchedTile, TileReader
+from blocks.storage.tileset_listing import Tile, check_names, list_tiles, refuse_redirects
+from blocks.storage.tileset_refs import ROOT, ReferenceWalk
+
+NEAR_WORKERS, WORKERS = 16, 64
+"""Threads: near the host more than 16 get in each other's way, 44 ms away 64 pay."""
+_FAR = 0.02
+_LOOK_SECONDS = 0.25
+EXPIRY_MARGIN = 60.0
+VERSIONS = 3
+"""How often the tileset may be replaced under our hands before that is the answer."""
+
+Progress = Callable[[int, int], None]
+"""Called a few times a second with the tiles that are here and the tiles known so far."""
+
+
+@dataclass(frozen=True)
+class FetchedTileset:
+    """A tileset that is on the disk; `reused` tiles did not travel."""
+
+    folder: Path
+    tiles: tuple[FetchedTile, ...]
+    reused: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(tile.size for tile in self.tiles)
+
+
+async def fetch_tileset(
+    fetch_link: FetchLink,
+    staging: Path,
+    *,
+    previous: Path | None = None,
+    workers: int = WORKERS,
+    stall_seconds: float = STALL_SECONDS,
+    on_progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> FetchedTileset:
+    """Bring every file of a tileset into the staging folder and nothing else.
+
+    Finished tiles are noted in a journal beside the folder and survive a crash. The host's listing says what
+    to fetch; where it does not list, references are followed from `tileset.json`.
+
+    Args:
+        fetch_link: Yields a fresh link of the container (or CDN folder).
+        staging: The folder to fill; on the disk where the tileset will stay.
+        previous: The export published before; its unchanged tiles are hard-linked.
+        workers: Files at once, at most; near the host fewer do.
+        stall_seconds: Silence after which a file is given up and asked for again.
+        on_progress: Told a few times a second.
+        patience: Rounds without a single new tile before giving up.
+
+    Raises:
+        InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
+        ContentError: A name is not safe to store, or a file that is referred to does not exist.
+        DiskError: The disk refuses the data.
+    """
+    steady = patience or Patience()
+    link = RenewableLink(fetch_link, margin=EXPIRY_MARGIN)
+    for version in range(1, VERSIONS + 1):
+        with _open(staging) as journal, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
+            fetch = _Fetch(link, staging, journal, pool, workers, stall_seconds, steady, on_progress)
+            try:
+                return await fetch.run(PublishedTiles(previous))
+            except BlobChangedError:
+                if version == VERSIONS:
+                    raise
+    raise AssertionError
+
+
+def _open(staging: Path) -> TileJournal:
+    with disk_errors(staging.parent):
+        staging.mkdir(parents=True, exist_ok=True)
+        return TileJournal(journal_path(staging))
+
+
+def journal_path(staging: Path) -> Path:
+    """Where the journal of a staging folder lies; to be removed once the tileset is published."""
+    return staging.with_name(f"{staging.name}.journal")
+
+
+class _Fetch:
+    """One attempt at one version of the tileset."""
+
+    def __init__(
+        self,
+        link: RenewableLink,
+        staging: Path,
+        journal: TileJournal,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        stall_seconds: float,
+        patience: Patience,
+        on_progress: Progress | None,
+    ) -> None:
+        self._link = link
+        self._staging = staging
+        self._journal = journal
+        self._pool = pool
+        self._workers = workers
+        self._stall_seconds = stall_seconds
+        self._patience = patience
+        self._tell = on_progress
+        self._done: dict[str, FetchedTile] = {}
+        self._known = 0
+
+    async def run(self, published: PublishedTiles) -> FetchedTileset:
+        async with new_session(self._stall_seconds) as session:
+            await refuse_redirects(session, self._link, ROOT, self._patience)
+            tiles = await list_tiles(session, self._link, self._patience)
+        reused = await self._follow() if tiles is None else await self._fetch_listed(tiles, published)
+        await asyncio.to_thread(self._remove_strangers)
+        return FetchedTileset(self._staging, tuple(self._done[name] for name in sorted(self._done)), reused)
+
+    async def _fetch_listed(self, tiles: list[Tile], published: PublishedTiles) -> int:
+        check_names(tile.name for tile in tiles)
+        self._known = len(tiles)
+        reused = await asyncio.to_thread(self._take_over, tiles, published)
+        missing = [tile for tile in tiles if tile.name not in self._done]
+        with disk_errors(self._staging):
+            require_room(self._staging, sum(tile.size or 0 for tile in missing))
+        await self._fetch(missing)
+        return reused
+
+    def _take_over(self, tiles: list[Tile], published: PublishedTiles) -> int:
+        """What a former attempt left and what the export before has."""
+        self._make_folders(tile.name for tile in tiles)
+        kept_before = 0
+        for tile in tiles:
+            path = self._staging / tile.name
+            if kept := self._journal.kept(tile, path):
+                kept_before += 1
+                self._done[tile.name] = kept
+            elif taken := published.take(tile, path):
+                self._done[tile.name] = taken
+        return len(self._done) - kept_before
+
+    async def _follow(self) -> int:
+        """Fetch what is referred to, level by level: nothing else is known without a listing."""
+        walk = ReferenceWalk(self._read_done)
+        names = {ROOT}
+        while names:
+            check_names(walk.names)
+            self._known = len(walk.names)
+            await asyncio.to_thread(self._make_folders, names)
+            await self._fetch([Tile(name) for name in sorted(names)])
+            await asyncio.to_thread(walk.advance)
+            names = walk.names - self._done.keys()
+        return 0
+
+    def _read_done(self, name: str) -> bytes | None:
+        return (self._staging / name).read_bytes() if name in self._done else None
+
+    def _make_folders(self, names: Iterable[str]) -> None:
+        with disk_errors(self._staging):
+            for folder in {(self._staging / name).parent for name in names}:
+                folder.mkdir(parents=True, exist_ok=True)
+
+    async def _fetch(self, tiles: Collection[Tile]) -> None:
+        """Round after round over what is missing, until nothing is or patience is exhausted."""
+        idle_rounds = 0
+        while tiles:
+            url = await self._link.current()
+            before = len(self._done)
+            one_round = _Round(TileReader(url, stall_seconds=self._stall_seconds), url, tiles, self._save)
+            await self._work_through(one_round)
+            tiles = [tile for tile in tiles if tile.name not in self._done]
+            idle_rounds = idle_rounds + 1 if len(self._done) == before else 0
+            fault = one_round.fault
+            if isinstance(fault, LinkExpiredError):
+                self._link.refuse(url)
+            if fault and (not fault.is_transient or isinstance(fault, BlobChangedError)):
+                raise fault
+            if tiles and idle_rounds >= self._patience.attempts:
+                raise fault or InterruptedTransferError("The link expires faster than tiles can be read.")
+            if isinstance(fault, InterruptedTransferError):
+                await asyncio.sleep(self._patience.pause(idle_rounds + 1))
+
+    async def _work_through(self, one_round: "_Round") -> None:
+        """Run the threads; when this is cancelled, they end after the tile they are at."""
+        work = partial(asyncio.get_running_loop().run_in_executor, self._pool, one_round.work)
+        futures = {work() for _ in range(min(NEAR_WORKERS, self._workers))}
+        try:
+            while not all(future.done() for future in futures):
+                await asyncio.wait(futures, timeout=_LOOK_SECONDS)
+                self._look_around()
+                if one_round.is_far and len(futures) < self._workers:
+                    futures |= {work() for _ in range(self._workers - len(futures))}
+        finally:
+            one_round.stop.set()
+            await asyncio.wait(futures)
+            self._look_around()
+        for future in futures:
+            future.result()
+
+    def _look_around(self) -> None:
+        with disk_errors(self._staging.parent):
+            self._journal.flush()
+        if self._tell:
+            self._tell(len(self._done), self._known)
+
+    def _save(self, reader: TileReader, tile: Tile) -> None:
+        path = self._staging / tile.name
+        kept = self._journal.kept(tile, path) if tile.size is None else None
+        fetched = reader.save(tile, path, kept)
+        if fetched is not kept:
+            self._journal.add(fetched)
+        self._done[tile.name] = fetched
+
+    def _remove_strangers(self) -> None:
+        """What a former attempt fetched of another version."""
+        with disk_errors(self._staging):
+            for path in list(self._staging.rglob("*")):
+                if path.is_file() and path.relative_to(self._staging).as_posix() not in self._done:
+                    path.unlink()
+
+
+class _Round:
+    """One pass over the missing tiles with one link; threads take tiles until one of them says stop.
+
+    Attributes:
+        fault: What ended it, or the last tile that did not come.
+    """
+
+    def __init__(
+        self, reader: TileReader, url: str, tiles: Collection[Tile], save: Callable[[TileReader, Tile], None]
+    ) -> None:
+        self.stop = threading.Event()
+        self.fault: ExportError | None = None
+        self._reader = reader
+        self._save = partial(save, reader)
+        self._tiles = iter(tiles)
+        self._lock = threading.Lock()
+        self._ends_at = _ends_at(url)
+        self._setbacks = 0
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the host takes so long to answer that more threads pay."""
+        waits = list(self._reader.waits)
+        return bool(waits) and sum(waits) / len(waits) > _FAR
+
+    def work(self) -> None:
+        """Take tile after tile; for one thread."""
+        while not self.stop.is_set() and time.time() < self._ends_at:
+            with self._lock:
+                tile = next(self._tiles, None)
+            if tile is None:
+                return
+            try:
+                self._save(tile)
+                self._setbacks = 0
+            except ExportError as error:
+                self._note(error)
+
+    def _note(self, error: ExportError) -> None:
+        """A tile may fail and come in the next round; a dead host or link ends this one."""
+        with self._lock:
+            if not self.stop.is_set():
+                self.fault = error
+            self._setbacks += 1
+            if type(error) is not InterruptedTransferError or self._setbacks >= WORKERS:
+                self.stop.set()
+
+
+def _ends_at(url: str) -> float:
+    """When to stop using a link; never at once, for the clock here may be wrong."""
+    expiry = expiry_of(url)
+    is_ahead = expiry is not None and expiry - EXPIRY_MARGIN > time.time()
+    return expiry - EXPIRY_MARGIN if expiry is not None and is_ahead else math.inf

@@ -1,0 +1,188 @@
+"""Which files a tileset has: the container's own listing, and what may become a file on this disk.
+
+Listing: https://learn.microsoft.com/rest/api/storageservices/list-blobs. A CDN host lists nothing; then the
+tree is walked from `tileset.json` (`tileset_fetch`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from pathlib import PurePosixPath
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree as ET
+
+import aiohttp
+
+from blocks.itwin.errors import ContentError, InterruptedTransferError, LinkExpiredError
+from blocks.storage.http_ranges import decode_md5, get
+from blocks.storage.links import RenewableLink, host_of
+from blocks.storage.names import MANIFEST_NAME, is_reserved
+from blocks.storage.patience import Patience, persist
+from blocks.storage.ranges import refusal
+
+_UNFIT = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f]')
+_LONGEST_SEGMENT = 255
+_REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.CONFLICT}
+"""What hosts that do not list answer; a missing right to list looks like an expired link at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A file of a tileset as the host describes it; without a listing only the name is known."""
+
+    name: str
+    size: int | None = None
+    etag: str | None = None
+    md5: bytes | None = None
+
+
+def blob_url(container_url: str, name: str) -> str:
+    """The link of one file: its path goes before the `?`, the signature stays as it is."""
+    base, mark, query = container_url.partition("?")
+    return f"{base.rstrip('/')}/{quote(name)}{mark}{query}"
+
+
+async def list_tiles(session: aiohttp.ClientSession, link: RenewableLink, patience: Patience) -> list[Tile] | None:
+    """Every file of the container, or none where the host refuses to list.
+
+    Raises:
+        InterruptedTransferError: The listing stops midway: half a listing is no listing.
+    """
+    tiles: dict[str, Tile] = {}
+    seen = set[str]()
+    marker = ""
+    while marker not in seen:
+        seen.add(marker)
+        page = await _read_page(session, link, marker, patience)
+        if page is None:
+            return None
+        tiles.update((tile.name, tile) for tile in _tiles_of(page))
+        marker = page.findtext("NextMarker") or ""
+        if not marker:
+            return list(tiles.values())
+    raise InterruptedTransferError("The listing of the tileset turns in a circle. Run the same again.")
+
+
+async def refuse_redirects(session: aiohttp.ClientSession, link: RenewableLink, name: str, patience: Patience) -> None:
+    """See how the host answers before obstore does, which follows redirects and tells the next host the link.
+
+    Raises:
+        TransferError: The host redirects.
+    """
+
+    async def look() -> None:
+        url = blob_url(await link.current(), name)
+        async with get(session, url, {"Range": "bytes=0-0"}) as response:
+            if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+                raise refusal(response.status, response.headers, host_of(url))
+
+    await persist(look, link.renew, patience)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse a tileset with a name that would leave its folder or does not work on every disk.
+
+    Raises:
+        ContentError: Names the first such file; nothing has been written yet.
+    """
+    spellings: dict[str, str] = {}
+    folders = set[str]()
+    for name in names:
+        _check_name(name)
+        path = PurePosixPath(unicodedata.normalize("NFC", name).casefold())
+        if (other := spellings.setdefault(str(path), name)) != name:
+            raise ContentError(f"The tileset has {other!r} and {name!r}, which are one file on many disks.")
+        folders.update(str(parent) for parent in path.parents)
+    if both := folders & spellings.keys():
+        raise ContentError(f"The tileset has {min(both)!r} as a file and as a folder.")
+
+
+def _check_name(name: str) -> None:
+    segments = name.split("/")
+    is_unfit = (
+        _UNFIT.search(name)
+        or name.casefold() == MANIFEST_NAME
+        or any(
+            segment in {"", ".", ".."}
+            or segment[-1] in ". "
+            or is_reserved(segment)
+            or len(segment.encode(errors="surrogatepass")) > _LONGEST_SEGMENT
+            for segment in segments
+        )
+    )
+    if is_unfit:
+        raise ContentError(f"The tileset has a file named {name!r}, which cannot be stored safely.")
+
+
+async def _read_page(
+    session: aiohttp.ClientSession, link: RenewableLink, marker: str, patience: Patience
+) -> ET.Element | None:
+    answer = await persist(partial(_ask_twice, session, link, marker), link.renew, patience)
+    return None if answer is None else _parse(answer)
+
+
+async def _ask_twice(session: aiohttp.ClientSession, link: RenewableLink, marker: str) -> bytes | None:
+    """A link that is refused again when fresh may read but not list."""
+    try:
+        return await _ask(session, link, marker)
+    except LinkExpiredError:
+        try:
+            return await _ask(session, link, marker)
+        except LinkExpiredError:
+            if marker:
+                raise
+            link.forgive()
+            return None
+
+
+async def _ask(session: aiohttp.ClientSession, link: RenewableLink, marker: str) -> bytes | None:
+    url = await link.current()
+    query = f"&restype=container&comp=list&marker={quote(marker, safe='')}"
+    base, _, signature = url.partition("?")
+    async with get(session, f"{base.rstrip('/')}?{signature}{query}", {}) as response:
+        if response.status == HTTPStatus.OK:
+            return await response.read()
+        if response.status in _REFUSED:
+            return None
+        error = refusal(response.status, response.headers, host_of(url))
+    if isinstance(error, LinkExpiredError):
+        link.refuse(url)
+    raise error
+
+
+def _parse(answer: bytes) -> ET.Element | None:
+    """A page of the listing; another kind of answer means that the host does not list."""
+    if b"<EnumerationResults" not in answer[:1000]:
+        return None
+    try:
+        return ET.fromstring(answer.decode("utf-8-sig"))  # noqa: S314  expat itself stops entity bombs
+    except (ET.ParseError, UnicodeDecodeError):
+        raise InterruptedTransferError("The listing of the tileset came garbled. Run the same again.") from None
+
+
+def _tiles_of(page: ET.Element) -> Iterable[Tile]:
+    for blob in page.iterfind("Blobs/Blob"):
+        properties = blob.find("Properties")
+        name = blob.find("Name")
+        if properties is None or name is None or not name.text:
+            raise InterruptedTransferError("The listing of the tileset lacks a name. Run the same again.")
+        if properties.findtext("ResourceType") == "directory":
+            continue
+        yield Tile(
+            unquote(name.text) if name.get("Encoded") == "true" else name.text,
+            _size(properties.findtext("Content-Length")),
+            _quoted(properties.findtext("Etag")),
+            decode_md5(properties.findtext("Content-MD5")),
+        )
+
+
+def _size(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def _quoted(etag: str | None) -> str | None:
+    """A listing has the ETag bare, If-Match wants it quoted."""
+    return f'"{etag.strip(chr(34))}"' if etag else None

@@ -1,0 +1,213 @@
+"""The `User Blob Storage` block: your own Azure container, where the platform puts exports and we fetch them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qs, urlsplit
+
+from azure.core.exceptions import AzureError
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from prefect.blocks.core import Block
+from pydantic import Field, SecretStr, model_validator
+
+from blocks.itwin.errors import ConfigurationError, without_secrets
+from blocks.itwin.models import parse_timestamp
+from blocks.settings import Settings
+
+CLOCK_SKEW = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class BlobTarget:
+    """Where one run writes: SAS URLs for the platform. Never a parameter, a result or a log line."""
+
+    output: SecretStr
+    logs: SecretStr | None
+
+
+class UserBlobStorage(Block):
+    """Your own Azure container for exports: the platform writes the file there and this project fetches it.
+
+    Example:
+        Load a saved container:
+        ```python
+        from blocks.storage.user_blob_storage import UserBlobStorage
+
+        storage = UserBlobStorage.load("BLOCK_NAME")
+        ```
+    """
+
+    _block_type_name: ClassVar[str | None] = "User Blob Storage"
+    _block_type_slug: ClassVar[str | None] = "user-blob-storage"
+    _description: ClassVar[str | None] = (
+        "Your own Azure container for exports: the platform writes the file there and this project fetches it."
+    )
+    _documentation_url: ClassVar[Any] = (
+        "https://developer.bentley.com/apis/export/operations/create-export-connection-run/"
+    )
+    _logo_url: ClassVar[Any] = (
+        "https://cdn.sanity.io/images/3ugk85nk/production/54e3fa7e00197a4fbd1d82ed62494cb58d08c96a-250x250.png"
+    )
+
+    connection_string: SecretStr | None = Field(
+        default=None,
+        title="Connection string",
+        description="Connection string of the storage account; short-lived SAS links are made from it for each run.",
+    )
+    account_url: str | None = Field(
+        default=None,
+        title="Account address",
+        description="Instead of a connection string: https://ACCOUNT.blob.core.windows.net, with Azure AD.",
+    )
+    container: str | None = Field(default=None, title="Container", description="Name of an existing container.")
+    prefix: str = Field(default="", title="Folder", description="Folder inside the container; empty for its root.")
+    output_sas_url: SecretStr | None = Field(
+        default=None,
+        title="Output SAS link",
+        description="Instead of an account: a ready-made SAS link of one blob, with read, create and write permission.",
+    )
+    logs_sas_url: SecretStr | None = Field(
+        default=None, title="Log SAS link", description="A ready-made SAS link of the blob that takes the log."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_is_complete(self) -> Self:
+        if self.output_sas_url is None and not (self.container and (self.connection_string or self.account_url)):
+            raise ValueError("give a connection string (or an account address) and a container, or an output SAS link")
+        return self
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The blob storage that the environment holds.
+
+        Raises:
+            ConfigurationError: There is none, or half of one.
+        """
+        minted = settings.blob_connection_string is not None and settings.blob_container
+        if not minted and settings.blob_output_sas_url is None:
+            raise ConfigurationError(
+                "USER_BLOB_STORAGE needs ITWIN_BLOB_CONNECTION_STRING and ITWIN_BLOB_CONTAINER, or "
+                "ITWIN_BLOB_OUTPUT_SAS_URL, or a saved User Blob Storage block. None of them is set."
+            )
+        return cls(
+            connection_string=settings.blob_connection_string,
+            container=settings.blob_container,
+            output_sas_url=settings.blob_output_sas_url,
+            logs_sas_url=settings.blob_logs_sas_url,
+        )
+
+    @property
+    def place(self) -> str:
+        """Where files are written, without secrets: what tells two storages apart in notes."""
+        if not self._mints:
+            return _given(self.output_sas_url).get_secret_value().partition("?")[0]
+        with self._service() as service:
+            return f"{service.url.partition('?')[0].rstrip('/')}/{self.container}/{self.prefix.strip('/')}"
+
+    def check(self, *, until: datetime, save_logs: bool) -> None:
+        """Refuse, before anything is started, what cannot work until the deadline.
+
+        Raises:
+            ConfigurationError: A ready-made link expires too early or lacks a permission.
+        """
+        if self._mints:
+            self.output_for("check", until=until, save_logs=save_logs)
+            return
+        _check_ready_made("output", self.output_sas_url, until, "r", "wc")
+        if save_logs and self.logs_sas_url is not None:
+            _check_ready_made("log", self.logs_sas_url, until, "", "wc")
+
+    def output_for(self, blob_name: str, *, until: datetime, save_logs: bool) -> BlobTarget:
+        """Links the platform writes to: write-only and good until `until` when minted here."""
+        if not self._mints:
+            return BlobTarget(_given(self.output_sas_url), self.logs_sas_url if save_logs else None)
+        write_only = BlobSasPermissions(create=True, write=True)
+        logs = self._minted(_log_name(blob_name), write_only, until) if save_logs else None
+        return BlobTarget(self._minted(blob_name, write_only, until), logs)
+
+    def link_to(self, blob_name: str, *, until: datetime) -> SecretStr:
+        """A link we read the exported file from."""
+        if not self._mints:
+            return _given(self.output_sas_url)
+        return self._minted(blob_name, BlobSasPermissions(read=True), until)
+
+    def link_to_log(self, blob_name: str, *, until: datetime) -> SecretStr | None:
+        """A link we read the exporter's log from; none where a ready-made one may not be read."""
+        if self._mints:
+            return self._minted(_log_name(blob_name), BlobSasPermissions(read=True), until)
+        url = self.logs_sas_url
+        return url if url is not None and "r" in _parameter(url, "sp") else None
+
+    @property
+    def _mints(self) -> bool:
+        return bool(self.container and (self.connection_string or self.account_url))
+
+    def _minted(self, blob_name: str, permission: BlobSasPermissions, until: datetime) -> SecretStr:
+        name = "/".join(part for part in (self.prefix.strip("/"), blob_name) if part)
+        start, expiry = datetime.now(UTC) - CLOCK_SKEW, until
+        try:
+            with self._service() as service:
+                key = None if self.connection_string else service.get_user_delegation_key(start, expiry)
+                blob = service.get_blob_client(str(self.container), name)
+                query = generate_blob_sas(
+                    account_name=str(service.account_name),
+                    container_name=str(self.container),
+                    blob_name=name,
+                    account_key=None if key else _account_key(service),
+                    user_delegation_key=key,
+                    permission=permission,
+                    start=start,
+                    expiry=expiry,
+                )
+                return SecretStr(f"{blob.url}?{query}")
+        except (AzureError, ValueError, TypeError, KeyError) as error:
+            raise ConfigurationError(
+                f"User Blob Storage: no SAS link can be made for container {self.container} "
+                f"({without_secrets(str(error)).splitlines()[0] if str(error) else type(error).__name__}). "
+                f"Check the connection string or account address."
+            ) from None
+
+    def _service(self) -> BlobServiceClient:
+        if self.connection_string is not None:
+            return BlobServiceClient.from_connection_string(self.connection_string.get_secret_value())
+        return BlobServiceClient(str(self.account_url), credential=DefaultAzureCredential())
+
+
+def _account_key(service: BlobServiceClient) -> str:
+    key = getattr(service.credential, "account_key", None)
+    if not key:
+        raise ValueError("the connection string holds no AccountKey")
+    return str(key)
+
+
+def _log_name(blob_name: str) -> str:
+    return f"{blob_name}.log"
+
+
+def _given(url: SecretStr | None) -> SecretStr:
+    if url is None:
+        raise ConfigurationError("User Blob Storage: the output SAS link is missing.")
+    return url
+
+
+def _parameter(url: SecretStr, name: str) -> str:
+    return parse_qs(urlsplit(url.get_secret_value()).query).get(name, [""])[0]
+
+
+def _check_ready_made(role: str, url: SecretStr | None, until: datetime, needed: str, one_of: str) -> None:
+    """Look at expiry (`se`) and permissions (`sp`); a link that names a stored policy (`si`) shows neither."""
+    url = _given(url)
+    if not _parameter(url, "sig"):
+        raise ConfigurationError(f"The {role} SAS link has no signature (sig): it is no SAS link. Make one.")
+    expiry = parse_timestamp(_parameter(url, "se"))
+    if isinstance(expiry, datetime) and expiry < until:
+        raise ConfigurationError(
+            f"The {role} SAS link expires at {expiry:%Y-%m-%d %H:%M:%S} UTC, before the deadline of this export "
+            f"({until:%Y-%m-%d %H:%M:%S} UTC). Make one that lives longer, or lower timeout_minutes."
+        )
+    permissions = _parameter(url, "sp")
+    if permissions and not (set(needed) <= set(permissions) and set(one_of) & set(permissions)):
+        raise ConfigurationError(
+            f"The {role} SAS link allows “{permissions}”; it must allow {'reading and ' if needed else ''}writing."
+        )

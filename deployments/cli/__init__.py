@@ -1,0 +1,16 @@
+"""The `itwin-export` command: parse, call a flow, print the report."""
+
+import os
+import sys
+
+# Defaults for a process that is its own Prefect server; whoever sets them decides.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "60")
+os.environ.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
+
+
+def main() -> None:
+    """Run the command; the process ends with the documented exit code."""
+    from deployments.cli.app import run  # noqa: PLC0415  Prefect reads its settings on import
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""Ending a flow run of this process early: by Ctrl-C, by a termination signal, or from the Prefect UI."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect import Flow, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import PrefectException, TerminationSignal
+from prefect.states import Cancelled
+
+from blocks.itwin.errors import ExportError
+from tasks.following import what_goes_on
+from tasks.requests import workshop_of
+
+INTERRUPTED = 130
+LOOK_EVERY = 2.0  # seconds between two looks for a cancellation at the Prefect server
+INTERRUPTIONS = (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal)
+
+
+class InterruptedExportError(ExportError):
+    """The command was ended before the export was; the message says what the platform still does."""
+
+    exit_code = INTERRUPTED
+
+
+class InterruptibleRun:
+    """One flow run of this process that can be ended from outside.
+
+    A worker would do that for its flow runs; a command has no worker, so it looks at its flow run's state itself.
+    """
+
+    def __init__(self, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> None:
+        self._flow = flow.with_options(on_running=[self._note])
+        self._parameters = dict(parameters)
+        self._flow_run_id: UUID | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._look_out: asyncio.Task[None] | None = None
+        self._is_cancelled = False
+
+    def run(self) -> Any:
+        """The flow's report.
+
+        Raises:
+            InterruptedExportError: It was ended early.
+        """
+        try:
+            return asyncio.run(self._run())
+        except INTERRUPTIONS:
+            raise InterruptedExportError(self._what_happened()) from None
+
+    async def _run(self) -> Any:
+        self._main = asyncio.current_task()
+        try:
+            return await self._flow(**self._parameters)
+        except asyncio.CancelledError:
+            if self._is_cancelled:
+                await self._confirm()
+            raise
+        finally:
+            if self._look_out is not None:
+                self._look_out.cancel()
+
+    async def _note(self, flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG002  Prefect's shape
+        if self._flow_run_id is None:
+            self._flow_run_id = flow_run.id
+            with contextlib.suppress(NotImplementedError):  # Windows ends a process without asking
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._end)
+            self._look_out = asyncio.create_task(self._look_for_cancellation(flow_run.id))
+
+    async def _look_for_cancellation(self, flow_run_id: UUID) -> None:
+        async with get_client() as client:
+            while True:
+                await asyncio.sleep(LOOK_EVERY)
+                with contextlib.suppress(httpx.HTTPError, PrefectException):  # a server may be away for a while
+                    state = (await client.read_flow_run(flow_run_id)).state
+                    if state is not None and (state.is_cancelling() or state.is_cancelled()):
+                        self._is_cancelled = True
+                        self._end()
+                        return
+
+    def _end(self) -> None:
+        if self._main is not None:
+            self._main.cancel()
+
+    async def _confirm(self) -> None:
+        """The engine calls a flow run that ended in the middle crashed; this one was cancelled."""
+        if self._flow_run_id is not None:
+            async with get_client() as client:
+                state = Cancelled(message=self._what_happened())
+                await client.set_flow_run_state(self._flow_run_id, state, force=True)
+
+    def _what_happened(self) -> str:
+        how = "Cancelled from the Prefect server." if self._is_cancelled else "Interrupted."
+        return f"{how} {self._what_goes_on() or 'Nothing is half done; run the same command again.'}"
+
+    def _what_goes_on(self) -> str:
+        if self._flow_run_id is None:
+            return ""
+        if "imodel_id" not in self._parameters:
+            return "Runs that were started go on at the platform. Run the same command again: it picks them up."
+        workshop = workshop_of(self._parameters.get("output_dir"), str(self._parameters["imodel_id"]))
+        return what_goes_on(workshop, str(self._flow_run_id))

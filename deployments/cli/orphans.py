@@ -1,0 +1,54 @@
+"""`itwin-export doctor --orphans`: runs that go on at the platform although no flow run follows them."""
+
+import asyncio
+import json
+import sys
+
+from rich.table import Table
+
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.errors import InputError
+from deployments.cli.tables import wide_console
+from tasks.loading import load_credentials
+from tasks.orphans import OrphanedRun, find_orphans
+from tasks.requests import check_guid
+
+PICK_UP = "Run the export of the iModel again with the same options: it picks the run up."
+
+
+def show_orphans(imodel_id: str | None, itwin_id: str | None, credentials: str, *, as_json: bool) -> None:
+    """List the orphaned runs of one iModel, or of every iModel of an iTwin.
+
+    Raises:
+        InputError: Neither is named, or both.
+    """
+    if bool(imodel_id) == bool(itwin_id):
+        raise InputError("Whose runs? Name an iModel (--imodel-id) or an iTwin (--itwin-id).")
+    imodel = check_guid(imodel_id, "iModel id") if imodel_id else None
+    itwin = check_guid(itwin_id, "iTwin id") if itwin_id else None
+    orphans = asyncio.run(_find(imodel, itwin, credentials))
+    if as_json:
+        sys.stdout.write(json.dumps([orphan.model_dump(mode="json") for orphan in orphans]) + "\n")
+    else:
+        wide_console().print(_table(orphans) if orphans else "No run of ours goes on without a flow run that follows.")
+
+
+async def _find(imodel_id: str | None, itwin_id: str | None, credentials: str) -> list[OrphanedRun]:
+    block = await load_credentials(credentials)
+    return await find_orphans(block, [imodel_id] if imodel_id else await _imodels_of(block, itwin_id or ""))
+
+
+async def _imodels_of(block: ItwinCredentials, itwin_id: str) -> list[str]:
+    async with block.get_client() as itwin:
+        return [imodel.id async for imodel in itwin.imodels.list_imodels(itwin_id)]
+
+
+def _table(orphans: list[OrphanedRun]) -> Table:
+    table = Table(title="Runs nobody follows", title_justify="left", caption=PICK_UP, caption_justify="left")
+    for column in ("iModel", "Export run", "Connection", "Made for", "State", "Started"):
+        table.add_column(column, overflow="fold")
+    for orphan in orphans:
+        started = f"{orphan.started_at:%Y-%m-%d %H:%M:%S} UTC" if orphan.started_at else ""
+        row = (orphan.imodel_id, orphan.run_id, orphan.connection_id, orphan.connection_name, orphan.state, started)
+        table.add_row(*row)
+    return table

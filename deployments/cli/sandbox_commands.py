@@ -1,0 +1,45 @@
+"""`itwin-export sandbox` and `itwin-export demo`: a stand-in platform on loopback."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from blocks.itwin.errors import ConfigurationError, ExportError
+
+
+def sandbox(*, port: int = 3110, run_seconds: float = 3.0) -> None:
+    """Serve a stand-in iTwin Platform on this machine, to try things out without an account.
+
+    Args:
+        port: Port on loopback; 0 takes a free one.
+        run_seconds: How long an export run takes.
+    """
+    try:
+        from deployments.sandbox.options import Options  # noqa: PLC0415  an optional extra
+        from deployments.sandbox.server import serve  # noqa: PLC0415
+    except ImportError as error:
+        raise _extra_missing(error) from None
+    try:
+        serve(port, options=Options(run_seconds=run_seconds))
+    except OSError as error:
+        raise ConfigurationError(f"Port {port} cannot be used ({error.strerror}). Choose another: --port 0") from None
+
+
+def demo(*, output_dir: Path = Path("exports")) -> None:
+    """Export two IFC files from a stand-in platform, one through Storage and one through your own blob storage.
+
+    Args:
+        output_dir: Folder for the exported files.
+    """
+    with tempfile.TemporaryDirectory(prefix="itwin-export-demo-", ignore_cleanup_errors=True) as home:
+        settings = {"PREFECT_HOME": home, "PREFECT_PROFILE": "ephemeral", "ITWIN_OUTPUT_DIR": str(output_dir)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_API", "ITWIN_"))}
+        finished = subprocess.run([sys.executable, "-m", "deployments.demo"], env=kept | settings, check=False)
+    if finished.returncode:
+        raise ExportError("The demo did not succeed; what went wrong stands above.")
+
+
+def _extra_missing(error: ImportError) -> ConfigurationError:
+    return ConfigurationError(f"The sandbox needs {error.name}. Install it: pip install 'itwin-export[sandbox]'")

@@ -1,0 +1,60 @@
+"""Tables for people."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tasks.reports import BatchFailure, ExportReport
+
+
+def report_table(reports: Iterable[ExportReport]) -> Table:
+    """What was exported, from which changeset, by which run, how big, where."""
+    table = Table(title="Exports", title_justify="left")
+    for column in ("File", "Role", "Size", "Changeset", "Export run", "Result"):
+        table.add_column(column, justify="right" if column == "Size" else "left", overflow="fold")
+    for report in reports:
+        for file in report.files:
+            table.add_row(
+                str(Path(_from_here(report.output_dir), file.path)),
+                file.role,
+                human_size(report.total_bytes if file.role == "tileset" else file.size),
+                report.changeset_id[:10] or "baseline",
+                report.run_id or "",
+                _outcome(report),
+            )
+    return table
+
+
+def failure_table(failures: Iterable[BatchFailure]) -> Table:
+    """What did not work out, and why."""
+    table = Table("iModel", "Format", "Why", title="Failed", title_justify="left")
+    for failure in failures:
+        table.add_row(failure.imodel_id, failure.format, failure.error)
+    return table
+
+
+def wide_console() -> Console:
+    """Standard output; rows stay whole where no terminal sets the width."""
+    return Console(width=None if sys.stdout.isatty() else 1000)
+
+
+def human_size(size: int) -> str:
+    """Bytes as people say them, in powers of 1000."""
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def _from_here(folder: str) -> Path:
+    path = Path(folder)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _outcome(report: ExportReport) -> str:
+    notes = [name for name, is_so in (("skipped", report.skipped), ("adopted", report.adopted)) if is_so]
+    notes += [f"{report.tile_count} tiles"] if report.format == "mesh" else []
+    return f"{report.result} ({', '.join(notes)})" if notes else report.result

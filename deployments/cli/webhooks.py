@@ -1,0 +1,115 @@
+"""`itwin-export webhooks register|list|remove`: subscriptions to news about iModels."""
+
+import asyncio
+import json as json_module
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.table import Table
+
+from blocks.itwin.errors import ConfigurationError, InputError
+from blocks.itwin.hosts import host_of, is_loopback
+from blocks.itwin.webhooks_api import Webhook, WebhooksApi
+from blocks.settings import read_settings
+from deployments.cli.tables import wide_console
+from deployments.webhooks.message import FOLLOWED
+from tasks.loading import load_credentials
+from tasks.requests import check_guid
+
+app = App(name="webhooks", help="Manage subscriptions to news about iModels.", help_format="plaintext")
+AsJson = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def register(callback_url: str, *, itwin_id: str, credentials: str = "default", json: AsJson = False) -> None:
+    """Let the platform deliver news about the iModels of an iTwin to the receiver at an address.
+
+    A webhook that is there already is kept and activated. The secret is the one in ITWIN_WEBHOOK_SECRET; the receiver
+    must have the same.
+
+    Args:
+        callback_url: Public address of the receiver, https://…/webhooks/itwin.
+        itwin_id: Id of the iTwin (a GUID).
+        credentials: Name of an iTwin Credentials block; it must be a service application.
+        json: Print one JSON document.
+    """
+    _show([asyncio.run(_register(callback_url, check_guid(itwin_id, "iTwin id"), credentials))], as_json=json)
+
+
+@app.command(name="list")
+def list_(*, credentials: str = "default", json: AsJson = False) -> None:
+    """List the webhooks of this service application.
+
+    Args:
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    _show(asyncio.run(_list(credentials)), as_json=json)
+
+
+@app.command
+def remove(webhook_id: str, *, credentials: str = "default") -> None:
+    """End a subscription.
+
+    Args:
+        webhook_id: Id of the webhook, as listed.
+        credentials: Name of an iTwin Credentials block.
+    """
+    asyncio.run(_remove(webhook_id, credentials))
+    sys.stdout.write(f"Removed webhook {webhook_id}.\n")
+
+
+@asynccontextmanager
+async def _api(credentials: str) -> AsyncGenerator[WebhooksApi]:
+    async with (await load_credentials(credentials)).get_client() as itwin:
+        yield WebhooksApi(itwin.client)
+
+
+async def _register(callback_url: str, itwin_id: str, credentials: str) -> Webhook:
+    secret = read_settings().webhook_secret
+    if secret is None:
+        raise ConfigurationError(
+            "ITWIN_WEBHOOK_SECRET is not set. Set it to at least 32 random characters, here and for the receiver; "
+            'for example: python -c "import secrets; print(secrets.token_hex(32))"'
+        )
+    if not callback_url.startswith("https://") and not is_loopback(host_of(callback_url)):
+        raise InputError(f"“{callback_url}” cannot be delivered to: the platform takes https:// addresses only.")
+    events = sorted(FOLLOWED)
+    async with _api(credentials) as webhooks:
+        found = [known.id for known in await webhooks.list_webhooks() if _serves(known, callback_url, itwin_id)]
+        if not found:
+            created = await webhooks.create_webhook(callback_url, itwin_id=itwin_id, event_types=events, secret=secret)
+            found = [created.id]
+        return await webhooks.activate_webhook(found[0], event_types=events, secret=secret)
+
+
+async def _list(credentials: str) -> list[Webhook]:
+    async with _api(credentials) as webhooks:
+        return await webhooks.list_webhooks()
+
+
+async def _remove(webhook_id: str, credentials: str) -> None:
+    async with _api(credentials) as webhooks:
+        await webhooks.delete_webhook(webhook_id)
+
+
+def _serves(webhook: Webhook, callback_url: str, itwin_id: str) -> bool:
+    return webhook.callback_url == callback_url and (webhook.scope_id or "").lower() == itwin_id
+
+
+def _show(webhooks: list[Webhook], *, as_json: bool) -> None:
+    """On stdout, without secrets."""
+    if as_json:
+        rows: list[dict[str, Any]] = [webhook.model_dump(mode="json", exclude={"secret"}) for webhook in webhooks]
+        sys.stdout.write(json_module.dumps(rows) + "\n")
+        return
+    table = Table(title="Webhooks", title_justify="left")
+    for column in ("Id", "Active", "iTwin", "Events", "Address"):
+        table.add_column(column, overflow="fold")
+    for webhook in webhooks:
+        active, events = "yes" if webhook.active else "no", ", ".join(webhook.event_types)
+        table.add_row(webhook.id, active, webhook.scope_id or webhook.scope, events, webhook.callback_url)
+    wide_console().print(table)

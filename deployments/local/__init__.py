@@ -1,0 +1,1 @@
+"""Server, worker and deployments on this machine: `make up` and `make down`."""

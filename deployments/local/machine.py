@@ -1,0 +1,163 @@
+"""What `make up` starts, in order."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from blocks.itwin.errors import ConfigurationError
+from blocks.settings import read_settings
+from deployments.local.postgres import start_postgres
+from deployments.local.processes import Processes
+from deployments.local.waiting import answers, free_port, wait_until
+from deployments.pull import POOL, PROJECT
+
+Database = Literal["sqlite", "postgres"]
+
+
+@dataclass
+class Machine:
+    """A Prefect server with all deployments, a worker, and what they need, on loopback."""
+
+    processes: Processes
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def address_file(self) -> Path:
+        """Where the UI's address is written down."""
+        return self.processes.folder / "address"
+
+    def up(self, port: int, database: Database) -> list[str]:
+        """Start everything that is not running yet; what to tell the person."""
+        if self.processes.running():
+            return [f"Already up: {self.address_file.read_text()}", "Stop it with: make down"]
+        self.processes.stop()
+        self.environment = own_environment(self.processes.folder)
+        try:
+            return self._start(port, database)
+        except BaseException:
+            self.down()
+            raise
+
+    def down(self) -> list[str]:
+        """Stop everything; the database, the logs and the exports stay."""
+        stopped = self.processes.stop()
+        return [f"Stopped: {', '.join(stopped)}."] if stopped else ["Nothing was running."]
+
+    def _start(self, port: int, database: Database) -> list[str]:
+        if database == "postgres":
+            self.environment["PREFECT_API_DATABASE_CONNECTION_URL"] = start_postgres(self.processes)
+        address = self._start_server(free_port(port))
+        # Only the server needs it, and it holds a password.
+        self.environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
+        sandbox = self._start_sandbox()
+        self._await(f"{address}/api/health", "server")
+        blocks = self._run("register_blocks", "-m", "deployments.register_blocks")
+        self._start_worker(f"{address}/api")
+        self._run("deploy", "-m", "prefect", "--no-prompt", "deploy", "--all")
+        receiver = self._start_receiver()
+        self.address_file.write_text(address)
+        return [f"Prefect UI: {address}", *sandbox, *receiver, *blocks.splitlines(), "Stop it with: make down"]
+
+    def _start_server(self, port: int) -> str:
+        self.environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+        self._start_python("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+        return f"http://127.0.0.1:{port}"
+
+    def _start_sandbox(self) -> list[str]:
+        """A stand-in platform, unless the environment or `.env` holds real credentials."""
+        if read_settings().client_id:
+            return []
+        from deployments.sandbox.seed import SEEDED, seeded_world  # noqa: PLC0415  an optional extra
+        from deployments.sandbox.server import environment  # noqa: PLC0415
+
+        port = free_port(3110)
+        url = f"http://127.0.0.1:{port}"
+        self._start_python("sandbox", "deployments", "sandbox", "--port", str(port))
+        self._await(f"{url}/sandbox/state", "sandbox")
+        self.environment |= environment(url, seeded_world())
+        self.environment.setdefault("ITWIN_NIGHTLY_IMODEL_ID", SEEDED.plant)
+        self.environment.setdefault("ITWIN_NIGHTLY_ITWIN_ID", SEEDED.itwin)
+        self.environment.setdefault("ITWIN_WATCH_ITWIN_ID", SEEDED.itwin)
+        self.environment.setdefault("ITWIN_WEBHOOK_SECRET", secrets.token_hex(32))
+        return [f"Sandbox (no ITWIN_CLIENT_ID is set): {url}, iModel to try: {SEEDED.plant}"]
+
+    def _start_worker(self, api: str) -> None:
+        """A worker that makes its work pool, so that deployments find it."""
+        self._start_python(
+            "worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "here"
+        )
+        wait_until(
+            lambda: answers(f"{api}/work_pools/{POOL}"),
+            "The worker",
+            still_there=lambda: self.processes.check("worker"),
+        )
+
+    def _start_receiver(self) -> list[str]:
+        """The receiver of webhooks, when there is a secret to check them with."""
+        if not (self.environment.get("ITWIN_WEBHOOK_SECRET") or read_settings().webhook_secret):
+            return []
+        port = free_port(3120)
+        address = f"http://127.0.0.1:{port}/webhooks/itwin"
+        state = self.processes.folder / "webhooks.sqlite"
+        command = ["deployments.webhooks", "--port", str(port), "--state-file", str(state)]
+        has_sandbox = "sandbox" in {started.name for started in self.processes.running()}
+        # Who tries it out should not wait for a minute.
+        self._start_python("webhooks", *command, *(["--quiet-seconds", "5"] if has_sandbox else []))
+        self._await(f"http://127.0.0.1:{port}/health", "webhooks")
+        if has_sandbox:
+            itwin = self.environment["ITWIN_WATCH_ITWIN_ID"]
+            self._run("register_webhook", "-m", "deployments", "webhooks", "register", address, "--itwin-id", itwin)
+        return [f"Webhooks are received at {address}"]
+
+    def _start_python(self, name: str, *module_and_arguments: str) -> None:
+        command = [sys.executable, "-m", *module_and_arguments]
+        self.processes.start(name, command, self.environment, cwd=PROJECT)
+
+    def _await(self, url: str, name: str) -> None:
+        wait_until(lambda: answers(url), f"The {name}", still_there=lambda: self.processes.check(name))
+
+    def _run(self, name: str, *arguments: str) -> str:
+        """Run a command to its end, with what it says in a log."""
+        return run_python(arguments, self.environment, self.processes.log_of(name))
+
+
+def own_environment(folder: Path) -> dict[str, str]:
+    """The caller's environment with a Prefect of our own in place of the caller's."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_API", "PREFECT_PROFILE", "PREFECT_HOME"))
+    }
+    search = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    return kept | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PYTHONPATH": search,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run_python(arguments: Sequence[str], environment: dict[str, str], log: Path) -> str:
+    """What a Python command says.
+
+    Raises:
+        ConfigurationError: It failed; the message leads to its log.
+    """
+    finished = subprocess.run(  # noqa: S603  our own modules
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    log.write_text(finished.stdout)
+    if finished.returncode:
+        raise ConfigurationError(f"“{' '.join(arguments)}” failed. What it said stands in {log}.")
+    return finished.stdout.strip()

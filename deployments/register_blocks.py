@@ -1,0 +1,62 @@
+"""Save the blocks `default` from the environment: `python -m deployments.register_blocks`.
+
+It can be run as often as you like. Secrets go to the Prefect API and nowhere else.
+"""
+
+import asyncio
+import sys
+
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.errors import ConfigurationError
+from blocks.settings import Settings, read_settings
+from blocks.storage.user_blob_storage import UserBlobStorage
+
+NAME = "default"
+
+
+async def register_blocks(settings: Settings) -> list[str]:
+    """Register both block types, and save what the environment holds; one sentence for each."""
+    await ItwinCredentials.aregister_type_and_schema()
+    await UserBlobStorage.aregister_type_and_schema()
+    return [await _save_credentials(settings), await _save_blob_storage(settings)]
+
+
+async def _save_credentials(settings: Settings) -> str:
+    if not settings.client_id:
+        return "iTwin Credentials: ITWIN_CLIENT_ID is not set; the block type is registered, no block is saved."
+    credentials = ItwinCredentials.from_settings(settings)
+    saved = await _find_saved()
+    if saved and saved.client_id == credentials.client_id and saved.refresh_token:
+        # The saved token was renewed since; the one of the environment may be spent.
+        credentials.refresh_token = saved.refresh_token
+    await credentials.asave(NAME, overwrite=True)
+    return f"iTwin Credentials: saved “{NAME}” ({credentials.authentication_type}, client {credentials.client_id})."
+
+
+async def _find_saved() -> ItwinCredentials | None:
+    try:
+        return await ItwinCredentials.aload(NAME)
+    except ValueError:  # Prefect's word for a block that is not there
+        return None
+
+
+async def _save_blob_storage(settings: Settings) -> str:
+    if not (settings.blob_connection_string or settings.blob_output_sas_url):
+        return "User Blob Storage: no ITWIN_BLOB_… variable is set; the block type is registered, no block is saved."
+    await UserBlobStorage.from_settings(settings).asave(NAME, overwrite=True)
+    return f"User Blob Storage: saved “{NAME}”."
+
+
+def main() -> int:
+    """Say what was done; 2 when the environment is not usable."""
+    try:
+        lines = asyncio.run(register_blocks(read_settings()))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201  a command speaks
+        return error.exit_code
+    print("\n".join(lines))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+from deployments.sandbox.server import serve
+
+serve()

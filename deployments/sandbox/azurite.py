@@ -1,0 +1,73 @@
+"""A real Azurite on loopback: the storage emulator that stands in for a user's Azure container (`make node`)."""
+
+import base64
+import os
+import re
+import secrets
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from azure.storage.blob import BlobServiceClient
+
+from deployments.node_tools import MODULES, find_node
+
+ENTRY = MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
+ACCOUNT = "itwinexport"
+CONTAINER = "exports"
+_LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True)
+class RunningAzurite:
+    """An Azurite that serves one account with one container."""
+
+    url: str
+    key: str
+
+    @property
+    def connection_string(self) -> str:
+        """What the Azure SDK connects with."""
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={self.key};"
+            f"BlobEndpoint={self.url}/{ACCOUNT};"
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The `ITWIN_*` variables that make it the user's blob storage."""
+        return {"ITWIN_BLOB_CONNECTION_STRING": self.connection_string, "ITWIN_BLOB_CONTAINER": CONTAINER}
+
+
+@contextmanager
+def running_azurite() -> Generator[RunningAzurite | None]:
+    """Serve from memory for as long as the block lasts; none where Node or the package is absent."""
+    node = find_node()
+    if node is None or not ENTRY.is_file():
+        yield None
+        return
+    key = base64.b64encode(secrets.token_bytes(64)).decode()
+    options = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
+    process = subprocess.Popen(  # noqa: S603  our own pinned package
+        [str(node), str(ENTRY), "--blobHost", "127.0.0.1", "--blobPort", "0", *options],
+        env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        azurite = RunningAzurite(_address(process), key)
+        with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+            service.get_container_client(CONTAINER).create_container()
+        yield azurite
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def _address(process: "subprocess.Popen[str]") -> str:
+    """Wait for the line that names the port."""
+    for line in process.stdout or ():
+        if match := _LISTENING.search(line):
+            return f"http://127.0.0.1:{match[1]}"
+    raise RuntimeError(f"Azurite ended with exit code {process.wait()} before it listened.")

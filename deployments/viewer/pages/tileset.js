@@ -1,0 +1,43 @@
+// A tileset with CesiumJS: no imagery, no terrain, no account.
+function load(source) {
+  return new Promise((resolve, reject) => {
+    document.head.append(Object.assign(document.createElement("script"), { src: source, onload: resolve, onerror: reject }));
+  });
+}
+
+export async function show(url, place, tell) {
+  window.CESIUM_BASE_URL = "/cesium/";
+  await load("/cesium/Cesium.js");
+  const { Cesium } = window;
+  const off = ["animation", "timeline", "geocoder", "baseLayerPicker", "homeButton", "sceneModePicker", "infoBox",
+    "navigationHelpButton", "selectionIndicator"];
+  const viewer = new Cesium.Viewer(place, {
+    ...Object.fromEntries(off.map((name) => [name, false])),
+    baseLayer: false,
+    globe: false,
+    skyBox: false,
+    skyAtmosphere: false,
+  });
+  viewer.scene.backgroundColor = Cesium.Color.fromCssColorString("#20262c");
+
+  const failed = [];
+  let loaded = 0;
+  const say = (state) => tell(state, { tiles: loaded, failed: failed.length });
+  say("loading");
+  const tileset = await Cesium.Cesium3DTileset.fromUrl(url);
+  tileset.tileFailed.addEventListener(({ url: tile, message }) => {
+    failed.push(tile);
+    console.error(`${tile}: ${message}`);
+    say("loading");
+  });
+  tileset.tileLoad.addEventListener(() => (loaded += 1));
+  tileset.allTilesLoaded.addEventListener(() => say("complete"));
+  tileset.loadProgress.addEventListener((pending, processing) => pending + processing > 0 && say("loading"));
+
+  const detail = document.getElementById("detail");
+  detail.oninput = () => (tileset.maximumScreenSpaceError = 32 / 2 ** (detail.value / 2));
+  detail.oninput();
+  viewer.scene.primitives.add(tileset);
+  const whole = 2.2 * tileset.boundingSphere.radius; // CesiumJS itself goes too near to see all of it
+  await viewer.zoomTo(tileset, new Cesium.HeadingPitchRange(0, -0.6, whole));
+}

@@ -1,0 +1,124 @@
+"""A page on loopback that shows exported tiles and IFC files; it works without any network."""
+
+import contextlib
+import socket
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import quote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from blocks.itwin.errors import ConfigurationError, InputError
+from blocks.storage.names import MANIFEST_NAME
+from blocks.storage.tileset_refs import ROOT
+from deployments.node_tools import MODULES
+
+HOST = "127.0.0.1"
+_PAGES = Path(__file__).parent
+_LIBRARIES = {"cesium": "cesium/Build/Cesium", "three": "three", "web-ifc": "web-ifc"}
+_POLICY = "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'"
+"""What the browser may load: nothing from elsewhere. CesiumJS makes workers from blobs and functions from text."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Something to look at."""
+
+    name: str
+    kind: str
+    url: str
+
+
+def create_app(folder: Path, *, modules: Path = MODULES) -> Starlette:
+    """The viewer of a folder.
+
+    Raises:
+        ConfigurationError: The libraries it shows things with are not installed.
+        InputError: There is nothing to look at.
+    """
+    libraries = {name: modules / path for name, path in _LIBRARIES.items()}
+    if not all(path.is_dir() for path in libraries.values()):
+        raise ConfigurationError(
+            "The viewer needs CesiumJS, three.js and web-ifc, which are not installed. With Node 20 and npm on this "
+            "machine, run once: python -m deployments.node_tools"
+        )
+    found = [asdict(sight) for sight in sights(folder)]
+    if not found:
+        raise InputError(
+            f"There is nothing to look at in {folder}: no {ROOT} and no .ifc file. Export something first."
+        )
+    return Starlette(
+        routes=[
+            Route("/", _page),
+            Route("/sights.json", partial(_answer, found)),
+            Mount("/pages", StaticFiles(directory=_PAGES / "pages")),
+            Mount("/data", StaticFiles(directory=folder)),
+            *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(_Secluded)],
+    )
+
+
+def serve(folder: Path, port: int, output: TextIO) -> None:
+    """Serve until interrupted; says where on `output`.
+
+    Raises:
+        OSError: The port cannot be used.
+    """
+    app = create_app(folder)
+    # With the protocol named, asyncio sends small answers at once instead of 40 ms later.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind((HOST, port))
+        print(f"http://{HOST}:{listener.getsockname()[1]}/ shows {folder}. Ctrl-C stops it.", file=output, flush=True)
+        config = uvicorn.Config(app, log_level="error", access_log=False, ws="none")
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def sights(folder: Path) -> list[Sight]:
+    """Tilesets and IFC files in a folder and in the exports below it; parts of a tileset are none of their own."""
+    manifests = [*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")]
+    exports = sorted({folder, *(manifest.parent for manifest in manifests)})
+    return [sight for export in exports for sight in _sights_of(export, folder)]
+
+
+def _sights_of(export: Path, folder: Path) -> list[Sight]:
+    tilesets = [(path, "tileset") for path in [export / ROOT] if path.is_file()]
+    models = [(path, "ifc") for path in sorted(export.glob("*.ifc"))]
+    return [
+        Sight(path.relative_to(folder).as_posix(), kind, f"/data/{quote(path.relative_to(folder).as_posix())}")
+        for path, kind in [*tilesets, *models]
+    ]
+
+
+async def _answer(found: list[dict[str, str]], _: Request) -> JSONResponse:
+    return JSONResponse(found)
+
+
+async def _page(_: Request) -> FileResponse:
+    return FileResponse(_PAGES / "pages" / "index.html")
+
+
+class _Secluded:
+    """Tells the browser to load nothing from anywhere else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY.encode())]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)

@@ -1,0 +1,104 @@
+"""What was delivered and what is still to be announced, on disk: a restart forgets neither."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.webhooks.message import Change
+
+KEPT_SECONDS = 30 * 24 * 3600.0
+KEPT_MESSAGES = 100_000
+"""Deliveries remembered. An older one that is replayed leads to an export that finds nothing to do."""
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS seen (message_id TEXT PRIMARY KEY, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS seen_at ON seen (at);
+CREATE TABLE IF NOT EXISTS waiting (
+    imodel_id TEXT PRIMARY KEY,
+    changeset_id TEXT,
+    event_type TEXT NOT NULL,
+    first_at REAL NOT NULL,
+    last_at REAL NOT NULL
+);
+"""
+_WAIT = """
+INSERT INTO waiting VALUES (:imodel_id, :changeset_id, :event_type, :now, :now)
+ON CONFLICT (imodel_id) DO UPDATE
+SET changeset_id = excluded.changeset_id, event_type = excluded.event_type, last_at = excluded.last_at
+"""
+_FORGET = """
+DELETE FROM seen WHERE at < :oldest
+OR message_id IN (SELECT message_id FROM seen ORDER BY at DESC, message_id LIMIT -1 OFFSET :most)
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The news of an iModel, as of its last delivery."""
+
+    imodel_id: str
+    changeset_id: str | None
+    event_type: str
+    last_at: float
+
+
+class Inbox:
+    """Takes each delivery once, and joins those that follow one another closely into one.
+
+    Args:
+        file: The database.
+        quiet_seconds: News are announced once none has followed for so long,
+        longest_seconds: but not later than so long after the first.
+        most: How many deliveries are remembered.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        quiet_seconds: float = 60,
+        longest_seconds: float = 600,
+        most: int = KEPT_MESSAGES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._quiet = quiet_seconds
+        self._longest = longest_seconds
+        self._most = most
+        self._clock = clock
+        self._database = sqlite3.connect(file, check_same_thread=False)
+        self._database.executescript(_SCHEMA)
+
+    def take(self, change: Change) -> bool:
+        """Remember a delivery; false if it was here before."""
+        now = self._clock()
+        with self._database:
+            fresh = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (change.message_id, now))
+            if not fresh.rowcount:
+                return False
+            self._database.execute(_WAIT, {**change.model_dump(exclude={"message_id"}), "now": now})
+            self._database.execute(_FORGET, {"oldest": now - KEPT_SECONDS, "most": self._most})
+        return True
+
+    def ready(self) -> list[Waiting]:
+        """What is to be announced now."""
+        now = self._clock()
+        rows = self._database.execute(
+            "SELECT imodel_id, changeset_id, event_type, last_at FROM waiting WHERE last_at <= ? OR first_at <= ?",
+            (now - self._quiet, now - self._longest),
+        )
+        return [Waiting(*row) for row in rows]
+
+    def announced(self, news: Waiting) -> None:
+        """Cross it off, unless something newer came meanwhile."""
+        with self._database:
+            self._database.execute(
+                "DELETE FROM waiting WHERE imodel_id = ? AND last_at = ?", (news.imodel_id, news.last_at)
+            )
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()

@@ -1,0 +1,96 @@
+"""Export one iModel as an IFC file: the runbook.
+
+Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment.
+"""
+
+from typing import Annotated
+
+from prefect import flow
+
+from tasks.authorization import verify_authorization
+from tasks.changesets import resolve_changeset
+from tasks.connections import connect
+from tasks.following import tell_what_goes_on
+from tasks.forms import OptionalText, titled
+from tasks.loading import load_blob_storage, load_credentials
+from tasks.output import fetch_output
+from tasks.publishing import find_published, publish, report_skipped
+from tasks.reports import ExportReport
+from tasks.requests import (
+    Consent,
+    IfcVersion,
+    OnActiveRun,
+    OnPartialSuccess,
+    OutputLocation,
+    check_asked,
+)
+from tasks.runs import begin_run, note_beginning, place_order, wait_for_run
+
+
+@flow(
+    name="export-ifc",
+    flow_run_name="ifc-{imodel_id}",
+    persist_result=False,
+    on_failure=[tell_what_goes_on],
+    on_crashed=[tell_what_goes_on],
+    on_cancellation=[tell_what_goes_on],
+)
+async def export_ifc(
+    imodel_id: Annotated[str, titled("iModel")],
+    ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
+    changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
+    saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
+    model_ids: Annotated[list[str] | None, titled("Models")] = None,
+    mapping_file_id: Annotated[OptionalText, titled("Mapping file")] = None,
+    output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
+    folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
+    replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
+    save_logs: Annotated[bool, titled("Keep the log")] = True,
+    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    connection_id: Annotated[OptionalText, titled("Export connection")] = None,
+    credentials: Annotated[str, titled("Credentials")] = "default",
+    blob_storage: Annotated[str, titled("Your own container")] = "default",
+    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    on_active_run: Annotated[OnActiveRun, titled("When another run is active")] = "wait",
+    on_partial_success: Annotated[OnPartialSuccess, titled("When something was left out")] = "accept",
+    consent: Annotated[Consent, titled("When consent is missing")] = "fail",
+    force: Annotated[bool, titled("Export again")] = False,
+) -> ExportReport:
+    """Export an iModel as an IFC file, fetch it and verify it.
+
+    Args:
+        imodel_id: Id of the iModel (a GUID); it stands in the iModel's address in the browser.
+        ifc_version: Version of the IFC schema.
+        changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
+        saved_view_id: Export only what this saved view shows.
+        model_ids: Export only these models of the iModel.
+        mapping_file_id: Storage id of a custom mapping of classes and properties.
+        output_location: Where the platform puts the file: the iTwin's Storage or your own Azure container.
+        folder_id: Storage folder for the file; empty for the iTwin's root folder.
+        replace_older_file: Overwrite the iModel's earlier file in Storage.
+        save_logs: Keep and fetch the exporter's log.
+        output_dir: Local folder for the fetched files; empty for the configured one.
+        connection_id: Use this existing export connection instead of our own.
+        credentials: Name of an iTwin Credentials block.
+        blob_storage: Name of a User Blob Storage block, for your own Azure container.
+        timeout_minutes: Longest time the export may run at the platform, counted from its start.
+        on_active_run: When another run holds the iModel: wait for its end and start ours, adopt it, or fail.
+        on_partial_success: Accept an export that left something out, with a warning, or fail.
+        consent: When a user's consent is missing: fail with the link, wait for it, or suspend the run.
+        force: Export even when an identical, verified export is already there.
+    """
+    request, policy = check_asked(locals())
+    itwin = await load_credentials(credentials)
+    storage = await load_blob_storage(blob_storage, request, policy)
+    async with itwin.get_client():
+        changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
+        first_started = await note_beginning(itwin, request)
+        if published := await find_published(itwin, request, changeset, policy):
+            return await report_skipped(published, request)
+        connection = await connect(itwin, request, connection_id)
+        await verify_authorization(itwin, consent, policy)
+        order = place_order(request, policy, connection, changeset, first_started)
+        run = await begin_run(itwin, order, storage)
+        finished = await wait_for_run(itwin, request, run, policy)
+        fetched = await fetch_output(itwin, request, run, finished, storage)
+        return await publish(itwin, order, run, finished, fetched)

@@ -1,0 +1,39 @@
+"""Look for new data in the iModels of an iTwin, where no webhook can reach this machine.
+
+Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment, and the
+folder that exports are published in.
+"""
+
+from typing import Annotated
+
+from prefect import flow
+
+from tasks.changes import announce_change, find_changed
+from tasks.forms import OptionalText, titled
+from tasks.loading import load_credentials
+from tasks.requests import check_guid
+
+
+@flow(name="watch-imodels", flow_run_name="watch-{itwin_id}", persist_result=False)
+async def watch_imodels(
+    itwin_id: Annotated[str, titled("iTwin")],
+    imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
+    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    credentials: Annotated[str, titled("Credentials")] = "default",
+) -> list[str]:
+    """Compare the iModels of an iTwin with their exports, and announce what has changed.
+
+    Each announcement is an event that starts export-ifc/on-changes, as a webhook would.
+
+    Args:
+        itwin_id: Id of the iTwin (a GUID); it stands in the iTwin's address in the browser.
+        imodel_ids: Watch only these iModels; empty for all of the iTwin.
+        output_dir: Local folder of the exports; empty for the configured one.
+        credentials: Name of an iTwin Credentials block.
+    """
+    itwin = await load_credentials(credentials)
+    async with itwin.get_client():
+        changed = await find_changed(itwin, check_guid(itwin_id, "iTwin id"), imodel_ids, output_dir)
+    for imodel_id, changeset_id in changed.items():
+        await announce_change(imodel_id, changeset_id)
+    return sorted(changed)

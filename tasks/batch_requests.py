@@ -1,0 +1,54 @@
+"""What a person asks for when it is a whole iTwin, checked before anything is sent."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from blocks.itwin.errors import InputError
+from tasks.mesh_requests import check_mesh_asked
+from tasks.reports import ExportFormat
+from tasks.requests import check_asked, check_choice, check_guid
+
+FailWhen = Literal["any", "all", "never"]
+
+_NO_IMODEL = {"imodel_id": "00000000-0000-0000-0000-000000000000", "changeset_id": None}
+
+
+class BatchRequest(BaseModel):
+    """One batch as asked for; `options` are the parameters of the single flows that are the same for all iModels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    itwin_id: str
+    formats: tuple[ExportFormat, ...]
+    imodel_ids: frozenset[str]
+    name_contains: str
+    max_active: int
+    options: dict[str, Any]
+
+
+def check_batch_asked(parameters: Mapping[str, Any]) -> BatchRequest:
+    """What the parameters of the flow ask for.
+
+    Raises:
+        InputError: Something cannot be understood or served; the sentence names it and says what to do.
+    """
+    for chosen in parameters["formats"]:
+        check_choice(chosen, "format", get_args(ExportFormat))
+    if not parameters["formats"]:
+        raise InputError("formats is an empty list, so there is nothing to export. Name ifc, mesh or both.")
+    if parameters["max_active"] < 1:
+        raise InputError(f"max_active is {parameters['max_active']}; give 1 or more.")
+    check_choice(parameters["fail_when"], "fail_when", get_args(FailWhen))
+    check_asked({**parameters, **_NO_IMODEL})
+    check_mesh_asked({**parameters, **_NO_IMODEL})
+    own = {"itwin_id", "formats", "imodel_ids", "name_contains", "max_active", "fail_when"}
+    return BatchRequest(
+        itwin_id=check_guid(parameters["itwin_id"], "iTwin id"),
+        formats=tuple(dict.fromkeys(parameters["formats"])),
+        imodel_ids=frozenset(check_guid(imodel_id, "iModel id") for imodel_id in parameters["imodel_ids"] or ()),
+        name_contains=parameters["name_contains"] or "",
+        max_active=parameters["max_active"],
+        options={name: value for name, value in parameters.items() if name not in own},
+    )

@@ -1,0 +1,105 @@
+"""Which export run a flow run follows, written down for those who have to tell when the flow run is gone.
+
+The platform cannot cancel a run: it goes on when its flow run is cancelled, killed or interrupted. Prefect may call
+the hook in another process, so what it says must be on disk, beside the notes of the runs we asked for.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.loggers import flow_run_logger
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from blocks.storage.disk import disk_errors, write_whole
+from tasks.requests import workshop_of
+from tasks.run_records import KEPT_FOR, RunRecords
+
+
+class FollowedRun(BaseModel):
+    """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connection_id: str
+    run_id: str
+    is_finished: bool = False
+
+
+def note_followed(workshop: Path, flow_run_id: str, followed: FollowedRun) -> None:
+    """Write down which run a flow run follows, and how far that is."""
+    folder = workshop / "followed"
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget_old(folder)
+        write_whole(folder / f"{flow_run_id}.json", followed.model_dump_json().encode())
+
+
+def forget_followed(workshop: Path, flow_run_id: str) -> None:
+    """The run has failed or is gone: nothing goes on."""
+    (workshop / "followed" / f"{flow_run_id}.json").unlink(missing_ok=True)
+
+
+def what_goes_on(workshop: Path, flow_run_id: str) -> str:
+    """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
+    followed = _read(workshop / "followed" / f"{flow_run_id}.json")
+    if followed is None:
+        return _asked_for(workshop, flow_run_id)
+    name = f"Export run {followed.run_id} on connection {followed.connection_id}"
+    if followed.is_finished:
+        return f"{name} has finished at the platform. Run the same command again: it fetches that run's files."
+    return (
+        f"{name} goes on at the platform, which cannot cancel it. "
+        f"Run the same command again: it picks that run up instead of starting another."
+    )
+
+
+async def tell_what_goes_on(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Say in the log and in an artifact what the platform still does; Prefect's hook for flow runs that end early."""
+    imodel_id = str(flow_run.parameters.get("imodel_id")).strip().lower()
+    said = what_goes_on(workshop_of(flow_run.parameters.get("output_dir"), imodel_id), str(flow_run.id))
+    if not said:
+        return
+    flow_run_logger(flow_run, flow).warning(said)
+    artifact = ArtifactCreate(
+        key=f"{flow.name}-{imodel_id}",
+        type="markdown",
+        description=f"{state.name}: what the platform still does",
+        data=said,
+        flow_run_id=flow_run.id,
+    )
+    async with get_client() as client:
+        await client.create_artifact(artifact)
+
+
+def _asked_for(workshop: Path, flow_run_id: str) -> str:
+    """Requests of this flow run whose run nobody waits for yet."""
+    asked = [
+        record
+        for record in RunRecords(workshop / "runs").all()
+        if record.asked_by == flow_run_id and record.outcome in {"asked", "started"}
+    ]
+    if not asked:
+        return ""
+    name = f"Export run {asked[-1].run_id}" if asked[-1].run_id else "An export run that was asked for"
+    return (
+        f"{name} on connection {asked[-1].connection_id} may go on at the platform, which cannot cancel it. "
+        f"Run the same command again: it picks that run up instead of starting another."
+    )
+
+
+def _forget_old(folder: Path) -> None:
+    oldest = (datetime.now(UTC) - KEPT_FOR).timestamp()
+    for path in folder.glob("*.json"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> FollowedRun | None:
+    try:
+        return FollowedRun.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,68 @@
+"""What an export ends with: values people read and scripts parse."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+ExportFormat = Literal["ifc", "mesh"]
+
+
+class ExportedFile(BaseModel):
+    """A published file; `path` is relative to the report's `output_dir`, `size` is in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    role: Literal["model", "log", "tileset"]
+    size: int
+    sha256: str
+
+
+class BatchFailure(BaseModel):
+    """An export of a batch that did not work out, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    imodel_id: str
+    format: ExportFormat
+    error: str
+
+
+class ExportReport(BaseModel):
+    """One export: what was exported, from which changeset, by which run, how big, where.
+
+    `changeset_id` is empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
+    `adopted` is true when the files come from a run that this flow run did not start.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    imodel_id: str
+    changeset_id: str
+    format: ExportFormat
+    connection_id: str | None = None
+    run_id: str | None = None
+    result: str
+    skipped: bool = False
+    adopted: bool = False
+    warnings: tuple[str, ...] = ()
+    files: tuple[ExportedFile, ...] = ()
+    tile_count: int = 0
+    total_bytes: int = 0
+    output_dir: str
+    started_at: datetime
+    finished_at: datetime
+
+
+class BatchReport(BaseModel):
+    """All exports of an iTwin; `exported`, `skipped` and `failed` are counts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    itwin_id: str
+    exported: int
+    skipped: int
+    failed: int
+    reports: tuple[ExportReport, ...] = ()
+    failures: tuple[BatchFailure, ...] = ()

@@ -1,0 +1,217 @@
+"""Never two remote runs for one export, never a stranger's: how a run is found, adopted or started.
+
+The platform keeps one active run per iModel and answers a second request with that run (303), whatever was asked for.
+It does not say which changeset a run exports, so the notes in `tasks.run_records` do.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from blocks.itwin.credentials import Itwin
+from blocks.itwin.errors import (
+    ActiveRunError,
+    ConflictError,
+    ExportError,
+    ExportTimeoutError,
+    NotAuthorizedError,
+    NotFoundError,
+    RateLimitedError,
+)
+from blocks.itwin.export_api import RunOutput, StartedRun
+from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.orders import RemoteRun, RunOrder
+from tasks.recognising import Notes, started_at
+from tasks.run_records import RunRecord, RunRecords
+from tasks.waiting import Log, Pace, Watch
+
+SAS_MARGIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Finds the run that serves what is asked, or starts it."""
+
+    itwin: Itwin
+    order: RunOrder
+    blob_storage: UserBlobStorage | None
+    records: RunRecords
+    pace: Pace
+    log: Log
+
+    async def start(self) -> RemoteRun:
+        """The run to follow.
+
+        Raises:
+            ActiveRunError: Another run holds the iModel and `on_active_run` is `fail`.
+            ConflictError: A simultaneous request won; look again.
+            NotFoundError: The connection is gone.
+        """
+        holder: StartedRun | None = None
+        while True:
+            if (present := await self._find_present(holder)) is not None:
+                return present
+            record = self._write_down()
+            holder = await self._ask(record)
+            if holder.is_new:
+                return self._followed(holder.run_id, record)
+            self.records.note(record, "refused")
+            if (run := await self._meet(holder)) is not None:
+                return run
+
+    async def _find_present(self, holder: StartedRun | None) -> RemoteRun | None:
+        """A run that already serves what is asked: active, or finished well and still to be fetched."""
+        connections = {self.order.connection_id: None} | dict.fromkeys(self._noted_connections())
+        if holder is not None and await self._is_twin(holder.connection_id):
+            connections[holder.connection_id] = None
+        for connection_id in connections:
+            if (present := await self._find_on(connection_id)) is not None:
+                return present
+        return None
+
+    async def _find_on(self, connection_id: str) -> RemoteRun | None:
+        try:
+            runs = [run async for run in self.itwin.exports.list_runs(connection_id)]
+        except NotFoundError:
+            if connection_id == self.order.connection_id:
+                raise
+            return None  # one of earlier days that was deleted since
+        notes = Notes(self.order, connection_id, self.records.of_connection(connection_id), self._place)
+        for run in sorted(runs, key=lambda run: (run.is_finished, -started_at(run, self._now()).timestamp())):
+            if (record := notes.of(run, self._now())) is not None:
+                self.log.info("Export run %s already serves this export; following it.", run.id)
+                return self._followed(run.id, record)
+        return None
+
+    def _noted_connections(self) -> list[str]:
+        """Connections that this export was asked for on before: two first exports at once make two for one purpose."""
+        if not self.order.is_own_connection:
+            return []
+        options = self.order.request.connection_name
+        return [record.connection_id for record in self.records.all() if record.options == options]
+
+    async def _is_twin(self, connection_id: str) -> bool:
+        """True if it is ours by name: made for the same options and caller, by another machine at the same time."""
+        if connection_id == self.order.connection_id or not self.order.is_own_connection:
+            return False
+        try:
+            theirs = await self.itwin.exports.get_connection(connection_id)
+            ours = await self.itwin.exports.get_connection(self.order.connection_id)
+        except (NotFoundError, NotAuthorizedError):
+            return False
+        return (theirs.display_name, theirs.authentication_type) == (ours.display_name, ours.authentication_type)
+
+    def _write_down(self) -> RunRecord:
+        return self.records.ask(
+            connection_id=self.order.connection_id,
+            changeset_id=self.order.changeset_id,
+            options=self.order.request.connection_name,
+            place=self._place,
+            asked_at=self._now(),
+            asked_by=self.order.asked_by,
+            blob_name=self.order.blob_name if self.blob_storage else "",
+        )
+
+    async def _ask(self, record: RunRecord) -> StartedRun:
+        """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
+        run_input = self.order.request.run_input(self.order.changeset_id)
+        try:
+            return await self.itwin.exports.create_run(self.order.connection_id, run_input, self._output(record))
+        except ExportError as error:
+            if not error.is_transient or isinstance(error, (ConflictError, RateLimitedError)):
+                self.records.note(record, "refused")
+            raise
+
+    def _output(self, record: RunRecord) -> RunOutput:
+        request = self.order.request
+        output = RunOutput(
+            location=request.output_location,
+            folder_id=request.folder_id,
+            replace_older_file=request.replace_older_file,
+            save_logs=request.save_logs,
+        )
+        if self.blob_storage is None:
+            return output
+        until = self._now() + self.order.policy.timeout + SAS_MARGIN
+        target = self.blob_storage.output_for(record.blob_name, until=until, save_logs=request.save_logs)
+        return replace(output, output_sas_url=target.output, logs_sas_url=target.logs)
+
+    async def _meet(self, holder: StartedRun) -> RemoteRun | None:
+        """Another request holds the iModel: it may be ours after all; else do as asked. None means: ask again."""
+        if (present := await self._find_present(holder)) is not None:
+            return present
+        name = f"Export run {holder.run_id} on connection {holder.connection_id}"
+        held = f"{name} holds iModel {self.order.request.imodel_id}, and it is not known to export the same"
+        match self.order.policy.on_active_run:
+            case "fail":
+                raise ActiveRunError(f"{held}. Wait for its end, or choose on_active_run=wait or adopt.")
+            case "adopt":
+                return self._adopted(holder, held)
+            case "wait":
+                self.log.warning("%s; waiting for its end, then starting ours.", held)
+                await self._outlast(holder)
+                return None
+
+    def _adopted(self, holder: StartedRun, held: str) -> RemoteRun:
+        if self.blob_storage is not None:
+            raise ActiveRunError(
+                f"{held}; where it writes is not known, so with USER_BLOB_STORAGE it cannot be adopted. "
+                f"Choose on_active_run=wait."
+            )
+        warning = f"{held}; adopted as asked for, so the files may come from another changeset or other options."
+        self.log.warning(warning)
+        return RemoteRun(
+            connection_id=holder.connection_id,
+            run_id=holder.run_id,
+            since=self._now(),
+            adopted=True,
+            warnings=(warning,),
+        )
+
+    async def _outlast(self, holder: StartedRun) -> None:
+        """Wait until the other run has ended; where its connection is not visible to us, a pause has to do."""
+        waited = self._now() - self.order.first_started
+        left = self.order.policy.timeout - waited
+        if left <= timedelta(0):
+            raise self._held_too_long(holder)
+        watch = Watch(
+            self.itwin,
+            holder.connection_id,
+            holder.run_id,
+            self._now(),
+            left,
+            self.pace,
+            self.log,
+            counts_own_age=False,
+        )
+        try:
+            await watch.finished()
+        except (NotFoundError, NotAuthorizedError):
+            await asyncio.sleep(self.pace.pause(waited.total_seconds()))
+        except ExportTimeoutError:
+            raise self._held_too_long(holder) from None
+
+    def _held_too_long(self, holder: StartedRun) -> ExportTimeoutError:
+        return ExportTimeoutError(
+            f"iModel {self.order.request.imodel_id} was still held by export run {holder.run_id} after "
+            f"{self.order.policy.timeout.total_seconds() / 60:g} minutes; ours was not started. "
+            f"Run the same command again."
+        )
+
+    def _followed(self, run_id: str, record: RunRecord) -> RemoteRun:
+        self.records.note(record, "started", run_id=run_id)
+        return RemoteRun(
+            connection_id=record.connection_id,
+            run_id=run_id,
+            since=record.asked_at,
+            blob_name=record.blob_name,
+            adopted=record.asked_by != self.order.asked_by,
+        )
+
+    @property
+    def _place(self) -> str:
+        """Where the file is to be written, if that is not Storage."""
+        return self.blob_storage.place if self.blob_storage else ""
+
+    def _now(self) -> datetime:
+        return self.itwin.client.server_now()

@@ -1,0 +1,186 @@
+"""A night and the night after: `python -m tests.benchmarks.batch --imodels 1000 --database sqlite`.
+
+Each part is a process of its own: the stand-in platform, a Prefect server on SQLite or PostgreSQL, the batch.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+REPOSITORY = Path(__file__).parents[2]
+TASK_RUNS_PER_EXPORT = 8
+
+
+@contextmanager
+def process(*command: str, environment: dict[str, str], log: Path) -> Generator[None]:
+    """A process that ends with the block."""
+    with log.open("wb") as output:
+        started = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=output, stderr=output)
+        try:
+            yield
+        finally:
+            started.terminate()
+            started.wait(timeout=30)
+
+
+@contextmanager
+def postgres(folder: Path, port: int) -> Generator[str]:
+    """A private PostgreSQL cluster on loopback, run by Debian's user `postgres` where we are root."""
+    binaries = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
+    data = folder / "cluster"
+    data.mkdir()
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        shutil.chown(data, "postgres")
+        prefix = ["runuser", "-u", "postgres", "--"]
+
+    def run(*command: str | Path) -> None:
+        subprocess.run([*prefix, *command], stdout=subprocess.DEVNULL, check=True)
+
+    run(binaries / "initdb", "-D", data, "-A", "trust", "-U", "prefect")
+    options = f"-p {port} -k {data} -c listen_addresses=127.0.0.1"
+    control: list[str | Path] = [binaries / "pg_ctl", "-D", data, "-w"]
+    run(*control, "-l", data / "log", "-o", options, "start")
+    try:
+        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+    finally:
+        run(*control, "-m", "fast", "stop")
+
+
+def wait_for(url: str) -> None:
+    """Wait until something answers there."""
+    for _ in range(600):
+        try:
+            httpx.get(url).raise_for_status()
+        except httpx.HTTPError:
+            time.sleep(0.2)
+        else:
+            return
+    raise TimeoutError(url)
+
+
+def batch(environment: dict[str, str], itwin_id: str, max_active: int, log: Path) -> dict[str, Any]:
+    """One batch in a process of its own; what it measured."""
+    command = [sys.executable, "-m", "tests.benchmarks.batch_client", itwin_id, str(max_active)]
+    with log.open("wb") as errors:
+        done = subprocess.run(
+            command, env=environment, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=errors, check=True
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def task_runs(api: str) -> int:
+    """How many task runs the server's table holds."""
+    return int(httpx.post(f"{api}/task_runs/count", json={}, timeout=60).json())
+
+
+def settled_task_runs(api: str, expected: int) -> int:
+    """The same, once the server has digested its queue or a minute has passed."""
+    for _ in range(60):
+        if (counted := task_runs(api)) >= expected:
+            return counted
+        time.sleep(1)
+    return task_runs(api)
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Both nights."""
+    port = 20_000 + os.getpid() % 20_000
+    platform, server = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "ITWIN_"))}
+    common = kept | {"PREFECT_HOME": str(folder / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    with ExitStack() as stack:
+        database = stack.enter_context(postgres(folder, port + 2)) if arguments.database == "postgres" else ""
+        settings = common | ({"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {})
+        serve = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port + 1)]
+        stack.enter_context(process(*serve, environment=settings, log=folder / "server.log"))
+        sandbox = f"from deployments.sandbox.server import serve; serve({port})"
+        stack.enter_context(process(sys.executable, "-c", sandbox, environment=common, log=folder / "sandbox.log"))
+        wait_for(f"{platform}/sandbox/state")
+        wait_for(f"{server}/api/health")
+        return two_nights(arguments, common, platform, f"{server}/api", folder)
+
+
+def two_nights(
+    arguments: argparse.Namespace, common: dict[str, str], platform: str, api: str, folder: Path
+) -> list[dict[str, Any]]:
+    """Everything new, then ten changed."""
+    control = httpx.Client(base_url=platform, timeout=120)
+    itwin_id = "fe459af2-e6a0-5cfe-b648-9af1170a2a12"
+    control.patch("/sandbox/options", json={"run_seconds": arguments.run_seconds})
+    made = control.post(
+        "/sandbox/imodels", json={"name": "Model", "count": arguments.imodels - 4, "changesets": 1, "elements": 4}
+    ).json()["imodels"]
+    environment = common | {
+        "PREFECT_API_URL": api,
+        "ITWIN_API_URL": platform,
+        "ITWIN_ISSUER_URL": platform,
+        "ITWIN_CLIENT_ID": "sandbox-service",
+        "ITWIN_CLIENT_SECRET": "sandbox-secret",
+        "ITWIN_OUTPUT_DIR": str(folder / "exports"),
+        "ITWIN_REQUESTS_PER_MINUTE": str(arguments.requests_per_minute),
+    }
+    nights: list[dict[str, Any]] = []
+    for changed in (0, 10):
+        for imodel in made[:changed]:
+            control.post(f"/sandbox/imodels/{imodel['id']}/changesets", json={})
+        before, runs, counted = requests(control), remote_runs(control), task_runs(api)
+        measured = batch(environment, itwin_id, arguments.max_active, folder / f"night-{changed}.log")
+        sent = requests(control) - before
+        expected = 1 + TASK_RUNS_PER_EXPORT * measured["exported"] + measured["skipped"]
+        dictated = max(
+            measured["exported"] / arguments.max_active * arguments.run_seconds,
+            60 * sent / arguments.requests_per_minute,
+        )
+        nights.append(
+            measured
+            | {
+                "requests": sent,
+                "remote_runs": remote_runs(control) - runs,
+                "task_runs": settled_task_runs(api, counted + expected) - counted,
+                "task_runs_expected": expected,
+                "dictated_seconds": round(dictated, 1),
+            }
+        )
+    return nights
+
+
+def requests(control: httpx.Client) -> int:
+    """How many requests the platform has seen."""
+    return int(control.get("/sandbox/state").json()["requests"])
+
+
+def remote_runs(control: httpx.Client) -> int:
+    """How many export runs the platform has started."""
+    return len(control.get("/sandbox/state").json()["runs"])
+
+
+def main() -> None:
+    """Run and print one line a night."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--imodels", type=int, default=1000)
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--run-seconds", type=float, default=30)
+    parser.add_argument("--max-active", type=int, default=75)
+    parser.add_argument("--requests-per-minute", type=int, default=5000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="itwin-export-bench-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        for night in measure(arguments, Path(folder)):
+            sys.stdout.write(json.dumps(night) + "\n")
+
+
+if __name__ == "__main__":
+    main()

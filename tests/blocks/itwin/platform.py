@@ -1,0 +1,149 @@
+"""The platform in process: the stand-in behind an ASGI transport, and small servers for what it cannot do."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from blocks.itwin.client import ItwinClient
+from blocks.itwin.credentials import Itwin
+from blocks.itwin.export_api import ExportApi
+from blocks.itwin.hosts import AllowedHosts
+from blocks.itwin.imodels_api import IModelsApi
+from blocks.itwin.limiter import RequestLimiter
+from blocks.itwin.mesh_export_api import MeshExportApi
+from blocks.itwin.storage_api import StorageApi
+from blocks.itwin.wire import Wire
+from deployments.sandbox.app import create_app
+from deployments.sandbox.clock import Clock
+from deployments.sandbox.identity import IDENTITY, SCOPE
+from deployments.sandbox.options import Options
+from deployments.sandbox.seed import seeded_world
+from deployments.sandbox.state import Outcome
+from deployments.sandbox.tokens import Grant
+from deployments.sandbox.world import World
+
+API = "https://api.bentley.com"
+ISSUER = "https://ims.bentley.com"
+HOSTS = AllowedHosts(API, ISSUER)
+MOMENT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeTime:
+    """A monotonic clock that only sleeping moves."""
+
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list[float])
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FixedToken:
+    """Hands out one token after the other, a new one for each that was rejected."""
+
+    asked: int = 0
+
+    async def token(self, rejected: str | None = None) -> str:
+        self.asked += rejected is not None
+        return f"token-{self.asked}"
+
+
+@dataclass(frozen=True)
+class WorldToken:
+    """Tokens the stand-in accepts."""
+
+    world: World
+
+    async def token(self, rejected: str | None = None) -> str:
+        del rejected
+        subject = f"{IDENTITY.service.id}@apps.imsoidc.bentley.com"
+        return self.world.tokens.mint_access_token(API, Grant(IDENTITY.service.id, subject, (SCOPE,)), 3600)
+
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@dataclass
+class Server:
+    """Answers from a script, the last one for ever; remembers what came in."""
+
+    answers: list[httpx.Response | Exception | Handler]
+    requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):
+            return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        return answer(request)
+
+    def queries(self, name: str) -> list[str | None]:
+        return [request.url.params.get(name) for request in self.requests]
+
+
+def wire_to(answer: Handler, time: FakeTime | None = None, per_minute: int = 1_000_000) -> Wire:
+    time = time or FakeTime()
+    limiter = RequestLimiter(per_minute, clock=time, sleep=time.sleep)
+    return Wire(limiter, transport=httpx.MockTransport(answer))
+
+
+def client_to(answer: Handler, tokens: Any = None) -> ItwinClient:
+    return ItwinClient(API, HOSTS, wire_to(answer), tokens or FixedToken())
+
+
+def itwin_of(client: ItwinClient) -> Itwin:
+    return Itwin(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+
+
+def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return httpx.Response(status, content=content, headers={name.replace("_", "-"): h for name, h in headers.items()})
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The stand-in with a clock that stands still until it is advanced."""
+
+    world: World
+    itwin: Itwin
+    close: Callable[[], Awaitable[None]]
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the platform's time pass."""
+        self.world.clock.advance(seconds)
+        await asyncio.sleep(0)
+
+    def created(self) -> int:
+        return self.world.counters["runs created"]
+
+    def count(self, method: str, path: str) -> int:
+        return sum(1 for entry in self.world.log if entry.method == method and path in entry.path)
+
+
+def open_platform(options: Options | None = None) -> Platform:
+    world = seeded_world(Clock(MOMENT), options)
+    for imodel_id in world.imodels:
+        world.script_always(imodel_id, Outcome(content=b"ISO-10303-21;"))
+    app = create_app(world)
+    wire = Wire(RequestLimiter(10_000_000), transport=httpx.ASGITransport(app))
+    client = ItwinClient(API, HOSTS, wire, WorldToken(world))
+
+    async def close() -> None:
+        await app.state.exporter.close()
+        await wire.aclose()
+
+    return Platform(world, itwin_of(client), close)

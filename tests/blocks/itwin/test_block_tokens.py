@@ -1,0 +1,173 @@
+"""A refresh token in a saved block, on a real Prefect server."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from prefect import get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from pydantic import SecretStr
+
+from blocks.itwin.block_tokens import BlockTokens
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.errors import ConfigurationError, SignInRequiredError, TransientError
+from blocks.itwin.refresh_tokens import TokenFile
+from blocks.itwin.shared_guard import GuardTimes, SharedGuard
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
+
+NAME = "ada-block"
+QUICK = GuardTimes(beat=0.1, stale=0.6, patience=20)
+LIVELY = GuardTimes(beat=0.1, stale=4, patience=60)
+"""A busy server may keep a sign of life waiting for a second or two."""
+
+
+@pytest.fixture
+async def saved() -> AsyncGenerator[ItwinCredentials]:
+    """A block with a token and a secret."""
+    block = ItwinCredentials(
+        authentication_type="User",
+        client_id="web-1",
+        client_secret=SecretStr("the-secret"),
+        refresh_token=SecretStr("first"),
+    )
+    await block.asave(NAME, overwrite=True)
+    yield await read_block()
+    await cast("Any", ItwinCredentials).adelete(NAME)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> TokenFile:
+    return TokenFile(tmp_path / "itwin-export", "owner")
+
+
+async def read_block() -> ItwinCredentials:
+    return await ItwinCredentials.aload(NAME)
+
+
+def tokens_of(block: ItwinCredentials, file: TokenFile) -> BlockTokens:
+    document_id = block._block_document_id  # pyright: ignore[reportPrivateUsage]
+    assert document_id is not None
+    return BlockTokens(document_id, NAME, file)
+
+
+async def test_only_the_token_is_stored(saved: ItwinCredentials, file: TokenFile) -> None:
+    """Storing a token leaves alone what somebody edited in the block meanwhile, secrets included."""
+    tokens = tokens_of(saved, file)
+    async with tokens.exclusively():
+        used = await tokens.load()
+        edited = saved.model_copy(update={"scope": "edited", "client_secret": SecretStr("edited-secret")})
+        await edited.asave(NAME, overwrite=True)
+        await tokens.replace(used, "second")
+    now = await read_block()
+    revealed = [secret.get_secret_value() for secret in (now.refresh_token, now.client_secret) if secret]
+    assert revealed == ["second", "edited-secret"]
+    assert now.scope == "edited"
+    assert not file.path.exists()
+
+
+async def test_a_token_that_cannot_be_stored_waits_on_this_machine(saved: ItwinCredentials, file: TokenFile) -> None:
+    """While the Prefect server is away, storing fails loudly; the next caller on this machine still has the token."""
+    tokens = tokens_of(saved, file)
+    used = await tokens.load()
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}),
+        pytest.raises(TransientError, match="did not get into the block") as caught,
+    ):
+        await tokens.replace(used, "second-token")
+    assert "second-token" not in str(caught.value)
+    assert str(file.path) in str(caught.value)
+    later = tokens_of(saved, file)
+    assert await later.load() == "second-token"
+    await later.replace("second-token", "third-token")
+    assert await tokens_of(saved, file).load() == "third-token"
+    assert not file.path.exists()
+
+
+async def test_an_old_waiting_token_does_not_overrule_the_block(saved: ItwinCredentials, file: TokenFile) -> None:
+    """A token that waits for a block signed in anew meanwhile is not used."""
+    file.keep("first", "stale")
+    await saved.model_copy(update={"refresh_token": SecretStr("signed-in-anew")}).asave(NAME, overwrite=True)
+    assert await tokens_of(saved, file).load() == "signed-in-anew"
+
+
+async def test_a_block_without_a_token_asks_for_a_sign_in(saved: ItwinCredentials, file: TokenFile) -> None:
+    """A block nobody signed in with names the command that does."""
+    await saved.model_copy(update={"refresh_token": None}).asave(NAME, overwrite=True)
+    with pytest.raises(SignInRequiredError, match=f"itwin-export login --block {NAME}"):
+        await tokens_of(saved, file).load()
+
+
+async def test_a_deleted_block_is_named(saved: ItwinCredentials, file: TokenFile) -> None:
+    """A block that is gone is a matter of configuration."""
+    tokens = tokens_of(saved, file)
+    await cast("Any", ItwinCredentials).adelete(NAME)
+    with pytest.raises(ConfigurationError, match=NAME):
+        await tokens.load()
+    await saved.asave(NAME)
+
+
+async def test_the_guard_is_held_by_one_at_a_time() -> None:
+    """Ten tasks with guards of their own never hold it together, and leave nothing behind."""
+    inside, most = 0, 0
+
+    async def turn() -> None:
+        nonlocal inside, most
+        async with SharedGuard("test_guard_one").held():
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.02)
+            inside -= 1
+
+    await asyncio.gather(*(turn() for _ in range(10)))
+    assert most == 1
+    async with get_client() as client:
+        assert await client.read_variable_by_name("test_guard_one") is None
+
+
+async def test_a_living_holder_keeps_the_guard() -> None:
+    """A holder that takes longer than the dead are waited for is not robbed, because it shows signs of life."""
+    order: list[str] = []
+    entered = asyncio.Event()
+
+    async def hold_long() -> None:
+        async with SharedGuard("test_guard_long", LIVELY).held():
+            entered.set()
+            await asyncio.sleep(LIVELY.stale * 1.5)
+            order.append("holder")
+
+    async def wait() -> None:
+        await entered.wait()
+        async with SharedGuard("test_guard_long", LIVELY).held():
+            order.append("waiter")
+
+    await asyncio.gather(hold_long(), wait())
+    assert order == ["holder", "waiter"]
+
+
+async def test_a_dead_holder_loses_the_guard() -> None:
+    """A guard whose holder shows no sign of life is taken over."""
+    async with get_client() as client:
+        variable = await client.request("POST", "/variables/", json={"name": "test_guard_dead", "value": {"beat": 1}})
+    assert variable.is_success
+    async with SharedGuard("test_guard_dead", QUICK).held() as hold:
+        assert str(hold.variable_id) != variable.json()["id"]
+
+
+async def test_patience_has_an_end() -> None:
+    """Whoever waits in vain for the guard is told what holds it."""
+    async with SharedGuard("test_guard_busy", QUICK).held():
+        with pytest.raises(TransientError, match="test_guard_busy"):
+            async with SharedGuard("test_guard_busy", GuardTimes(beat=9, stale=9, patience=0.5)).held():
+                pytest.fail("two hold the guard")
+
+
+async def test_a_holder_that_stood_still_does_not_go_on() -> None:
+    """A process that stood still for long may have been taken for dead, so it must not spend the token."""
+    async with SharedGuard("test_guard_still", GuardTimes(beat=9, stale=0.4)).held() as hold:
+        hold.check()
+        await asyncio.sleep(0.3)
+        with pytest.raises(TransientError, match="stood still"):
+            hold.check()

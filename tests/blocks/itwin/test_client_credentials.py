@@ -1,0 +1,181 @@
+"""Access tokens of a service application."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from blocks.itwin.auth import AccessTokens
+from blocks.itwin.client import ItwinClient
+from blocks.itwin.errors import ConfigurationError, ExportError, NotAuthorizedError, SignInRequiredError, TransientError
+from blocks.itwin.limiter import RequestLimiter
+from blocks.itwin.token_endpoint import Identity, discover
+from blocks.itwin.wire import Wire
+from deployments.sandbox.app import create_app
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.identity import IDENTITY
+from deployments.sandbox.seed import SEEDED, seeded_world
+from deployments.sandbox.world import World
+from tests.blocks.itwin.platform import API, HOSTS, ISSUER, FakeTime, Server, answer, wire_to
+
+SECRET = "s3cret"
+SERVICE = Identity(issuer_url=ISSUER, client_id="service-1", client_secret=SecretStr(SECRET))
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+def issuer(token: httpx.Response, discovery: httpx.Response | None = None) -> Server:
+    def serve(request: httpx.Request) -> httpx.Response:
+        if request.url.path == DISCOVERY:
+            return discovery or answer(status=404)
+        return token
+
+    return Server([serve])
+
+
+def tokens_from(server: Server, clock: FakeTime | None = None) -> AccessTokens:
+    return AccessTokens(SERVICE, wire_to(server), HOSTS, clock=clock or FakeTime())
+
+
+def granted(lifetime: object = 3600) -> httpx.Response:
+    return answer({"access_token": "t", "expires_in": lifetime, "token_type": "Bearer"})
+
+
+async def test_asks_as_documented() -> None:
+    """The client authenticates in the form and asks for its scope; nothing secret is in the address."""
+    server = issuer(granted())
+    assert await tokens_from(server).token() == "t"
+    request = server.requests[-1]
+    assert str(request.url) == f"{ISSUER}/connect/token"
+    assert dict(httpx.QueryParams(request.content.decode())) == {
+        "grant_type": "client_credentials",
+        "scope": "itwin-platform",
+        "client_id": "service-1",
+        "client_secret": SECRET,
+    }
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [answer(status=404), answer(status=500), answer(b"<html>"), answer({}), answer({"token_endpoint": None})],
+)
+async def test_without_discovery_the_documented_paths_are_taken(discovery: httpx.Response) -> None:
+    """A discovery document that is missing, broken or empty does not stop the sign-in."""
+    server = issuer(granted(), discovery)
+    found = await discover(ISSUER, wire_to(server), HOSTS)
+    assert found.token == f"{ISSUER}/connect/token"
+    assert found.authorization == f"{ISSUER}/connect/authorize"
+
+
+async def test_discovery_names_the_endpoints() -> None:
+    """Where the document names endpoints, those are taken."""
+    document = {"token_endpoint": f"{ISSUER}/as/token", "authorization_endpoint": "/as/authorize"}
+    found = await discover(ISSUER, wire_to(issuer(granted(), answer(document))), HOSTS)
+    assert (found.token, found.authorization) == (f"{ISSUER}/as/token", f"{ISSUER}/as/authorize")
+
+
+@pytest.mark.parametrize("endpoint", ["https://evil.example/token", "https://ims.bentley.com@evil.example/token"])
+async def test_the_secret_never_goes_to_a_stranger(endpoint: str) -> None:
+    """A discovery document that names a host not on the list is refused before the secret is sent."""
+    server = issuer(granted(), answer({"token_endpoint": endpoint}))
+    with pytest.raises(ConfigurationError, match=r"evil\.example"):
+        await tokens_from(server).token()
+    assert [request.url.host for request in server.requests] == ["ims.bentley.com"]
+
+
+@pytest.mark.parametrize(("lifetime", "kept"), [(3600, 3540), ("3600", 3540), (100, 80), (None, 3540), ("soon", 3540)])
+async def test_a_token_is_renewed_before_it_expires(lifetime: object, kept: float) -> None:
+    """A token is handed out until a minute (of a short life, a fifth) before its end, then a new one is asked for."""
+    clock, server = FakeTime(), issuer(granted(lifetime))
+    tokens = tokens_from(server, clock)
+    await tokens.token()
+    clock.now += kept - 1
+    await tokens.token()
+    assert len(server.requests) == 2  # discovery and one token
+    clock.now += 1
+    await tokens.token()
+    assert len(server.requests) == 3
+
+
+async def test_fifty_callers_share_one_request() -> None:
+    """However many ask at once, one token is fetched; however many saw it rejected, one other is."""
+    issued: list[str] = []
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.001)
+        if request.method == "GET":
+            return answer(status=404)
+        issued.append(f"token-{len(issued)}")
+        return answer({"access_token": issued[-1], "expires_in": 3600})
+
+    wire = Wire(RequestLimiter(1_000_000), transport=httpx.MockTransport(serve))
+    tokens = AccessTokens(SERVICE, wire, HOSTS)
+    assert set(await asyncio.gather(*(tokens.token() for _ in range(50)))) == {"token-0"}
+    assert set(await asyncio.gather(*(tokens.token(rejected="token-0") for _ in range(50)))) == {"token-1"}
+    assert len(issued) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (401, {"error": "invalid_client"}, SignInRequiredError, "ITWIN_CLIENT_SECRET"),
+        (400, {"error": "invalid_client", "error_description": "Wrong secret."}, SignInRequiredError, "Wrong secret"),
+        (400, {"error": "unauthorized_client"}, SignInRequiredError, "ITWIN_CLIENT_ID"),
+        (400, {"error": "invalid_scope"}, ConfigurationError, "ITWIN_SCOPE"),
+        (400, {"error": "new_error"}, NotAuthorizedError, "new_error"),
+        (503, None, TransientError, "503"),
+        (502, b"<html>", TransientError, "502"),
+        (200, {}, TransientError, "without an access token"),
+        (200, {"access_token": ""}, TransientError, "without an access token"),
+        (200, b"<html>", TransientError, "unreadable"),
+    ],
+)
+async def test_a_refusal_says_what_to_correct(status: int, body: object, kind: type[ExportError], said: str) -> None:
+    """Each answer of the token endpoint becomes the error that fits, and none repeats the secret."""
+    with pytest.raises(kind, match=said) as caught:
+        await tokens_from(issuer(answer(body, status))).token()
+    assert type(caught.value) is kind
+    assert SECRET not in str(caught.value)
+
+
+async def test_a_failed_sign_in_is_tried_again_by_the_next_caller() -> None:
+    """Trouble at the sign-in service is not remembered."""
+    server = Server([answer(status=404), answer(status=503), granted()])
+    tokens = tokens_from(server)
+    with pytest.raises(TransientError):
+        await tokens.token()
+    assert await tokens.token() == "t"
+
+
+def signed_in(world: World) -> ItwinClient:
+    service = IDENTITY.service
+    identity = Identity(issuer_url=ISSUER, client_id=service.id, client_secret=SecretStr(service.secret or ""))
+    wire = Wire(RequestLimiter(1_000_000), transport=httpx.ASGITransport(create_app(world)))
+    return ItwinClient(API, HOSTS, wire, AccessTokens(identity, wire, HOSTS))
+
+
+async def read_imodel(client: ItwinClient) -> str:
+    page = await client.get(f"/imodels/{SEEDED.plant}", what="Read")
+    return json.dumps(page)
+
+
+async def test_revoked_tokens_are_replaced_once_for_everybody() -> None:
+    """When all tokens are revoked while many requests are under way, one new token serves them all."""
+    world = seeded_world()
+    client = signed_in(world)
+    await read_imodel(client)
+    world.clock.advance(1)
+    world.tokens.revoke_access_tokens()
+    found = await asyncio.gather(*(read_imodel(client) for _ in range(20)))
+    assert all("Plant A" in text for text in found)
+    assert world.counters["tokens issued"] == 2
+
+
+async def test_a_platform_that_refuses_every_token() -> None:
+    """A platform that goes on saying 401 gets two attempts, and the message says what to do."""
+    world = seeded_world()
+    fault = world.faults.add(Fault(path="^/imodels", status=401, code="Unauthorized", count=None))
+    with pytest.raises(SignInRequiredError, match=r"Unauthorized.*Check the credentials"):
+        await read_imodel(signed_in(world))
+    assert fault.hits == 2

@@ -1,0 +1,96 @@
+"""A file is the IFC asked for, or an error says what it is instead."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import ifcopenshell
+import pytest
+
+from blocks.itwin.errors import ContentError
+from blocks.storage.ifc_check import check_ifc, fits
+
+Schema = Literal["IFC2X3", "IFC4", "IFC4X3"]
+
+HEAD = "ISO-10303-21;\nHEADER;\nFILE_DESCRIPTION((''),'2;1');\n"
+TAIL = "ENDSEC;\nDATA;\n#1=IFCPROJECT('x',$);\nENDSEC;\nEND-ISO-10303-21;\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "model.ifc"
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("schema", "version"),
+    [("IFC2X3", "IFC2x3"), ("IFC2X3", "IFC2x3 CV 2.0"), ("IFC4", "IFC4 RV 1.2"), ("IFC4X3", "IFC4.3")],
+)
+def test_real_files(schema: Schema, version: str, tmp_path: Path) -> None:
+    """Files written by IfcOpenShell pass for each version of the Export API."""
+    model: Any = ifcopenshell.file(schema=schema)
+    model.create_entity("IfcProject", GlobalId="0000000000000000000000")
+    path = write(tmp_path, model.to_string())
+    assert check_ifc(path, version).startswith(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "version", "expected"),
+    [
+        ("IFC4X3_ADD2", "IFC4.3", True),
+        ("IFC4X3", "IFC4 RV 1.2", False),
+        ("IFC4", "IFC4.3", False),
+        ("ifc2x3", "IFC2x3", True),
+        ("IFC2X2", "IFC2x3", False),
+    ],
+)
+def test_fits(schema: str, version: str, expected: bool) -> None:
+    """IFC4 is not IFC4.3, whatever its name begins with."""
+    assert fits(schema, version) is expected
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "FILE_SCHEMA(('IFC4'));",
+        "FILE_SCHEMA (\n  ( 'IFC4' )\n) ;",
+        "/* FILE_SCHEMA(('IFC2X3')); */ FILE_SCHEMA/**/(('IFC4'));",
+        "FILE_NAME('FILE_SCHEMA((''IFC2X3''));',''); FILE_SCHEMA(('IFC4'));",
+        "FILE_NAME('it''s; ENDSEC;','',(''),(''),'','','');\r\nFILE_SCHEMA(('IFC4'));",
+        "file_schema(('IFC4'));",
+        "FILE_NAME('" + "x" * 300_000 + "','',(''),(''),'','','');FILE_SCHEMA(('IFC4'));",
+    ],
+)
+def test_ways_to_write_a_header(statement: str, tmp_path: Path) -> None:
+    """Comments, line breaks, quotes and length of the header do not matter."""
+    assert check_ifc(write(tmp_path, HEAD + statement + TAIL), "IFC4 RV 1.2") == "IFC4"
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\n\n", "/* made by hand */\n"])
+def test_before_the_first_word(before: str, tmp_path: Path) -> None:
+    """A byte-order mark, blank lines or a comment may stand at the head, blanks and comments at the end."""
+    text = before + HEAD + "FILE_SCHEMA(('IFC4'));" + TAIL + " \r\n/* end */\n"
+    assert check_ifc(write(tmp_path, text), "IFC4 RV 1.2") == "IFC4"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not an IFC file"),
+        ("<html>Sign in</html>", "not an IFC file"),
+        (HEAD + "FILE_SCHEMA(('IFC4'));" + TAIL[:-12], "cut off"),
+        (HEAD + "FILE_SCHEMA(('IFC4'));" + TAIL + "\n#2=IFCWALL();", "cut off"),
+        (HEAD + TAIL, "names no schema"),
+        (HEAD + "FILE_SCHEMA(('IFC2X3'));" + TAIL, "is IFC2X3, but IFC4 RV 1.2 was asked for"),
+    ],
+)
+def test_refused(text: str, complaint: str, tmp_path: Path) -> None:
+    """What is no IFC, not whole or of another version is refused with a reason."""
+    with pytest.raises(ContentError, match=complaint):
+        check_ifc(write(tmp_path, text), "IFC4 RV 1.2")
+
+
+def test_hostile_header(tmp_path: Path) -> None:
+    """Megabytes of quotes, slashes and open comments cost no more than reading them."""
+    path = write(tmp_path, HEAD + "'/*" * 1_000_000 + TAIL)
+    with pytest.raises(ContentError):
+        check_ifc(path, "IFC4 RV 1.2")

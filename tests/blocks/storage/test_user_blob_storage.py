@@ -1,0 +1,185 @@
+"""The user's own container: links that do what they must and nothing more, against a real Azurite."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from blocks.itwin.errors import ConfigurationError, TransferError
+from blocks.settings import Settings
+from blocks.storage.azure_ranges import AzureBlobRanges
+from blocks.storage.download import download
+from blocks.storage.links import fixed
+from blocks.storage.patience import Patience
+from blocks.storage.user_blob_storage import UserBlobStorage
+from deployments.sandbox.azurite import CONTAINER, RunningAzurite
+
+UNTIL = datetime.now(UTC) + timedelta(hours=4)
+CONTENT = bytes(range(256)) * 500
+KEY = "c2VjcmV0LWFjY291bnQta2V5"
+HASTY = Patience(attempts=2, first_pause=0.01, longest_pause=0.01)
+
+
+@pytest.fixture
+def storage(azurite: RunningAzurite) -> UserBlobStorage:
+    return UserBlobStorage(
+        connection_string=SecretStr(azurite.connection_string), container=CONTAINER, prefix="/models/"
+    )
+
+
+def ready_made(permissions: str = "rcw", expires: str = "2099-01-01T00:00:00Z") -> SecretStr:
+    return SecretStr(f"https://acc.blob.core.windows.net/c/model.ifc?sp={permissions}&se={expires}&sig={KEY}")
+
+
+def parameter(link: SecretStr, name: str) -> str:
+    return parse_qs(urlsplit(link.get_secret_value()).query)[name][0]
+
+
+async def upload(link: SecretStr, content: bytes = CONTENT) -> int:
+    async with httpx.AsyncClient() as client:
+        headers = {"x-ms-blob-type": "BlockBlob"}
+        return (await client.put(link.get_secret_value(), content=content, headers=headers)).status_code
+
+
+async def fetch(link: SecretStr, target: Path) -> bytes:
+    async with AzureBlobRanges(fixed(link.get_secret_value())) as source:
+        await download(source, target, chunk_size=50_000, patience=HASTY)
+    return await asyncio.to_thread(target.read_bytes)
+
+
+async def test_what_the_platform_writes_we_read(storage: UserBlobStorage, tmp_path: Path) -> None:
+    """Model and log written through the platform's links arrive through ours, byte for byte, in the folder named."""
+    target = storage.output_for("m/a b.ifc", until=UNTIL, save_logs=True)
+    assert target.logs is not None
+    assert [await upload(target.output), await upload(target.logs, b"log")] == [201, 201]
+    log = storage.link_to_log("m/a b.ifc", until=UNTIL)
+    assert log is not None
+    assert await fetch(storage.link_to("m/a b.ifc", until=UNTIL), tmp_path / "a.ifc") == CONTENT
+    assert await fetch(log, tmp_path / "a.log") == b"log"
+    assert f"/{CONTAINER}/models/m/a%20b.ifc?" in target.output.get_secret_value()
+
+
+async def test_the_platforms_link_cannot_read(storage: UserBlobStorage, tmp_path: Path) -> None:
+    """The link the platform gets is write-only: reading through it is refused."""
+    target = storage.output_for("write-only.ifc", until=UNTIL, save_logs=False)
+    assert await upload(target.output) == 201
+    with pytest.raises(TransferError):
+        await fetch(target.output, tmp_path / "a.ifc")
+    assert set(parameter(target.output, "sp")) == {"c", "w"}
+
+
+async def test_our_link_cannot_write(storage: UserBlobStorage) -> None:
+    """The link we read through is read-only: writing through it is refused."""
+    assert await upload(storage.link_to("read-only.ifc", until=UNTIL)) == 403
+    assert parameter(storage.link_to("read-only.ifc", until=UNTIL), "sp") == "r"
+
+
+async def test_a_link_is_good_for_one_blob_only(storage: UserBlobStorage) -> None:
+    """The signature does not fit another name in the same container."""
+    link = storage.output_for("mine.ifc", until=UNTIL, save_logs=False).output.get_secret_value()
+    assert await upload(SecretStr(link.replace("mine.ifc", "other.ifc"))) == 403
+
+
+def test_links_live_until_the_deadline_and_began_before_now(storage: UserBlobStorage) -> None:
+    """Expiry is the moment asked for; the start leaves room for a clock that is behind."""
+    target = storage.output_for("a.ifc", until=UNTIL, save_logs=True)
+    assert target.logs is not None
+    for link in (target.output, target.logs):
+        assert datetime.fromisoformat(parameter(link, "se")) == UNTIL.replace(microsecond=0)
+        assert datetime.fromisoformat(parameter(link, "st")) < datetime.now(UTC) - timedelta(minutes=10)
+
+
+def test_no_log_link_where_no_log_is_wanted(storage: UserBlobStorage) -> None:
+    """Without save_logs the platform gets no link for a log."""
+    assert storage.output_for("a.ifc", until=UNTIL, save_logs=False).logs is None
+    given = UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=ready_made())
+    assert given.output_for("a.ifc", until=UNTIL, save_logs=False).logs is None
+
+
+def test_nothing_printed_holds_a_signature(storage: UserBlobStorage) -> None:
+    """A target, a link and the place of a storage show no signature."""
+    target = storage.output_for("a.ifc", until=UNTIL, save_logs=True)
+    given = UserBlobStorage(output_sas_url=ready_made())
+    assert "sig=" not in f"{target} {target!r} {storage.link_to('a', until=UNTIL)!r} {storage.place} {given.place}"
+
+
+def test_places_tell_storages_apart(storage: UserBlobStorage) -> None:
+    """Another folder, or another ready-made blob, is another place; a fresh signature is not."""
+    other = storage.model_copy(update={"prefix": "other"})
+    assert storage.place.endswith(f"/{CONTAINER}/models")
+    assert other.place != storage.place
+    fresh = UserBlobStorage(output_sas_url=ready_made(expires="2098-01-01"))
+    assert UserBlobStorage(output_sas_url=ready_made()).place == fresh.place
+
+
+def test_a_usable_storage_passes(storage: UserBlobStorage) -> None:
+    """An account, a ready-made link, one that names a stored policy and one without log pass the check."""
+    storage.check(until=UNTIL, save_logs=True)
+    policy = SecretStr("https://acc.blob.core.windows.net/c/b?si=policy&sig=s")
+    for given in (ready_made(), ready_made("rw"), policy):
+        UserBlobStorage(output_sas_url=given).check(until=UNTIL, save_logs=True)
+    UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=ready_made("w")).check(until=UNTIL, save_logs=True)
+    UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=ready_made("r")).check(until=UNTIL, save_logs=False)
+
+
+EARLY = "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize(
+    ("output", "logs", "said"),
+    [
+        (ready_made(expires=EARLY), None, "output SAS link expires at 2026-01-02 03:04:05 UTC"),
+        (ready_made(expires="2026-01-02"), None, "expires at 2026-01-02 00:00:00 UTC"),
+        (ready_made("cw"), None, "output SAS link allows “cw”; it must allow reading and writing"),
+        (ready_made("r"), None, "allows “r”"),
+        (ready_made(), ready_made("w", EARLY), "log SAS link expires at 2026-01-02 03:04:05 UTC"),
+        (ready_made(), ready_made("r"), "log SAS link allows “r”; it must allow writing"),
+        (SecretStr("https://acc.blob.core.windows.net/c/b"), None, "no signature"),
+        (SecretStr("model.ifc"), None, "no signature"),
+    ],
+)
+def test_a_link_that_cannot_work_is_refused(output: SecretStr, logs: SecretStr | None, said: str) -> None:
+    """A link that ends before the deadline, lacks a permission or is none is refused before anything is started."""
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        UserBlobStorage(output_sas_url=output, logs_sas_url=logs).check(until=UNTIL, save_logs=True)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(("logs", "readable"), [(None, False), (ready_made("w"), False), (ready_made("rw"), True)])
+def test_a_ready_made_log_is_read_where_that_is_allowed(logs: SecretStr | None, readable: bool) -> None:
+    """A log behind a link that may not read is not tried."""
+    link = UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=logs).link_to_log("a", until=UNTIL)
+    assert (link is not None) == readable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        f"AccountName=a;AccountKey={KEY}A;BlobEndpoint=http://127.0.0.1:1/a",
+        f"AccountName=a;SharedAccessSignature=sig={KEY};BlobEndpoint=http://127.0.0.1:1/a",
+        f"AccountKey={KEY}",
+    ],
+)
+def test_a_connection_string_that_cannot_be_used(text: str) -> None:
+    """Whatever is wrong with it, the message says what to check and repeats no key."""
+    storage = UserBlobStorage(connection_string=SecretStr(text), container="c")
+    with pytest.raises(ConfigurationError, match="connection string") as caught:
+        storage.check(until=UNTIL, save_logs=False)
+    assert KEY not in str(caught.value)
+
+
+def test_the_environment_names_a_storage() -> None:
+    """A connection string with a container makes one, a ready-made link makes one, half of one does not."""
+    string, container = SecretStr(f"AccountName=a;AccountKey={KEY}"), "exports"
+    minted = UserBlobStorage.from_settings(Settings(blob_connection_string=string, blob_container=container))
+    assert (minted.connection_string, minted.container) == (string, container)
+    given = UserBlobStorage.from_settings(Settings(blob_output_sas_url=ready_made(), blob_logs_sas_url=ready_made("w")))
+    assert given.output_sas_url == ready_made()
+    for half in (Settings(), Settings(blob_connection_string=string), Settings(blob_container="c")):
+        with pytest.raises(ConfigurationError, match="ITWIN_BLOB_OUTPUT_SAS_URL"):
+            UserBlobStorage.from_settings(half)

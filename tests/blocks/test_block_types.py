@@ -1,0 +1,77 @@
+"""What Prefect's own suite asks of every block type."""
+
+from typing import Any
+
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
+from pydantic import SecretStr, ValidationError
+
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.storage.user_blob_storage import UserBlobStorage
+
+
+class PromisedBlock(BlockStandardTestSuite):
+    """The suite, without its look at the logo on the internet."""
+
+    slug = ""
+
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """The logo is fetched over HTTPS."""
+        logo: object = getattr(block, "_logo_url", None)
+        assert str(logo).startswith("https://")
+
+    def test_has_the_promised_slug(self, block: type[Block]) -> None:
+        """The slug that users script against does not change."""
+        assert block.get_block_type_slug() == self.slug
+
+    def test_every_secret_field_is_a_secret(self, block: type[Block]) -> None:
+        """A field whose name says it is secret is kept as one."""
+        names = ("secret", "token", "connection_string", "sas_url")
+        fields = {name: field for name, field in block.model_fields.items() if any(word in name for word in names)}
+        assert fields
+        assert all("SecretStr" in str(field.annotation) for field in fields.values())
+
+
+class TestItwinCredentials(PromisedBlock):
+    slug = "itwin-credentials"
+
+    @pytest.fixture
+    def block(self) -> type[Block]:
+        """The block type under test."""
+        return ItwinCredentials
+
+
+class TestUserBlobStorage(PromisedBlock):
+    slug = "user-blob-storage"
+
+    @pytest.fixture
+    def block(self) -> type[Block]:
+        """The block type under test."""
+        return UserBlobStorage
+
+
+SAS = SecretStr("https://a.example/c/b?sig=s")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"container": "c"},
+        {"connection_string": SecretStr("x")},
+        {"account_url": "https://a.blob.core.windows.net"},
+        {"logs_sas_url": SAS},
+    ],
+)
+def test_half_a_storage_is_refused(fields: dict[str, Any]) -> None:
+    """A storage that could neither make links nor has one cannot be saved."""
+    with pytest.raises(ValidationError, match="output SAS link"):
+        UserBlobStorage(**fields)
+
+
+def test_the_printed_storage_holds_no_secret() -> None:
+    """Neither the link nor the connection string shows in print."""
+    storage = UserBlobStorage(connection_string=SecretStr("AccountKey=k3y"), container="c", output_sas_url=SAS)
+    assert "k3y" not in f"{storage!r}"
+    assert "sig=" not in f"{storage!r} {storage.model_dump_json()}"

@@ -1,0 +1,75 @@
+"""What the tests share: one Prefect server a session, a stand-in platform a test, everything on loopback."""
+
+import logging
+import signal
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    temporary_settings,
+)
+from prefect.testing.utilities import prefect_test_harness
+
+from deployments.sandbox.azurite import RunningAzurite, running_azurite
+from deployments.sandbox.options import Options
+from deployments.sandbox.server import RunningSandbox, running_sandbox
+
+
+def pytest_configure() -> None:
+    """Let processes be interrupted even where this one was started with interrupts ignored, as by `nohup … &`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Choose the made-up troubles of `tests/flows/test_fault_schedules.py`."""
+    parser.addoption("--seed", type=int, default=None, help="Live through this one schedule of faults.")
+    parser.addoption("--seeds", type=int, default=25, help="Live through so many schedules of faults.")
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A real Prefect server with its own database and home; its API address."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    with (
+        temporary_settings({PREFECT_HOME: home, PREFECT_SERVER_ANALYTICS_ENABLED: False}),
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
+    ):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[RunningSandbox]:
+    """A stand-in platform whose runs take a moment; the environment points at it and at an empty folder."""
+    for name in ("ITWIN_REFRESH_TOKEN", "ITWIN_ALLOWED_HOSTS", "ITWIN_BLOB_OUTPUT_SAS_URL", "ITWIN_BLOB_LOGS_SAS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with running_sandbox(options=Options(run_seconds=0.3)) as running:
+        quick = {
+            "ITWIN_OUTPUT_DIR": str(tmp_path / "exports"),
+            "ITWIN_POLL_SECONDS": "0.1",
+            "ITWIN_POLL_MAX_SECONDS": "1",
+            "ITWIN_REQUESTS_PER_MINUTE": "60000",
+        }
+        for name, value in (running.environment | quick).items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Generator[RunningAzurite]:
+    """A real Azurite."""
+    with running_azurite() as running:
+        assert running is not None, "Azurite is not installed: run make node"
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _quiet_servers() -> None:
+    """Servers that share the process log to nobody."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

@@ -1,0 +1,127 @@
+"""The command itself: real processes, real exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state import Outcome
+from tasks.reports import ExportReport
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def itwin_export(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person would."""
+    command = [sys.executable, "-m", "deployments", *arguments]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=150
+    )
+
+
+@pytest.fixture
+def server(prefect_server: str, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> RunningSandbox:
+    """The environment of a person with a Prefect server and credentials."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    return sandbox
+
+
+def test_an_export_prints_one_report_on_stdout(server: RunningSandbox, tmp_path: Path) -> None:
+    """With --json, stdout is one ExportReport and nothing else, and the exit code is 0."""
+    done = itwin_export("ifc", SEEDED.plant, "--json")
+    report = ExportReport.model_validate_json(done.stdout)
+    assert done.returncode == 0
+    assert [run.id for run in server.world.runs] == [report.run_id]
+    assert all((tmp_path / "exports" / file.path).stat().st_size == file.size for file in report.files)
+
+
+def test_an_export_needs_no_prefect_server(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """Without a configured Prefect server the command brings its own, and repeats nothing it has done."""
+    home = {"PREFECT_HOME": str(tmp_path / "home"), "PREFECT_PROFILE": "ephemeral"}
+    done = itwin_export("ifc", SEEDED.bridge, "--json", **home)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["result"] == "Success"
+    assert len(list(sandbox.world.runs)) == 1
+
+
+def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
+    """Without --json a table names file, size, changeset, run and result."""
+    done = itwin_export("ifc", SEEDED.plant)
+    (run,) = server.world.runs
+    assert all(text in done.stdout for text in ("Plant A.ifc", "kB", run.id, str(run.changeset_id)[:10], "Success"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "exit_code", "sentence"),
+    [
+        (("ifc", "nonsense"), {}, 2, "“nonsense” is not an iModel id"),
+        (("ifc", SEEDED.plant, "--ifc-version", "IFC5"), {}, 2, "IFC2x3 CV 2.0"),
+        (("ifc", SEEDED.plant, "--timeout-minutes", "0"), {}, 2, "timeout_minutes is 0"),
+        (("ifc", SEEDED.plant, "--changeset-id", "xyz"), {}, 2, "“xyz” is not a changeset"),
+        (("ifc", SEEDED.plant), {"ITWIN_POLL_SECONDS": "never"}, 2, "ITWIN_POLL_SECONDS"),
+        (("ifc",), {}, 2, "imodel-id"),
+        (("nosuch",), {}, 2, "nosuch"),
+    ],
+)
+def test_bad_input_costs_one_sentence(
+    arguments: tuple[str, ...], environment: dict[str, str], exit_code: int, sentence: str
+) -> None:
+    """What cannot be understood is named in one sentence, with exit code 2, before any server is started."""
+    done = itwin_export(*arguments, **environment)
+    assert done.returncode == exit_code
+    assert sentence.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    assert "server" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "exit_code", "sentence"),
+    [
+        ((), {"ITWIN_CLIENT_SECRET": ""}, 2, "ITWIN_CLIENT_SECRET is not set"),
+        ((), {"ITWIN_CLIENT_SECRET": "wrong"}, 3, "refuses client sandbox-service"),
+        (("--credentials", "nosuch"), {}, 2, "no itwin-credentials block named “nosuch”"),
+        (("--output-location", "USER_BLOB_STORAGE"), {"ITWIN_BLOB_CONTAINER": ""}, 2, "ITWIN_BLOB_CONTAINER"),
+        ((), {"ITWIN_API_URL": NOWHERE, "ITWIN_ISSUER_URL": NOWHERE}, 1, f"{NOWHERE} could not be reached"),
+        ((), {"PREFECT_API_URL": f"{NOWHERE}/api"}, 2, "Start a Prefect server there"),
+        (("--output-dir", f"{__file__}/x"), {}, 2, "Not a directory"),
+    ],
+)
+def test_what_cannot_work_costs_one_sentence(
+    server: RunningSandbox, arguments: tuple[str, ...], environment: dict[str, str], exit_code: int, sentence: str
+) -> None:
+    """A missing, wrong or unreachable thing is named in one sentence, with its exit code, and starts nothing."""
+    done = itwin_export("ifc", SEEDED.plant, *arguments, **environment)
+    assert done.returncode == exit_code
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not list(server.world.runs)
+
+
+@pytest.mark.usefixtures("server")
+def test_an_unknown_imodel_is_named() -> None:
+    """An iModel that does not exist is bad input, named with what the platform said."""
+    done = itwin_export("ifc", "00000000-0000-4000-8000-000000000000")
+    assert (done.returncode, "iModelNotFound" in done.stderr) == (2, True)
+
+
+def test_a_failed_run_ends_with_exit_code_1(server: RunningSandbox, tmp_path: Path) -> None:
+    """A failed export says why, ends with exit code 1 and leaves nothing under the final name."""
+    server.world.script(SEEDED.plant, Outcome(result="Error"))
+    done = itwin_export("ifc", SEEDED.plant)
+    assert (done.returncode, "TAE_BRW_1000" in done.stderr) == (1, True)
+    assert not list((tmp_path / "exports").rglob("ifc/*"))
+
+
+def test_a_passed_deadline_ends_with_exit_code_4(server: RunningSandbox) -> None:
+    """A deadline that passes says that the run goes on, with exit code 4; the same command later adopts the run."""
+    server.world.script(SEEDED.plant, Outcome(seconds=8))
+    late = itwin_export("ifc", SEEDED.plant, "--timeout-minutes", "0.02")
+    later = itwin_export("ifc", SEEDED.plant, "--json")
+    assert (late.returncode, "run the same command again" in late.stderr.lower()) == (4, True)
+    assert json.loads(later.stdout)["adopted"]
+    assert len(list(server.world.runs)) == 1

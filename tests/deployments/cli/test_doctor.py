@@ -1,0 +1,95 @@
+"""`itwin-export doctor` tells what is wrong and what to do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.cli.app import run
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox
+from tests.prefect_api import ask
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def examine(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit code, and the findings by name."""
+    exit_code = run(["doctor", "--json", *arguments])
+    findings = json.loads(capsys.readouterr().out)
+    return exit_code, {finding["what"]: finding for finding in findings}
+
+
+@pytest.fixture
+def _with_a_worker(prefect_server: str) -> None:
+    """A work pool whose worker has just been heard."""
+    ask("POST", f"{prefect_server}/work_pools/", {"name": "itwin-export", "type": "process"})
+    beat = {"name": "here", "heartbeat_interval_seconds": 30}
+    ask("POST", f"{prefect_server}/work_pools/itwin-export/workers/heartbeat", beat)
+
+
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where everything is in order each finding says so and the exit code is 0."""
+    exit_code, findings = examine(capsys, "--imodel-id", SEEDED.plant)
+    assert [name for name, finding in findings.items() if not finding["is_ok"]] == []
+    assert exit_code == 0
+    assert {"Prefect API", "Worker", "Sign-in", "Consent", "Clock", "iModel", "Storage", "Output folder"} <= set(
+        findings
+    )
+    assert "sandbox-secret" not in str(findings)
+
+
+@pytest.mark.usefixtures("_with_a_worker")
+def test_a_wrong_secret_is_found(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused credentials are named with the variables to correct, and nothing is tried with them afterwards."""
+    monkeypatch.setenv("ITWIN_CLIENT_SECRET", "wrong")
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert "ITWIN_CLIENT_SECRET" in findings["Sign-in"]["says"]
+    assert "Clock" not in findings
+    assert not any(entry.path.startswith("/imodels") for entry in sandbox.world.log)
+
+
+@pytest.mark.usefixtures("_with_a_worker")
+def test_missing_access_is_found(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """An iModel this caller may not see is told apart from a failed sign-in."""
+    sandbox.world.denied.add(SEEDED.plant)
+    exit_code, findings = examine(capsys, "--imodel-id", SEEDED.plant)
+    assert exit_code == 2
+    assert findings["Sign-in"]["is_ok"]
+    assert "administrator" in findings["iModel"]["says"]
+
+
+@pytest.mark.usefixtures("_with_a_worker")
+def test_a_wrong_clock_is_found(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """A clock that is minutes off is found by the platform's own."""
+    sandbox.world.clock.advance(600)
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert "Set it" in findings["Clock"]["says"]
+
+
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_a_folder_that_cannot_be_written_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output folder that is no folder is found by writing to it."""
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("ITWIN_OUTPUT_DIR", str(tmp_path / "taken"))
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert str(tmp_path / "taken") in findings["Output folder"]["says"]
+
+
+def test_nonsense_in_the_environment_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable that cannot be read is named."""
+    monkeypatch.setenv("ITWIN_POLL_SECONDS", "soon")
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert "ITWIN_POLL_SECONDS" in findings["Configuration"]["says"]

@@ -1,0 +1,131 @@
+"""A machine that was brought up as a person does it, and questions about it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from deployments.local.processes import MARK
+from tests.prefect_api import ask
+
+REPOSITORY = Path(__file__).parents[3]
+Found = TypeVar("Found")
+JSON = dict[str, Any]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without what the person who runs the tests has set for themselves."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "ITWIN_"))}
+    return kept | more
+
+
+@dataclass(frozen=True)
+class LocalMachine:
+    """What `make up` printed, and where its state lies."""
+
+    state: Path
+    environment: dict[str, str]
+    printed: str = ""
+
+    def make(self, *arguments: str) -> str:
+        """Run a target of the Makefile, with the installed packages as they are."""
+        done = subprocess.run(
+            ["make", "--silent", "--assume-old=.venv/.installed", *arguments, f"STATE={self.state}"],
+            cwd=REPOSITORY,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=170,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @property
+    def url(self) -> str:
+        """The UI."""
+        return self._printed_after("Prefect UI: ")
+
+    @property
+    def sandbox(self) -> str:
+        """The stand-in platform."""
+        return self._printed_after("Sandbox (no ITWIN_CLIENT_ID is set): ").partition(",")[0]
+
+    @property
+    def receiver(self) -> str:
+        """Where webhooks go."""
+        return self._printed_after("Webhooks are received at ")
+
+    def prefect(self, *arguments: str) -> str:
+        """Run Prefect's own command against this server."""
+        home = {"PREFECT_API_URL": f"{self.url}/api", "PREFECT_HOME": str(self.state / "client")}
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            cwd=REPOSITORY,
+            env=self.environment | home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def deployment(self, name: str) -> JSON:
+        """What the server knows of a deployment."""
+        return ask("GET", f"{self.url}/api/deployments/name/{name}")
+
+    def runs_of(self, name: str) -> list[JSON]:
+        """The flow runs of a deployment that are not in the future."""
+        body = {
+            "deployments": {"id": {"any_": [self.deployment(name)["id"]]}},
+            "flow_runs": {"start_time": {"is_null_": False}},
+        }
+        return ask("POST", f"{self.url}/api/flow_runs/filter", body)
+
+    def finished(self, name: str) -> JSON:
+        """The one run of a deployment, once it has ended."""
+
+        def look() -> JSON | None:
+            runs = self.runs_of(name)
+            return (
+                runs[0] if runs and runs[0]["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
+            )
+
+        return wait_for(look, f"a run of {name}")
+
+    def exports_of(self, imodel_id: str) -> list[JSON]:
+        """The export runs that the platform was asked for."""
+        runs = httpx.get(f"{self.sandbox}/sandbox/state").json()["runs"]
+        return [run for run in runs if run["imodelId"] == imodel_id]
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that was started for this machine and still runs."""
+        return [process for process in psutil.process_iter() if _environment_of(process).get(MARK) == str(self.state)]
+
+    def _printed_after(self, words: str) -> str:
+        (line,) = [line for line in self.printed.splitlines() if line.startswith(words)]
+        return line.removeprefix(words)
+
+
+def wait_for(look: Callable[[], Found | None], what: str) -> Found:
+    """Look until there is something; pytest's own limit ends it."""
+    deadline = time.monotonic() + 120
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, what
+        time.sleep(0.5)
+    return found
+
+
+def _environment_of(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ() if process.status() != psutil.STATUS_ZOMBIE else {}
+    except psutil.Error:
+        return {}

@@ -1,0 +1,144 @@
+"""The arrangement of compose.yaml without containers: a server on PostgreSQL and Redis, two workers."""
+
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployments.local.machine import own_environment, run_python
+from deployments.local.postgres import start_postgres
+from deployments.local.processes import Processes
+from deployments.local.waiting import answers, free_port, wait_until
+from deployments.pull import POOL
+from deployments.sandbox.options import Options
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox, running_sandbox
+from tests.deployments.local.machine import REPOSITORY, LocalMachine, clean_environment, wait_for
+from tests.prefect_api import ask
+
+REDIS = "/usr/bin/redis-server"
+
+
+class Team(Processes):
+    """Processes started one by one, as the services of compose.yaml are."""
+
+    def python(self, name: str, environment: dict[str, str], *module_and_arguments: str) -> None:
+        """Start a service."""
+        self.start(name, [sys.executable, "-m", *module_and_arguments], environment, cwd=REPOSITORY)
+
+    def until_it_answers(self, url: str, name: str) -> None:
+        """Wait for a service."""
+        wait_until(lambda: answers(url), name, still_there=lambda: self.check(name))
+
+    def until_it_says(self, name: str, words: str) -> None:
+        """Wait for a line of its log."""
+        wait_until(lambda: words in self.log_of(name).read_text(), name, still_there=lambda: self.check(name))
+
+
+def redis_settings(port: int) -> dict[str, str]:
+    """The settings of compose.yaml's server, with Redis on this machine."""
+    compose = yaml.safe_load((REPOSITORY / "deployments" / "compose.yaml").read_text())
+    server: dict[str, str] = compose["services"]["server"]["environment"]
+    return {
+        name: value.replace("redis:6379", f"127.0.0.1:{port}") if "://" in value else value
+        for name, value in server.items()
+        if "prefect_redis" in value or "redis:" in value
+    } | {"PREFECT_REDIS_MESSAGING_HOST": "127.0.0.1", "PREFECT_REDIS_MESSAGING_PORT": str(port)}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Generator[RunningSandbox]:
+    """A platform whose runs take long enough for two workers to share them."""
+    with running_sandbox(options=Options(run_seconds=4)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def team(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
+    """PostgreSQL, Redis, server, deployments, two workers."""
+    # PostgreSQL runs as another user where we are root, who could not enter pytest's private folder.
+    with tempfile.TemporaryDirectory(prefix="team-", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o755)
+        team = Team(Path(place) / "state")
+        try:
+            yield LocalMachine(team.folder, *start_team(team, sandbox, tmp_path_factory.mktemp("exports")))
+        finally:
+            team.stop()
+
+
+def start_team(team: Team, sandbox: RunningSandbox, exports: Path) -> tuple[dict[str, str], str]:
+    """Start everything; the environment of its clients, and where the UI is."""
+    team.log_of("server").touch()
+    redis, port = free_port(), free_port()
+    team.start("redis", [REDIS, "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", team.folder], {})
+    server = own_environment(team.folder) | redis_settings(redis)
+    server["PREFECT_API_DATABASE_CONNECTION_URL"] = start_postgres(team)
+    team.python("server", server, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    quick = {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_OUTPUT_DIR": str(exports), "PREFECT_API_URL": f"{url}/api"}
+    names = {"ITWIN_NIGHTLY_IMODEL_ID": "", "ITWIN_WATCH_ITWIN_ID": ""}
+    client = own_environment(team.folder) | sandbox.environment | quick | names
+    team.until_it_answers(f"{url}/api/ready", "server")
+    run_python(["-m", "prefect", "work-pool", "create", POOL, "--type", "process"], client, team.log_of("pool"))
+    run_python(["-m", "prefect", "--no-prompt", "deploy", "--all"], client, team.log_of("deploy"))
+    for name in ("first", "second"):
+        # One run at a time each, so that both must take part.
+        options = ["--pool", POOL, "--name", name, "--limit", "1"]
+        team.python(name, client, "prefect", "worker", "start", *options)
+    for name in ("first", "second"):
+        team.until_it_says(name, "started!")
+    return clean_environment(), f"Prefect UI: {url}"
+
+
+def start(team: LocalMachine, imodel_id: str) -> None:
+    """Ask for an export, as any client does."""
+    deployment = team.deployment("export-ifc/on-demand")["id"]
+    body = {"parameters": {"imodel_id": imodel_id}, "state": {"type": "SCHEDULED"}}
+    ask("POST", f"{team.url}/api/deployments/{deployment}/create_flow_run", body)
+
+
+def test_two_workers_share_the_exports(team: LocalMachine, sandbox: RunningSandbox) -> None:
+    """Exports asked for at once are shared by both workers and all complete, each with one run at the platform."""
+    asked = [SEEDED.plant, SEEDED.bridge, SEEDED.baseline]
+    for imodel_id in asked:
+        start(team, imodel_id)
+    runs = wait_for(lambda: _ended(team, "export-ifc/on-demand", len(asked)), "three exports")
+    assert [run["state_type"] for run in runs] == ["COMPLETED"] * len(asked)
+    assert sorted(run.imodel_id for run in sandbox.world.runs) == sorted(asked)
+    carried_out = [_carried_out(team, worker) for worker in ("first", "second")]
+    assert sum(carried_out) == len(asked)
+    assert min(carried_out) >= 1
+
+
+def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox) -> None:
+    """An event reaches the automation by way of Redis and starts the export of its iModel."""
+    emit = (
+        "import asyncio, sys; from tasks.changes import emit_change; asyncio.run(emit_change(sys.argv[1], reason='t'))"
+    )
+    environment = own_environment(team.state) | {"PREFECT_API_URL": f"{team.url}/api"}
+    run_python(["-c", emit, SEEDED.stadium], environment, team.state / "emit.log")
+    run = team.finished("export-ifc/on-changes")
+    assert (run["state_type"], run["parameters"]) == ("COMPLETED", {"imodel_id": SEEDED.stadium})
+    assert [run.imodel_id for run in sandbox.world.runs].count(SEEDED.stadium) == 1
+
+
+def test_the_database_is_postgresql(team: LocalMachine) -> None:
+    """The server keeps nothing in SQLite, and its password stands in no log."""
+    password = (team.state / "postgres" / "password").read_text()
+    assert not list(team.state.rglob("*.db"))
+    assert all(password not in log.read_text() for log in team.state.glob("*.log"))
+    assert (team.state / "postgres" / "password").stat().st_mode & 0o077 == 0
+
+
+def _carried_out(team: LocalMachine, worker: str) -> int:
+    # Both workers may reach for the same run; the server lets one have it and turns the other away.
+    log = (team.state / f"{worker}.log").read_text()
+    return log.count("submitting flow run") - log.count("Aborted submission of flow run")
+
+
+def _ended(team: LocalMachine, name: str, count: int) -> list[dict[str, str]] | None:
+    ended = [run for run in team.runs_of(name) if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED"}]
+    return ended if len(ended) == count else None

@@ -1,0 +1,111 @@
+"""What containers are made from is well-formed; there is no container engine where this is checked."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+DEPLOYMENTS = REPOSITORY / "deployments"
+KUBERNETES = DEPLOYMENTS / "kubernetes"
+COMPOSE = cast("dict[str, Any]", yaml.safe_load((DEPLOYMENTS / "compose.yaml").read_text()))
+TEMPLATE = cast("dict[str, Any]", json.loads((KUBERNETES / "base-job-template.json").read_text()))
+SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CONNECTION_STRING")
+
+
+def tool(*command: str | Path) -> None:
+    """Run a checker; what it says is the failure."""
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rendered(value: Any) -> Any:
+    """The job template with every variable at its default."""
+    known = TEMPLATE["variables"]["properties"]
+    if isinstance(value, dict):
+        return {key: rendered(inner) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [rendered(inner) for inner in cast("list[Any]", value)]
+    if not isinstance(value, str):
+        return value
+    if whole := re.fullmatch(r"\{\{ (\w+) \}\}", value):
+        samples: dict[str, Any] = {"env": [], "labels": {}, "command": ["true"], "name": "export"}
+        return samples[whole[1]] if whole[1] in samples else known[whole[1]]["default"]
+    return re.sub(r"\{\{ (\w+) \}\}", lambda found: str(known[found[1]].get("default", "export")), value)
+
+
+def test_the_image_is_built_as_it_should() -> None:
+    """Packages are checked by hash, nobody is root, entry points count from the working directory, health is asked."""
+    lines = (DEPLOYMENTS / "Dockerfile").read_text()
+    assert "--require-hashes" in lines
+    assert re.search(r"^USER [1-9]\d*$", lines, re.MULTILINE)
+    assert "HEALTHCHECK" in lines
+    copied = set(re.findall(r"^COPY (\w+) \1$", lines, re.MULTILINE))
+    assert copied == {"blocks", "tasks", "flows", "deployments"}
+    assert not SECRET.search(lines)
+
+
+def test_services_wait_for_what_they_need() -> None:
+    """Each service of ours runs the one image, and waits for something that tells its health or its end."""
+    services = COMPOSE["services"]
+    for name, service in services.items():
+        for needed, condition in service.get("depends_on", {}).items():
+            assert condition["condition"] in {"service_healthy", "service_completed_successfully"}, (name, needed)
+        if "build" in service:
+            assert (DEPLOYMENTS / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    assert services["server"]["environment"].keys() > services["worker"]["environment"].keys() & {"PREFECT_API_URL"}
+
+
+def test_no_secret_is_written_down() -> None:
+    """Every secret comes from the environment or by reference; ports are open on loopback only."""
+    for name, service in COMPOSE["services"].items():
+        for variable, value in service.get("environment", {}).items():
+            assert not SECRET.search(variable) or "${" in value, (name, variable)
+        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+    receiver = (KUBERNETES / "webhooks.yaml").read_text()
+    assert "secretKeyRef" in receiver
+    assert TEMPLATE["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+
+
+def test_every_variable_of_the_job_template_is_declared() -> None:
+    """The template uses no variable it does not declare, and declares none it does not use."""
+    used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(TEMPLATE["job_configuration"])))
+    assert used == TEMPLATE["variables"]["properties"].keys()
+
+
+@pytest.mark.parametrize("service", ["server", "worker", "webhooks", "deploy"])
+def test_commands_of_services_exist(service: str) -> None:
+    """A module that a service runs is part of this project."""
+    command = " ".join(COMPOSE["services"][service].get("command", []))
+    for module in re.findall(r"(?:-m,?) (deployments[\w.]*)", command):
+        path = REPOSITORY / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+
+
+def test_the_dockerfile_passes_hadolint() -> None:
+    """Hadolint has nothing to say."""
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, DEPLOYMENTS / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_compose_follows_the_specification() -> None:
+    """compose.yaml is valid by the schema of the Compose specification."""
+    tool("-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOYMENTS / "compose.yaml")
+
+
+def test_kubernetes_would_take_the_manifests(tmp_path: Path) -> None:
+    """The manifests, and the job that the template renders, are valid by the schemas of Kubernetes."""
+    job = tmp_path / "job.yaml"
+    manifest = rendered(TEMPLATE["job_configuration"]["job_manifest"])
+    manifest["metadata"]["name"] = manifest["metadata"].pop("generateName") + "1"  # the checker knows no other
+    job.write_text(yaml.safe_dump(manifest))
+    checker = Path(sys.executable).with_name("kubernetes-validate")
+    manifests = [KUBERNETES / "storage.yaml", KUBERNETES / "webhooks.yaml", job]
+    done = subprocess.run([checker, "--strict", *manifests], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,174 @@
+"""The flow export-ifc against the stand-in platform."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from blocks.itwin.errors import ContentError, NotFoundError, RunFailedError
+from deployments.sandbox.azurite import RunningAzurite
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state import Outcome
+from flows.export_ifc import export_ifc
+from tasks.reports import ExportReport
+from tasks.requests import IfcVersion
+
+pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
+
+SCHEMAS: dict[IfcVersion, bytes] = {
+    "IFC4.3": b"IFC4X3",
+    "IFC2x3": b"IFC2X3",
+    "IFC2x3 CV 2.0": b"IFC2X3",
+    "IFC4 RV 1.2": b"IFC4",
+}
+
+
+def model_of(report: ExportReport) -> Path:
+    """The published IFC file."""
+    (path,) = [file.path for file in report.files if file.role == "model"]
+    return Path(report.output_dir) / path
+
+
+async def test_the_latest_changeset_arrives_from_storage(sandbox: RunningSandbox) -> None:
+    """An export of an iModel without further options publishes the IFC file of its latest changeset and the log."""
+    report = await export_ifc(SEEDED.plant)
+    imodel = sandbox.world.imodels[SEEDED.plant]
+    assert report.changeset_id == imodel.changesets[-1].id
+    assert imodel.changesets[-1].id.encode() in model_of(report).read_bytes()
+    assert {file.role for file in report.files} == {"model", "log"}
+    assert [run.id for run in sandbox.world.runs] == [report.run_id]
+
+
+async def test_the_manifest_says_what_was_exported() -> None:
+    """The manifest beside the file names changeset, run, options, size and hash."""
+    report = await export_ifc(SEEDED.plant, ifc_version="IFC2x3")
+    manifest = json.loads((model_of(report).parent / "manifest.json").read_text())
+    assert (manifest["changeset_id"], manifest["run_id"]) == (report.changeset_id, report.run_id)
+    assert manifest["options"]["ifc_version"] == "IFC2x3"
+    assert {file["path"]: file["sha256"] for file in manifest["files"]} == {
+        Path(file.path).name: file.sha256 for file in report.files
+    }
+
+
+@pytest.mark.parametrize("ifc_version", SCHEMAS)
+async def test_every_version_comes_in_its_schema(ifc_version: IfcVersion) -> None:
+    """Each IFC version the platform offers arrives in its own schema."""
+    report = await export_ifc(SEEDED.bridge, ifc_version=ifc_version, save_logs=False)
+    assert b"FILE_SCHEMA(('" + SCHEMAS[ifc_version] in model_of(report).read_bytes()
+
+
+async def test_an_imodel_without_changesets_exports_its_baseline() -> None:
+    """An iModel without changesets is exported as it was created."""
+    report = await export_ifc(SEEDED.baseline)
+    assert report.changeset_id == ""
+    assert model_of(report).is_file()
+
+
+async def test_a_changeset_may_be_named_by_its_index(sandbox: RunningSandbox) -> None:
+    """An index is resolved to the changeset's id before the run starts."""
+    second = sandbox.world.imodels[SEEDED.plant].changesets[1]
+    report = await export_ifc(SEEDED.plant, changeset_id=str(second.index))
+    assert report.changeset_id == second.id
+
+
+async def test_an_unknown_changeset_is_refused_before_anything_is_created(sandbox: RunningSandbox) -> None:
+    """A changeset that does not exist ends the flow before a connection is made."""
+    with pytest.raises(NotFoundError, match="Read changeset 99"):
+        await export_ifc(SEEDED.plant, changeset_id="99")
+    assert not sandbox.world.connections
+
+
+async def test_an_identical_export_is_skipped(sandbox: RunningSandbox) -> None:
+    """A second export of the same changeset and options starts nothing and reports the files that are there."""
+    first = await export_ifc(SEEDED.plant)
+    second = await export_ifc(SEEDED.plant)
+    assert second.skipped
+    assert second.files == first.files
+    assert len(list(sandbox.world.runs)) == 1
+
+
+async def test_force_exports_again_on_the_same_connection() -> None:
+    """A forced export starts a new run on the connection that is there."""
+    first = await export_ifc(SEEDED.plant)
+    second = await export_ifc(SEEDED.plant, force=True)
+    assert first.run_id != second.run_id
+    assert first.connection_id == second.connection_id
+
+
+async def test_a_damaged_export_is_made_anew() -> None:
+    """A published file that was changed afterwards does not count as exported."""
+    first = await export_ifc(SEEDED.plant)
+    model_of(first).write_bytes(b"damaged")
+    second = await export_ifc(SEEDED.plant)
+    assert not second.skipped
+    assert second.files[0].sha256 == first.files[0].sha256
+
+
+async def test_other_options_use_another_connection() -> None:
+    """Options make the connection, so a run on our connection always has our options."""
+    first = await export_ifc(SEEDED.plant)
+    second = await export_ifc(SEEDED.plant, ifc_version="IFC2x3")
+    assert first.connection_id != second.connection_id
+
+
+async def test_a_deleted_connection_is_ensured_again(sandbox: RunningSandbox) -> None:
+    """A connection we knew and that was deleted since is created anew, once."""
+    first = await export_ifc(SEEDED.plant)
+    sandbox.world.connections.clear()
+    second = await export_ifc(SEEDED.plant, force=True)
+    assert second.connection_id in sandbox.world.connections
+    assert second.connection_id != first.connection_id
+
+
+async def test_a_users_own_container_is_served(azurite: RunningAzurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With USER_BLOB_STORAGE the platform writes into the user's container and the file is pulled from there."""
+    for name, value in azurite.environment.items():
+        monkeypatch.setenv(name, value)
+    report = await export_ifc(SEEDED.plant, output_location="USER_BLOB_STORAGE")
+    assert report.changeset_id.encode() in model_of(report).read_bytes()
+    assert {file.role for file in report.files} == {"model", "log"}
+
+
+async def test_a_run_that_names_no_file_is_found_in_its_folder(sandbox: RunningSandbox) -> None:
+    """Where the platform does not name the produced file, the one in the folder that fits is taken."""
+    sandbox.world.options.output_file_id = "absent"
+    report = await export_ifc(SEEDED.plant)
+    assert report.changeset_id.encode() in model_of(report).read_bytes()
+
+
+async def test_a_failed_task_fails_the_export_though_the_run_says_success(
+    sandbox: RunningSandbox, tmp_path: Path
+) -> None:
+    """A run that says Success while its task says Error publishes nothing and says why."""
+    sandbox.world.script(SEEDED.plant, Outcome(task_result="Error"))
+    with pytest.raises(RunFailedError, match="TAE_BRW_1000"):
+        await export_ifc(SEEDED.plant)
+    assert not list(tmp_path.rglob("*.ifc"))
+
+
+async def test_the_next_export_after_a_failed_run_starts_a_new_one(sandbox: RunningSandbox) -> None:
+    """A failed run is never replayed: the next export starts another."""
+    sandbox.world.script(SEEDED.plant, Outcome(task_result="Error"))
+    with pytest.raises(RunFailedError):
+        await export_ifc(SEEDED.plant)
+    report = await export_ifc(SEEDED.plant)
+    assert report.result == "Success"
+    assert len(list(sandbox.world.runs)) == 2
+
+
+async def test_a_file_of_another_kind_is_never_published(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A download that is no IFC file ends the export with nothing under the final name."""
+    sandbox.world.script(SEEDED.plant, Outcome(content=b"<html>not yours</html>"))
+    with pytest.raises(ContentError, match="is not an IFC file"):
+        await export_ifc(SEEDED.plant)
+    assert not list((tmp_path / "exports").rglob("ifc/*"))
+
+
+async def test_an_answer_lost_after_the_effect_starts_no_second_run(sandbox: RunningSandbox) -> None:
+    """When the answer to create-run is lost, the next attempt finds the run instead of starting another."""
+    sandbox.world.faults.add(Fault(path="/runs$", method="POST", cut="after"))
+    report = await export_ifc(SEEDED.plant)
+    assert [run.id for run in sandbox.world.runs] == [report.run_id]
+    assert not report.adopted

@@ -1,0 +1,119 @@
+"""The flow export-itwin: many exports, one process, one truthful report."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from blocks.itwin.errors import BatchFailedError, InputError
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state import Outcome
+from flows.export_itwin import export_itwin
+from tasks.batch_requests import FailWhen
+from tasks.reports import BatchReport
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server", "sandbox"),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+INITIALIZED = {SEEDED.plant, SEEDED.bridge, SEEDED.baseline, SEEDED.stadium}
+
+
+def requests_for(sandbox: RunningSandbox, imodel_id: str, since: int) -> list[str]:
+    """What was asked of the platform about one iModel since a moment."""
+    return [r.path for r in list(sandbox.world.log)[since:] if imodel_id in r.path or imodel_id in r.query]
+
+
+async def test_every_initialized_imodel_is_exported(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A batch exports each initialized iModel of the iTwin once, and no other."""
+    report = await export_itwin(SEEDED.itwin)
+    assert (report.exported, report.skipped, report.failed) == (4, 0, 0)
+    assert {one.imodel_id for one in report.reports} == INITIALIZED
+    assert len(list((tmp_path / "exports").glob("*/ifc/*.ifc"))) == len(list(sandbox.world.runs)) == 4
+
+
+async def test_the_second_night_exports_only_what_changed(sandbox: RunningSandbox) -> None:
+    """A second batch starts runs for changed iModels only, at two requests at most for each unchanged one."""
+    await export_itwin(SEEDED.itwin)
+    sandbox.world.push_changeset(SEEDED.bridge)
+    since = len(sandbox.world.log)
+    report = await export_itwin(SEEDED.itwin)
+    assert (report.exported, report.skipped) == (1, 3)
+    assert len(sandbox.world.runs_of(SEEDED.bridge)) == 2
+    assert all(len(requests_for(sandbox, imodel, since)) <= 2 for imodel in INITIALIZED - {SEEDED.bridge})
+
+
+async def test_a_bad_imodel_stops_no_other(sandbox: RunningSandbox) -> None:
+    """Where some exports fail, the others are delivered and each failure says why."""
+    sandbox.world.script(SEEDED.plant, Outcome(task_result="Error"))
+    sandbox.world.faults.add(
+        Fault(path=f"/imodels/{SEEDED.stadium}/changesets", status=403, code="InsufficientPermissions")
+    )
+    with pytest.raises(BatchFailedError, match="2 exported, 0 skipped, 2 failed") as caught:
+        await export_itwin(SEEDED.itwin)
+    report = caught.value.report
+    assert isinstance(report, BatchReport)
+    said = {failure.imodel_id: failure.error for failure in report.failures}
+    assert "TAE_BRW_1000" in said[SEEDED.plant]
+    assert "InsufficientPermissions" in said[SEEDED.stadium]
+
+
+@pytest.mark.parametrize(("fail_when", "fails"), [("any", True), ("all", False), ("never", False)])
+async def test_the_caller_says_when_a_batch_has_failed(
+    sandbox: RunningSandbox, fail_when: FailWhen, fails: bool
+) -> None:
+    """One failure among several exports fails the batch only if the caller wants it so."""
+    sandbox.world.script(SEEDED.plant, Outcome(result="Error"))
+    chosen = [SEEDED.plant, SEEDED.bridge]
+    if fails:
+        with pytest.raises(BatchFailedError):
+            await export_itwin(SEEDED.itwin, imodel_ids=chosen, fail_when=fail_when)
+    else:
+        assert (await export_itwin(SEEDED.itwin, imodel_ids=chosen, fail_when=fail_when)).failed == 1
+
+
+async def test_both_formats_come_from_one_batch(tmp_path: Path) -> None:
+    """A batch of both formats publishes an IFC file and a tileset of each iModel."""
+    report = await export_itwin(SEEDED.itwin, formats=["ifc", "mesh"], imodel_ids=[SEEDED.bridge])
+    assert sorted(one.format for one in report.reports) == ["ifc", "mesh"]
+    assert (tmp_path / "exports" / SEEDED.bridge / "mesh" / "tileset.json").is_file()
+
+
+async def test_names_narrow_the_choice() -> None:
+    """Only iModels whose name contains the text are exported."""
+    report = await export_itwin(SEEDED.itwin, name_contains="brid")
+    assert [one.imodel_id for one in report.reports] == [SEEDED.bridge]
+
+
+async def test_an_imodel_that_is_not_there_is_named(sandbox: RunningSandbox) -> None:
+    """An iModel asked for that the iTwin does not hold ends the batch before anything is started."""
+    with pytest.raises(InputError, match=SEEDED.uninitialized):
+        await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.uninitialized])
+    assert not list(sandbox.world.runs)
+
+
+async def test_no_more_than_max_active_runs_at_once(sandbox: RunningSandbox) -> None:
+    """With max_active=1 the platform never sees a second run before the first has ended."""
+    await export_itwin(SEEDED.itwin, max_active=1)
+    runs = sorted(sandbox.world.runs, key=lambda run: run.started_at)
+    ends = [run.finished_at for run in runs if run.finished_at is not None]
+    assert len(ends) == len(runs) == len(INITIALIZED)
+    assert all(end <= after.started_at for end, after in zip(ends, runs[1:], strict=False))
+
+
+async def test_one_table_tells_of_all(prefect_server: str) -> None:
+    """A batch leaves one table and one progress artifact, not one artifact for each iModel."""
+    report = await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.plant, SEEDED.bridge])
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{prefect_server}/artifacts/filter", json={"limit": 200})
+    latest = [row for row in answer.json() if row["key"] and row["key"].startswith("export-itwin")]
+    table = next(row for row in latest if row["type"] == "table" and str(report.reports[0].run_id) in json.dumps(row))
+    progress = next(row for row in latest if row["type"] == "progress" and row["flow_run_id"] == table["flow_run_id"])
+    assert progress["data"] == 100
+    of_this_run = [row for row in answer.json() if row["flow_run_id"] == table["flow_run_id"]]
+    shown = {row["key"] for row in of_this_run if row["key"]}  # Prefect's notes of task results have none
+    assert shown == {table["key"], progress["key"]}

@@ -1,0 +1,39 @@
+"""Whole exports through made-up troubles: one run of ours, never a stranger's file, never a partial one."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from blocks.itwin.credentials import ItwinCredentials
+from tests.flows.schedules import schedule_of
+from tests.flows.voyages import live_through
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
+
+AT_ONCE = 10
+
+
+@pytest.fixture
+def seeds(request: pytest.FixtureRequest) -> list[int]:
+    """`--seed 7` lives through one schedule again, `--seeds 200` through many."""
+    options = vars(request.config.option)
+    return list(range(options["seeds"])) if options["seed"] is None else [options["seed"]]
+
+
+@pytest.mark.timeout(3600)
+async def test_exports_survive_made_up_troubles(
+    seeds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After any troubles: at most one run of ours, whole files of the right run or none, all ends told, no secrets."""
+    for name, value in {"POLL_SECONDS": "0.1", "POLL_MAX_SECONDS": "0.5", "REQUESTS_PER_MINUTE": "60000"}.items():
+        monkeypatch.setenv(f"ITWIN_{name}", value)
+    await ItwinCredentials.aregister_type_and_schema()
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def live(seed: int) -> str:
+        async with gate:
+            return await live_through(schedule_of(seed), tmp_path / str(seed))
+
+    failures = [failure for failure in await asyncio.gather(*map(live, seeds)) if failure]
+    assert not failures, "\n".join([*failures, "again: pytest tests/flows/test_fault_schedules.py --seed N"])

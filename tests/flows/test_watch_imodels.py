@@ -1,0 +1,53 @@
+"""The flow watch-imodels against the stand-in platform."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prefect import get_client
+from prefect.events.filters import EventFilter, EventNameFilter
+
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox
+from flows.export_ifc import export_ifc
+from flows.watch_imodels import watch_imodels
+from tasks.changes import CHANGED
+
+pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
+
+
+async def announced() -> list[str]:
+    """The changesets announced so far."""
+    wanted = EventFilter(event=EventNameFilter(name=[CHANGED]))
+    async with get_client() as client:
+        page = await client.read_events(wanted, limit=50)
+    return [str(event.payload["changeset_id"]) for event in page.events]
+
+
+async def test_only_what_has_changed_is_found(sandbox: RunningSandbox) -> None:
+    """An iModel that is exported is left alone until something is pushed to it; a subset watches nothing else."""
+    await export_ifc(SEEDED.plant)
+    watched = [SEEDED.plant, SEEDED.bridge]
+    assert await watch_imodels(SEEDED.itwin, imodel_ids=watched) == [SEEDED.bridge]
+    sandbox.world.push_changeset(SEEDED.plant)
+    assert await watch_imodels(SEEDED.itwin, imodel_ids=watched) == sorted(watched)
+
+
+async def test_a_changeset_is_announced_once(sandbox: RunningSandbox) -> None:
+    """However often it is looked at, an unexported changeset makes one event."""
+    pushed = sandbox.world.push_changeset(SEEDED.stadium)
+    for _ in range(3):
+        await watch_imodels(SEEDED.itwin, imodel_ids=[SEEDED.stadium])
+    async with asyncio.timeout(30):
+        while pushed.id not in (heard := await announced()):  # noqa: ASYNC110  the server stores events in batches
+            await asyncio.sleep(0.5)
+    assert heard.count(pushed.id) == 1
+
+
+async def test_old_imodels_cost_one_request(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """An iModel last pushed to long before its export is told from the list alone."""
+    await export_ifc(SEEDED.bridge)
+    sandbox.world.log.clear()
+    await watch_imodels(SEEDED.itwin, imodel_ids=[SEEDED.bridge], output_dir=str(tmp_path / "exports"))
+    paths = [entry.path for entry in sandbox.world.log if entry.path.startswith("/imodels")]
+    assert paths == ["/imodels"]

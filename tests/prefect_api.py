@@ -1,0 +1,25 @@
+"""Questions to a Prefect server, asked again while it is busy, as Prefect's own client does."""
+
+import time
+from typing import Any
+
+import httpx
+
+BUSY = frozenset({429, 502, 503})
+"""On SQLite the server answers 503 when another writer holds the database; nothing has been done then."""
+PAUSES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0)
+
+
+def ask(method: str, url: str, body: object = None) -> Any:
+    """What the server answers, as Python values; none where the answer has no body.
+
+    Raises:
+        httpx.HTTPStatusError: It refuses, or stays busy.
+    """
+    answer = httpx.request(method, url, json=body, timeout=30)
+    for pause in PAUSES:
+        if answer.status_code not in BUSY:
+            break
+        time.sleep(pause)
+        answer = httpx.request(method, url, json=body, timeout=30)
+    return answer.raise_for_status().json() if answer.content else None

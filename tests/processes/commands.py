@@ -1,0 +1,148 @@
+"""Real processes of the command, a stand-in platform that holds them at a step, and the signal that ends them."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state import Run
+from tasks.reports import ExportReport
+from tests.processes.server import PrefectServer
+
+PATIENCE = 90.0  # seconds until something that must happen counts as not happening
+
+
+def until(happened: Callable[[], Any], what: str) -> None:
+    """Wait until something has happened.
+
+    Raises:
+        AssertionError: It does not.
+    """
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end, f"waited in vain for: {what}"
+        time.sleep(0.002)
+
+
+@dataclass
+class Place:
+    """A Prefect server, a stand-in platform and an empty folder."""
+
+    server: PrefectServer
+    sandbox: RunningSandbox
+    folder: Path
+    commands: list["Command"] = field(default_factory=list["Command"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that leads to all of them."""
+        quick = {
+            "ITWIN_OUTPUT_DIR": str(self.folder),
+            "ITWIN_POLL_SECONDS": "0.1",
+            "ITWIN_POLL_MAX_SECONDS": "0.5",
+            "ITWIN_REQUESTS_PER_MINUTE": "60000",
+        }
+        return self.server.environment | self.sandbox.environment | quick
+
+    def start(self, *arguments: str) -> "Command":
+        """Start `itwin-export ifc` of Plant A."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deployments", "ifc", SEEDED.plant, "--json", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.commands.append(Command(process))
+        return self.commands[-1]
+
+    def export(self, *arguments: str) -> ExportReport:
+        """Run the same command to its end."""
+        ended = self.start(*arguments).ended()
+        assert ended.exit_code == 0, ended.stderr
+        return ExportReport.model_validate_json(ended.stdout)
+
+    def export_twice(self) -> tuple[ExportReport, ExportReport]:
+        """Run the same command twice at the same time."""
+        first, second = [command.ended() for command in [self.start(), self.start()]]
+        assert (first.exit_code, second.exit_code) == (0, 0), first.stderr + second.stderr
+        return ExportReport.model_validate_json(first.stdout), ExportReport.model_validate_json(second.stdout)
+
+    def hold(self, path: str, method: str = "GET", **more: Any) -> Fault:
+        """Let a request wait so long that whoever sends it can be ended meanwhile."""
+        trouble: dict[str, Any] = {"delay": 4.0, **more}
+        return self.sandbox.world.faults.add(Fault(path=path, method=method, **trouble))
+
+    @property
+    def runs(self) -> list[Run]:
+        return list(self.sandbox.world.runs)
+
+    @property
+    def published(self) -> list[Path]:
+        """What a reader finds."""
+        return sorted(path for path in (self.folder / SEEDED.plant / "ifc").rglob("*") if path.is_file())
+
+    def assert_right(self, report: ExportReport) -> None:
+        """One run at the platform, and its very file published whole."""
+        (run,) = self.runs
+        assert run.output_file_id is not None
+        blob = self.sandbox.world.blobs.get("files", run.output_file_id)
+        assert blob is not None
+        delivered = blob.read()
+        (model,) = [file for file in report.files if file.role == "model"]
+        on_disk = (Path(report.output_dir) / model.path).read_bytes()
+        assert model.sha256 == hashlib.sha256(delivered).hexdigest() == hashlib.sha256(on_disk).hexdigest()
+        assert report.run_id == run.id
+        assert {path.name for path in self.published} == {"manifest.json", *(Path(f.path).name for f in report.files)}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Command:
+    """A running command."""
+
+    process: subprocess.Popen[str]
+
+    def kill(self) -> None:
+        """SIGKILL: nothing in the process learns of it."""
+        process = psutil.Process(self.process.pid)
+        for member in [*process.children(recursive=True), process]:
+            member.kill()
+        self.process.communicate()
+
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> Ended:
+        """Ask the process to end."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> Ended:
+        """Wait for the end."""
+        since = time.monotonic()
+        stdout, stderr = self.process.communicate(timeout=PATIENCE)
+        return Ended(self.process.returncode, stdout, stderr, time.monotonic() - since)
+
+
+def assert_shared(place: Place, reports: tuple[ExportReport, ExportReport]) -> None:
+    """One run at the platform, its files in both reports, and one report that says where they come from."""
+    for report in reports:
+        place.assert_right(report)
+    assert sum(not (report.adopted or report.skipped) for report in reports) == 1

@@ -1,0 +1,77 @@
+"""Every step of the flow at which its process can die, told by the request that belongs to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.seed import SEEDED
+from tests.processes.commands import Place, until
+
+RUNS = "/export/connections/[^/]+/runs$"
+ONE_RUN = "/export/connections/[^/]+/runs/."
+
+
+@dataclass(frozen=True)
+class KillPoint:
+    """A moment in the flow: a request that is held, or files that are there.
+
+    Args:
+        name: What the flow is doing.
+        path: The request that is held; the process dies while it waits for the answer.
+        fault: More about that request.
+        is_telling: Stands for its neighbours where time is short.
+        files: In place of a request: dies as soon as a file of this pattern lies in the output folder.
+    """
+
+    name: str
+    path: str = ""
+    method: str = "GET"
+    fault: dict[str, Any] = field(default_factory=dict[str, Any])
+    files: str = ""
+    is_telling: bool = False
+
+    def arm(self, place: Place) -> Callable[[], bool]:
+        """Make the moment last; the function tells when it is there."""
+        if "lost" in self.name:
+            place.sandbox.world.faults.add(Fault(path=RUNS, method="POST", cut="after"))
+        if self.files:
+            return lambda: any(place.folder.rglob(self.files))
+        effects = 1 if self.path == RUNS else 0  # a connection comes before a run
+        fault = place.hold(self.path, self.method, **self.fault)
+        if self.fault is EFFECT:
+            return lambda: sum(place.sandbox.world.counters.values()) > effects
+        return lambda: fault.hits > 0
+
+
+EFFECT: dict[str, Any] = {"delay": 0, "cut": "after", "hold": 4.0}
+"""The request takes effect at once; its answer is held, and then lost."""
+
+KILL_POINTS = [
+    KillPoint("signing in", "/connect/token$", "POST"),
+    KillPoint("resolving the changeset", f"/imodels/{SEEDED.plant}/changesets"),
+    KillPoint("looking for the connection", "/export/connections$"),
+    KillPoint("asking for the connection", "/export/connections$", "POST"),
+    KillPoint("having made the connection without knowing", "/export/connections$", "POST", EFFECT, is_telling=True),
+    KillPoint("looking for runs", RUNS),
+    KillPoint("having started a run without knowing", RUNS, "POST", EFFECT, is_telling=True),
+    KillPoint("asking for a run, which never starts", RUNS, "POST", {"cut": "before"}),
+    KillPoint("looking for the run whose answer was lost", RUNS, "GET", {"nth": 2}, is_telling=True),
+    KillPoint("the first look at the run", ONE_RUN),
+    KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}, is_telling=True),
+    KillPoint("beginning to fetch", f"/imodels/{SEEDED.plant}$"),
+    KillPoint("asking for the file's link", "/storage/files/[^/]+/download$"),
+    KillPoint("fetching the file", "/sandboxblobs/", is_telling=True),
+    KillPoint("fetching the log", "/sandboxblobs/", "GET", {"nth": 3}),
+    KillPoint("having fetched everything, before publishing", files=".itwin-export/**/*.log"),
+    KillPoint("having published the file, perhaps not its manifest", files="ifc/*.ifc", is_telling=True),
+    KillPoint("having published everything", files="ifc/manifest.json"),
+]
+
+
+def kill_at(point: KillPoint, place: Place) -> None:
+    """Start an export and kill its process at this moment."""
+    is_there = point.arm(place)
+    command = place.start()
+    until(is_there, point.name)
+    command.kill()

@@ -1,0 +1,46 @@
+"""A sandbox that remembers every token it ever gave out, to look for them where none may be."""
+
+from pathlib import Path
+
+from deployments.sandbox.options import Options
+from deployments.sandbox.seed import seeded_world
+from deployments.sandbox.tokens import Grant, Tokens
+from deployments.sandbox.world import World
+
+
+class RecordingTokens(Tokens):
+    """Mints like the sandbox and keeps a list."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.clock)
+        self.refresh_tokens.update(world.tokens.refresh_tokens)
+        self.given_out = list(self.refresh_tokens)
+        self.minted = 0
+
+    def mint_access_token(self, issuer: str, grant: Grant, lifetime: int) -> str:
+        """An access token, written down and counted."""
+        self.minted += 1
+        self.given_out.append(super().mint_access_token(issuer, grant, lifetime))
+        return self.given_out[-1]
+
+    def mint_refresh_token(self, grant: Grant) -> str:
+        """A refresh token, written down."""
+        self.given_out.append(super().mint_refresh_token(grant))
+        return self.given_out[-1]
+
+
+def recording_world(options: Options) -> tuple[World, RecordingTokens]:
+    """The seeded world, and the list of its tokens."""
+    world = seeded_world(options=options)
+    world.tokens = tokens = RecordingTokens(world)
+    return world, tokens
+
+
+def files_with(secrets: list[str], folder: Path) -> list[Path]:
+    """Files below the folder that hold one of the secrets."""
+    wanted = [secret.encode() for secret in secrets]
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and any(secret in content for content in [path.read_bytes()] for secret in wanted)
+    ]

@@ -1,0 +1,24 @@
+"""A process that renews its access token again and again: refresher.py BLOCK TIMES."""
+
+import asyncio
+import sys
+from contextlib import aclosing
+
+from blocks.itwin.auth import AccessTokens
+from blocks.itwin.credentials import ItwinCredentials
+
+
+async def main(block: str, times: int) -> None:
+    """Say `ready`, then `renewed` after each renewal."""
+    credentials = await ItwinCredentials.aload(block)
+    async with aclosing(credentials.wire()) as wire:
+        tokens = AccessTokens(credentials.identity, wire, credentials.hosts, credentials.refresh_tokens)
+        sys.stdout.write("ready\n")
+        token = None
+        for _ in range(times):
+            token = await tokens.token(rejected=token)
+            sys.stdout.write("renewed\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,101 @@
+"""Ending an export early: by Ctrl-C, by a termination signal, from the Prefect server; and what is said then."""
+
+import signal
+import time
+
+import pytest
+
+from deployments.sandbox.seed import SEEDED
+from tests.prefect_api import ask
+from tests.processes.commands import Place, until
+from tests.processes.kill_points import EFFECT
+
+SECONDS = 10.0  # for a stop on a machine that has other things to do
+
+
+def polls(place: Place) -> int:
+    return place.runs[0].polls if place.runs else 0
+
+
+def flow_runs(api: str) -> list[dict[str, str]]:
+    """The newest flow run first."""
+    return ask("POST", f"{api}/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+
+
+def artifact(api: str, flow_run_id: str) -> str:
+    asked = {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}}
+    (found,) = ask("POST", f"{api}/artifacts/filter", asked)
+    return found["data"]
+
+
+def end_by(how: str, place: Place, api: str) -> float:
+    """End a waiting export in this way; seconds until the process is gone."""
+    place.sandbox.world.imodels[SEEDED.plant].run_seconds = 15
+    command = place.start()
+    until(lambda: polls(place) > 1, "waiting for the run")
+    since = time.monotonic()
+    if how == "cancel":
+        cancel = {"state": {"type": "CANCELLING"}}
+        ask("POST", f"{api}/flow_runs/{flow_runs(api)[0]['id']}/set_state", cancel)
+        ended = command.ended()
+    else:
+        ended = command.interrupt(getattr(signal, how))
+    seconds = time.monotonic() - since
+    (run,) = place.runs
+    last = ended.stderr.splitlines()[-1]
+    assert ended.exit_code == 130
+    assert last.startswith("itwin-export: ")
+    assert f"Export run {run.id} on connection {run.connection_id} goes on" in last
+    assert "Run the same command again" in last
+    assert "Traceback" not in ended.stderr
+    return seconds
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "cancel"])
+def test_an_export_that_is_ended_says_what_goes_on(place: Place, prefect_server: str, how: str) -> None:
+    """It stops within seconds, names the run that goes on, publishes nothing, and the same command adopts that run."""
+    assert end_by(how, place, prefect_server) < SECONDS
+    (flow_run,) = flow_runs(prefect_server)
+    assert flow_run["state_type"] == ("CANCELLED" if how == "cancel" else "CRASHED")
+    assert place.runs[0].id in artifact(prefect_server, flow_run["id"])
+    assert place.published == []
+    place.sandbox.world.clock.advance(15)
+    report = place.export()
+    place.assert_right(report)
+    assert report.adopted
+
+
+def test_an_export_ended_while_it_fetches_leaves_nothing_half(place: Place) -> None:
+    """Ctrl-C during the download publishes nothing; the same command fetches the same run's file."""
+    held = place.hold("/sandboxblobs/")
+    command = place.start()
+    until(lambda: held.hits, "fetching")
+    ended = command.interrupt()
+    assert ended.exit_code == 130
+    assert "has finished at the platform" in ended.stderr.splitlines()[-1]
+    assert place.published == []
+    place.assert_right(place.export())
+
+
+def test_an_export_ended_before_it_asked_for_a_run_says_so(place: Place) -> None:
+    """Ctrl-C before a run was asked for leaves nothing behind to tell of."""
+    held = place.hold("/export/connections$")
+    command = place.start()
+    until(lambda: held.hits, "looking for the connection")
+    ended = command.interrupt()
+    assert (ended.exit_code, place.runs) == (130, [])
+    assert (
+        ended.stderr.splitlines()[-1] == "itwin-export: Interrupted. Nothing is half done; run the same command again."
+    )
+
+
+def test_an_export_ended_while_it_asks_for_a_run_says_what_may_be(place: Place) -> None:
+    """Ctrl-C while the answer to create-run is awaited says that a run may go on; the same command adopts it."""
+    place.hold("/runs$", "POST", **EFFECT)
+    command = place.start()
+    until(lambda: place.runs, "asking for a run")
+    ended = command.interrupt()
+    assert "may go on at the platform" in ended.stderr.splitlines()[-1]
+    report = place.export()
+    place.assert_right(report)
+    assert report.adopted

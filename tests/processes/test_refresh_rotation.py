@@ -1,0 +1,88 @@
+"""Refresh tokens that work once, spent by several processes through one block."""
+
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import cast
+
+from pydantic import SecretStr
+
+from blocks.itwin.credentials import ItwinCredentials
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.identity import IDENTITY, SCOPE
+from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.tokens import Grant
+from tests.processes.server import PrefectServer
+
+TOKEN_PATH = "/connect/token"
+
+
+@contextmanager
+def signed_in_sandbox(block: str) -> Generator[RunningSandbox]:
+    """A sandbox and a block of its user, at a web application, which has a secret as well."""
+    with running_sandbox() as sandbox:
+        tokens = sandbox.world.tokens
+        first = tokens.mint_refresh_token(Grant(IDENTITY.web.id, IDENTITY.user, (SCOPE, "offline_access")))
+        ItwinCredentials(
+            authentication_type="User",
+            client_id=IDENTITY.web.id,
+            client_secret=SecretStr(IDENTITY.web.secret or ""),
+            refresh_token=SecretStr(first),
+            api_url=sandbox.url,
+            issuer_url=sandbox.url,
+        ).save(block, overwrite=True)
+        yield sandbox
+
+
+def refusals(sandbox: RunningSandbox) -> list[int | None]:
+    """Statuses of the token endpoint that are not 200; none is a process killed before the answer."""
+    return [entry.status for entry in sandbox.world.log if entry.path == TOKEN_PATH and entry.status not in {200, None}]
+
+
+def stored_secrets(block: str) -> list[str]:
+    """The refresh token and the client secret that the block holds."""
+    saved = cast("ItwinCredentials", ItwinCredentials.load(block))
+    return [secret.get_secret_value() for secret in (saved.refresh_token, saved.client_secret) if secret]
+
+
+def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, int]]:
+    """Exit code and number of renewals of each."""
+    said = [process.communicate(timeout=150)[0] for process in processes]
+    return [(process.returncode, text.count("renewed")) for process, text in zip(processes, said, strict=True)]
+
+
+def test_four_processes_share_one_single_use_token(server: PrefectServer) -> None:
+    """Four processes renew 25 times each through one block: no token is refused and the last one is stored."""
+    with signed_in_sandbox("ada-shared") as sandbox:
+        arguments = ["-m", "tests.processes.refresher", "ada-shared", "25"]
+        processes = [server.start(arguments) for _ in range(4)]
+        assert outcomes(processes) == [(0, 25)] * 4
+        token, secret = stored_secrets("ada-shared")
+        assert refusals(sandbox) == []
+        assert sandbox.world.counters["tokens issued"] == 100
+        assert token in sandbox.world.tokens.refresh_tokens
+        assert secret == IDENTITY.web.secret
+
+
+def test_a_process_killed_while_refreshing_does_not_stop_the_others(
+    server: PrefectServer, record_property: Callable[[str, object], None]
+) -> None:
+    """One process is killed with its request on the way: the others take over, and no token is refused."""
+    with signed_in_sandbox("ada-killed") as sandbox:
+        slow = sandbox.world.faults.add(Fault(path=TOKEN_PATH, delay=600))
+        arguments = ["-m", "tests.processes.refresher", "ada-killed", "5"]
+        victim = server.start(arguments)
+        while not slow.hits:
+            time.sleep(0.05)
+        others = [server.start(arguments) for _ in range(3)]
+        for other in others:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "ready\n"
+        victim.kill()
+        killed_at = time.monotonic()
+        assert outcomes(others) == [(0, 5)] * 3
+        record_property("seconds from the kill to the end", round(time.monotonic() - killed_at, 1))
+        victim.communicate()
+        assert refusals(sandbox) == []
+        assert stored_secrets("ada-killed")[0] in sandbox.world.tokens.refresh_tokens

@@ -1,0 +1,131 @@
+"""A real process worker, and flow runs that it executes."""
+
+import contextlib
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import psutil
+
+from deployments.sandbox.seed import SEEDED
+from tasks.reports import ExportReport
+from tests.prefect_api import ask
+from tests.processes.commands import PATIENCE, Place, until
+from tests.processes.kill_points import KillPoint
+from tests.processes.server import REPOSITORY, PrefectServer
+
+POOL = "crash-pool"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker of the session's server with one deployment of the export."""
+
+    api: str
+    process: psutil.Process
+    deployment_id: str
+
+    def start(self, place: Place) -> "FlowRun":
+        """Ask for an export of Plant A, as the UI does."""
+        asked = {
+            "parameters": {"imodel_id": SEEDED.plant, "output_dir": str(place.folder)},
+            "job_variables": {"env": place.environment},
+            "state": {"type": "SCHEDULED"},
+        }
+        made = ask("POST", f"{self.api}/deployments/{self.deployment_id}/create_flow_run", asked)
+        return FlowRun(self, made["id"])
+
+    def kill_at_and_retry(self, point: KillPoint, place: Place) -> None:
+        """Start an export, kill its process at this moment, and retry it once it is known to have crashed."""
+        is_there = point.arm(place)
+        flow_run = self.start(place)
+        until(is_there, point.name)
+        self._kill_flow()
+        assert flow_run.settled() == "CRASHED"
+        flow_run.retry()
+        assert flow_run.settled() == "COMPLETED"
+
+    def _kill_flow(self) -> None:
+        """SIGKILL whatever the worker runs; the worker lives."""
+        for child in self.process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A flow run under a worker."""
+
+    worker: Worker
+    id: str
+
+    def settled(self) -> str:
+        """The type of the state it ends in, once nothing works on it any more."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            state = self.state
+            if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} and not self.worker.process.children():
+                return state
+            assert time.monotonic() < end, f"the flow run stays in {state}"
+            time.sleep(0.1)
+
+    @property
+    def state(self) -> str:
+        return ask("GET", f"{self.worker.api}/flow_runs/{self.id}")["state_type"]
+
+    def retry(self) -> None:
+        """What the button in the UI does."""
+        self._set({"type": "SCHEDULED", "name": "AwaitingRetry"})
+
+    def cancel(self) -> None:
+        """What the button in the UI and `prefect flow-run cancel` do."""
+        self._set({"type": "CANCELLING"})
+
+    def _set(self, state: dict[str, str]) -> None:
+        ask("POST", f"{self.worker.api}/flow_runs/{self.id}/set_state", {"state": state})
+
+    def artifacts(self) -> str:
+        """What its artifacts say."""
+        asked = {"artifacts": {"flow_run_id": {"any_": [self.id]}}}
+        return " ".join(str(found["data"]) for found in ask("POST", f"{self.worker.api}/artifacts/filter", asked))
+
+    def logs(self) -> str:
+        """What its log says, once it has arrived."""
+        asked = {"logs": {"flow_run_id": {"any_": [self.id]}}, "limit": 200}
+        return " ".join(line["message"] for line in ask("POST", f"{self.worker.api}/logs/filter", asked))
+
+
+def last_report(place: Place) -> ExportReport:
+    """The report an export would give for what lies in the folder: told by the command, which finds it there."""
+    report = place.export()
+    assert report.skipped
+    return report
+
+
+@contextmanager
+def running_worker(server: PrefectServer) -> Generator[Worker]:
+    """A worker and its deployment."""
+    ask("POST", f"{server.url}/work_pools/", {"name": POOL, "type": "process"})
+    flow = ask("POST", f"{server.url}/flows/", {"name": "export-ifc"})
+    step = {"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}
+    deployment = ask(
+        "POST",
+        f"{server.url}/deployments/",
+        {
+            "name": "crashing",
+            "flow_id": flow["id"],
+            "work_pool_name": POOL,
+            "entrypoint": "flows/export_ifc.py:export_ifc",
+            "pull_steps": [step],
+            "enforce_parameter_schema": False,
+        },
+    )
+    arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    process = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log="crash-worker.log")
+    try:
+        yield Worker(server.url, psutil.Process(process.pid), cast("str", deployment["id"]))
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

@@ -1,0 +1,24 @@
+"""The stand-in platform in process, and orders placed on it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.orders import RunOrder
+from tests.blocks.itwin.conftest import platform
+from tests.blocks.itwin.platform import Platform
+from tests.tasks.orders import Place, connection_on, order_for, request_for
+
+__all__ = ["place", "platform"]
+
+
+@pytest.fixture
+def place(platform: Platform, tmp_path: Path) -> Place:
+    """Places an order on a connection of its own; options in `options`."""
+
+    async def placed(options: dict[str, Any] | None = None, **changes: Any) -> RunOrder:
+        connection_id = changes.pop("connection_id", None) or await connection_on(platform)
+        return order_for(request_for(tmp_path, **(options or {})), connection_id, **changes)
+
+    return placed

@@ -10,7 +10,7 @@ PORT ?= 4200
 DB ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help install system node demo up down test crash campaign bench check fix lock clean
+.PHONY: help install system node demo up down test crash campaign bench bench-batch check fix lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,17 +39,20 @@ down: $(INSTALLED) ## Stop all of it
 system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis), where they are absent
 	tests/system_packages.sh
 
-test: system $(INSTALLED) $(NODE) ## Run every test that must pass
-	$(BIN)/pytest
+test: system $(INSTALLED) $(NODE) ## Run every test that must pass, two files at a time
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
-crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
-	$(BIN)/pytest tests/processes/every_kill.py tests/processes/every_pair.py tests/processes/every_restart.py
+crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (forty minutes)
+	$(BIN)/pytest tests/processes/every_*.py
 
 campaign: $(INSTALLED) $(NODE) ## Live through 200 made-up schedules of faults (ten minutes)
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
 
 bench: $(INSTALLED) ## Measure tileset downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
 	$(BIN)/python -m tests.benchmarks
+
+bench-batch: system $(INSTALLED) ## Measure a thousand iModels on SQLite and on PostgreSQL (half an hour)
+	$(BIN)/python -m tests.benchmarks.batch
 
 check: $(INSTALLED) ## Lint, types, arrows, hooks (what a commit must pass)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure

@@ -19,11 +19,27 @@ from deployments.sandbox.azurite import RunningAzurite, running_azurite
 from deployments.sandbox.options import Options
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 
+SLOW = frozenset(
+    {
+        "test_fault_schedules.py",
+        "test_kills.py",
+        "test_make_up.py",
+        "test_refresh_rotation.py",
+        "test_suspend.py",
+        "test_team_server.py",
+    }
+)
+
 
 def pytest_configure() -> None:
     """Let processes be interrupted even where this one was started with interrupts ignored, as by `nohup … &`."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that none of them is left over for the end."""
+    items.sort(key=lambda item: item.path.name not in SLOW)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,6 +71,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Runnin
             "ITWIN_POLL_SECONDS": "0.1",
             "ITWIN_POLL_MAX_SECONDS": "1",
             "ITWIN_REQUESTS_PER_MINUTE": "60000",
+            "ITWIN_TASK_RUNS_PER_SECOND": "40",
         }
         for name, value in (running.environment | quick).items():
             monkeypatch.setenv(name, value)

@@ -59,7 +59,7 @@ class BlockTokens:
             raise SignInRequiredError(f"Nobody is signed in with the block “{self._name}”. {self.sign_in}")
         self._in_block = token
         if self._hold is not None:
-            self._hold.check()
+            await self._hold.check()
         return self._file.successor_of(token) or token
 
     async def replace(self, used: str, new: str) -> None:  # noqa: ARG002  the file goes by the token in the block

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from uuid import UUID
 
 import httpx
@@ -50,18 +51,36 @@ class GuardTimes:
 class Hold:
     """The guard, while it is ours; `last_beat` is when the newest sign of life was sent, by our own clock."""
 
+    client: PrefectClient
     variable_id: UUID
     times: GuardTimes
     last_beat: float
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Make sure that nobody can have taken us for dead, for example because this process stood still.
 
         Raises:
-            TransientError: Somebody can.
+            TransientError: Somebody has, or the Prefect API does not tell.
         """
         if time.monotonic() - self.last_beat > self.times.stale / 2:
-            raise TransientError("This process stood still while it was signing in. Try again.")
+            with prefect_errors("Making sure that it is our turn to sign in"):
+                await self.show_life()
+
+    async def show_life(self) -> None:
+        """Change the guard, which only its holder can: for others it is gone.
+
+        Raises:
+            TransientError: It is gone for us: others have taken us for dead.
+        """
+        sent_at = time.monotonic()
+        sign = {"value": {"beat": secrets.token_hex(4)}}
+        try:
+            await self.client.request("PATCH", "/variables/{id}", path_params={"id": self.variable_id}, json=sign)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                raise TransientError("This process stood still while it was signing in. Try again.") from None
+            raise
+        self.last_beat = sent_at
 
 
 class SharedGuard:
@@ -81,7 +100,7 @@ class SharedGuard:
         async with get_client() as client:
             with prefect_errors("Taking turns to sign in"):
                 hold = await self._take(client)
-            beating = asyncio.create_task(_beat(client, hold))
+            beating = asyncio.create_task(_beat(hold))
             try:
                 yield hold
             finally:
@@ -96,12 +115,12 @@ class SharedGuard:
         pause = FIRST_PAUSE_SECONDS
         while (asked_at := time.monotonic()) < give_up:
             if (taken := await self._try_to_take(client, mine)) is not None:
-                return Hold(taken, self._times, asked_at)
+                return Hold(client, taken, self._times, asked_at)
             other = await client.read_variable_by_name(self._name)
             if other is None:
                 continue
             if _holder(other) == mine:  # our request got through and its answer was lost
-                return Hold(other.id, self._times, asked_at)
+                return Hold(client, other.id, self._times, asked_at)
             if watch.shows_no_life(other):
                 await _delete(client, other.id)
                 continue
@@ -135,21 +154,12 @@ class _Watch:
         return now - self._since >= self._stale
 
 
-async def _beat(client: PrefectClient, hold: Hold) -> None:
+async def _beat(hold: Hold) -> None:
     """Show signs of life until cancelled; one that fails is made up for by the next."""
-    count = 0
     while True:
         await asyncio.sleep(hold.times.beat)
-        count += 1
-        sent_at = time.monotonic()
-        with contextlib.suppress(httpx.HTTPError):
-            await client.request(
-                "PATCH",
-                "/variables/{id}",
-                path_params={"id": hold.variable_id},
-                json={"value": {"beat": count}},
-            )
-            hold.last_beat = sent_at
+        with contextlib.suppress(httpx.HTTPError, TransientError):
+            await hold.show_life()
 
 
 async def _give_back(client: PrefectClient, hold: Hold) -> None:

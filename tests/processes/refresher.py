@@ -6,6 +6,16 @@ from contextlib import aclosing
 
 from blocks.itwin.auth import AccessTokens
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.errors import TransientError
+
+
+async def renewed(tokens: AccessTokens, token: str | None) -> str:
+    """Another token; a passing failure is tried again, as the decorators of the tasks do."""
+    while True:
+        try:
+            return await tokens.token(rejected=token)
+        except TransientError as error:
+            sys.stdout.write(f"trying again: {error}\n")
 
 
 async def main(block: str, times: int) -> None:
@@ -16,7 +26,7 @@ async def main(block: str, times: int) -> None:
         sys.stdout.write("ready\n")
         token = None
         for _ in range(times):
-            token = await tokens.token(rejected=token)
+            token = await renewed(tokens, token)
             sys.stdout.write("renewed\n")
 
 

@@ -49,7 +49,9 @@ def stored_secrets(block: str) -> list[str]:
 def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, int]]:
     """Exit code and number of renewals of each."""
     said = [process.communicate(timeout=150)[0] for process in processes]
-    return [(process.returncode, text.count("renewed")) for process, text in zip(processes, said, strict=True)]
+    for process, text in zip(processes, said, strict=True):
+        assert process.returncode == 0, text
+    return [(process.returncode, text.count("renewed\n")) for process, text in zip(processes, said, strict=True)]
 
 
 def test_four_processes_share_one_single_use_token(server: PrefectServer) -> None:

@@ -21,10 +21,15 @@ def examine(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
     return exit_code, {finding["what"]: finding for finding in findings}
 
 
-@pytest.fixture
-def _with_a_worker(prefect_server: str) -> None:
-    """A work pool whose worker has just been heard."""
+@pytest.fixture(scope="module")
+def _with_a_pool(prefect_server: str) -> None:
+    """The work pool of the deployments."""
     ask("POST", f"{prefect_server}/work_pools/", {"name": "itwin-export", "type": "process"})
+
+
+@pytest.fixture
+def _with_a_worker(prefect_server: str, _with_a_pool: None) -> None:
+    """A worker that has just been heard."""
     beat = {"name": "here", "heartbeat_interval_seconds": 30}
     ask("POST", f"{prefect_server}/work_pools/itwin-export/workers/heartbeat", beat)
 

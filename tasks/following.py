@@ -4,6 +4,12 @@ The platform cannot cancel a run: it goes on when its flow run is cancelled, kil
 the hook in another process, so what it says must be on disk, beside the notes of the runs we asked for.
 """
 
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from blocks.storage.disk import disk_errors, write_whole
 from tasks.requests import workshop_of
 from tasks.run_records import KEPT_FOR, RunRecords
+
+SIGN_SECONDS = 30.0
+SILENT_AFTER_SECONDS = 150.0
 
 
 class FollowedRun(BaseModel):
@@ -38,14 +47,33 @@ def note_followed(workshop: Path, flow_run_id: str, followed: FollowedRun) -> No
         write_whole(folder / f"{flow_run_id}.json", followed.model_dump_json().encode())
 
 
+@asynccontextmanager
+async def signs_of_life(workshop: Path, flow_run_id: str) -> AsyncGenerator[None]:
+    """Keep the note fresh while the block lasts: the flow run of a killed process stays Running, its note grows old."""
+    keeper = asyncio.create_task(_keep_fresh(_note_of(workshop, flow_run_id)))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+
+
+def has_gone_silent(workshop: Path, flow_run_id: str) -> bool:
+    """True if the process behind a flow run that followed something has shown no sign of life for minutes."""
+    try:
+        last = _note_of(workshop, flow_run_id).stat().st_mtime
+    except OSError:
+        return False
+    return time.time() - last > SILENT_AFTER_SECONDS
+
+
 def forget_followed(workshop: Path, flow_run_id: str) -> None:
     """The run has failed or is gone: nothing goes on."""
-    (workshop / "followed" / f"{flow_run_id}.json").unlink(missing_ok=True)
+    _note_of(workshop, flow_run_id).unlink(missing_ok=True)
 
 
 def what_goes_on(workshop: Path, flow_run_id: str) -> str:
     """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
-    followed = _read(workshop / "followed" / f"{flow_run_id}.json")
+    followed = _read(_note_of(workshop, flow_run_id))
     if followed is None:
         return _asked_for(workshop, flow_run_id)
     name = f"Export run {followed.run_id} on connection {followed.connection_id}"
@@ -73,6 +101,17 @@ async def tell_what_goes_on(flow: Flow[..., Any], flow_run: FlowRun, state: Stat
     )
     async with get_client() as client:
         await client.create_artifact(artifact)
+
+
+def _note_of(workshop: Path, flow_run_id: str) -> Path:
+    return workshop / "followed" / f"{flow_run_id}.json"
+
+
+async def _keep_fresh(path: Path) -> None:
+    while True:
+        await asyncio.sleep(SIGN_SECONDS)
+        with contextlib.suppress(OSError):
+            os.utime(path)
 
 
 def _asked_for(workshop: Path, flow_run_id: str) -> str:

@@ -14,7 +14,7 @@ from blocks.settings import read_settings
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.authorization import explain_missing_consent
 from tasks.connections import Connection, reconnect
-from tasks.following import FollowedRun, forget_followed, note_followed
+from tasks.following import FollowedRun, forget_followed, note_followed, signs_of_life
 from tasks.orders import RemoteRun, RunOrder
 from tasks.policies import is_transient
 from tasks.requests import ExportRequest, IfcRequest, RunPolicy
@@ -74,7 +74,8 @@ async def wait_for_run(
     followed = FollowedRun(connection_id=run.connection_id, run_id=run.run_id)
     note_followed(request.workshop, str(flow_run.get_id()), followed)
     try:
-        finished, warnings = await _wait_and_judge(credentials, request, run, policy)
+        async with signs_of_life(request.workshop, str(flow_run.get_id())):
+            finished, warnings = await _wait_and_judge(credentials, request, run, policy)
     except (RunFailedError, ConsentRequiredError, NotFoundError):  # so that the next attempt asks for another run
         RunRecords(request.workshop / "runs").note_run(run.connection_id, run.run_id, "failed")
         forget_followed(request.workshop, str(flow_run.get_id()))
@@ -128,7 +129,7 @@ async def begin_run(credentials: ItwinCredentials, order: RunOrder, blob_storage
     except NotFoundError:
         if not order.is_own_connection:
             raise
-        get_run_logger().warning("Export connection %s is gone; ensuring it again.", order.connection_id)
+        get_run_logger().warning("Export connection %s is gone or not ours; ensuring it again.", order.connection_id)
         connection = await reconnect(credentials, order.request)
         return await start_run(credentials, order.model_copy(update={"connection_id": connection.id}), blob_storage)
 

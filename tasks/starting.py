@@ -45,8 +45,9 @@ class Starter:
         Raises:
             ActiveRunError: Another run holds the iModel and `on_active_run` is `fail`.
             ConflictError: A simultaneous request won; look again.
-            NotFoundError: The connection is gone.
+            NotFoundError: The connection is gone, or is not ours.
         """
+        await self._require_ours()
         holder: StartedRun | None = None
         while True:
             if (present := await self._find_present(holder)) is not None:
@@ -58,6 +59,14 @@ class Starter:
             self.records.note(record, "refused")
             if (run := await self._meet(holder)) is not None:
                 return run
+
+    async def _require_ours(self) -> None:
+        """The id may come from the cache: what it names now must be the connection it named then."""
+        if not self.order.is_own_connection:
+            return
+        found = await self.itwin.exports.get_connection(self.order.connection_id)
+        if (found.display_name or self._name) != self._name:
+            raise NotFoundError(f"Export connection {found.id} is now “{found.display_name}”, which is not ours.")
 
     async def _find_present(self, holder: StartedRun | None) -> RemoteRun | None:
         """A run that already serves what is asked: active, or finished well and still to be fetched."""
@@ -87,8 +96,7 @@ class Starter:
         """Connections that this export was asked for on before: two first exports at once make two for one purpose."""
         if not self.order.is_own_connection:
             return []
-        options = self.order.request.connection_name
-        return [record.connection_id for record in self.records.all() if record.options == options]
+        return [record.connection_id for record in self.records.all() if record.options == self._name]
 
     async def _is_twin(self, connection_id: str) -> bool:
         """True if it is ours by name: made for the same options and caller, by another machine at the same time."""
@@ -105,7 +113,7 @@ class Starter:
         return self.records.ask(
             connection_id=self.order.connection_id,
             changeset_id=self.order.changeset_id,
-            options=self.order.request.connection_name,
+            options=self._name,
             place=self._place,
             asked_at=self._now(),
             asked_by=self.order.asked_by,
@@ -207,6 +215,11 @@ class Starter:
             blob_name=record.blob_name,
             adopted=record.asked_by != self.order.asked_by,
         )
+
+    @property
+    def _name(self) -> str:
+        """Display name of our connection for these options."""
+        return self.order.request.connection_name
 
     @property
     def _place(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from deployments.sandbox.server import RunningSandbox
 from flows.export_ifc import export_ifc
 from tasks.orphans import find_orphans
 from tasks.reports import ExportReport
+from tests.prefect_api import end_leftovers
 from tests.tasks.orders import request_for
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
@@ -85,6 +87,12 @@ async def waiting(sandbox: RunningSandbox) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.fixture
+def _nobody_follows(prefect_server: str) -> None:
+    end_leftovers(prefect_server)
+
+
+@pytest.mark.usefixtures("_nobody_follows")
 async def test_an_orphan_is_found_once_nobody_follows_it(sandbox: RunningSandbox) -> None:
     """A run is an orphan after its flow run was interrupted, and neither before nor after it was picked up again."""
     sandbox.world.imodels[SEEDED.plant].run_seconds = 4
@@ -98,6 +106,19 @@ async def test_an_orphan_is_found_once_nobody_follows_it(sandbox: RunningSandbox
     assert (orphan.run_id, orphan.imodel_id, orphan.connection_id) == (run.id, SEEDED.plant, run.connection_id)
     await export_ifc(SEEDED.plant)
     assert await find_orphans(credentials(), [SEEDED.plant]) == []
+
+
+@pytest.mark.usefixtures("_nobody_follows")
+async def test_the_run_of_a_killed_process_becomes_an_orphan(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A flow run that stays Running counts as a follower only while its process shows signs of life."""
+    sandbox.world.imodels[SEEDED.plant].run_seconds = 4
+    following = asyncio.create_task(export_ifc(SEEDED.plant))
+    await waiting(sandbox)
+    assert await find_orphans(credentials(), [SEEDED.plant]) == []
+    for note in (tmp_path / "exports" / SEEDED.plant / ".itwin-export" / "followed").iterdir():
+        os.utime(note, (0, 0))
+    assert len(await find_orphans(credentials(), [SEEDED.plant])) == 1
+    await following
 
 
 async def test_a_strangers_run_is_no_orphan_of_ours(sandbox: RunningSandbox) -> None:

@@ -18,7 +18,8 @@ def place(platform: Platform, tmp_path: Path) -> Place:
     """Places an order on a connection of its own; options in `options`."""
 
     async def placed(options: dict[str, Any] | None = None, **changes: Any) -> RunOrder:
-        connection_id = changes.pop("connection_id", None) or await connection_on(platform)
-        return order_for(request_for(tmp_path, **(options or {})), connection_id, **changes)
+        request = request_for(tmp_path, **(options or {}))
+        connection_id = changes.pop("connection_id", None) or await connection_on(platform, request.connection_name)
+        return order_for(request, connection_id, **changes)
 
     return placed

@@ -125,15 +125,15 @@ async def test_a_run_on_a_twin_of_our_connection_is_ours(platform: Platform, pla
     assert platform.created() == 1
 
 
-@pytest.mark.parametrize("name", ["ours", "somebody else's"])
-async def test_another_machines_run_on_a_twin_is_ours(platform: Platform, place: Place, name: str) -> None:
+@pytest.mark.parametrize("is_twin", [True, False])
+async def test_another_machines_run_on_a_twin_is_ours(platform: Platform, place: Place, *, is_twin: bool) -> None:
     """Without notes, a run on a connection of our name that surely began after us is ours; on others it never is."""
-    mine = await place(connection_id=await connection_on(platform))
+    mine = await place()
     await platform.sleep(6)
-    theirs = await connection_on(platform, name)
+    theirs = await connection_on(platform, mine.request.connection_name if is_twin else "somebody else's")
     run_id = await run_there(platform, theirs)
     await platform.sleep(1)
-    if name == "ours":
+    if is_twin:
         assert (await start(platform, mine)).run_id == run_id
     else:
         with pytest.raises(ActiveRunError, match="not known to export the same"):

@@ -1,12 +1,20 @@
 """What is said about the platform when a flow run has ended early."""
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tasks.following import FollowedRun, forget_followed, note_followed, what_goes_on
+from tasks.following import (
+    SILENT_AFTER_SECONDS,
+    FollowedRun,
+    forget_followed,
+    has_gone_silent,
+    note_followed,
+    what_goes_on,
+)
 from tasks.run_records import KEPT_FOR, Outcome, RunRecords
 from tests.tasks.orders import note, order_for, request_for
 
@@ -67,3 +75,13 @@ def test_old_notes_are_forgotten(tmp_path: Path) -> None:
     assert not old.exists()
     assert what_goes_on(tmp_path, "half") == ""
     assert what_goes_on(tmp_path, "new")
+
+
+def test_a_killed_process_grows_silent(tmp_path: Path) -> None:
+    """A note that nobody has freshened for minutes tells that its process is gone; without a note nothing is known."""
+    note_followed(tmp_path, "flow-1", RUN)
+    assert not has_gone_silent(tmp_path, "flow-1")
+    long_ago = time.time() - SILENT_AFTER_SECONDS - 1
+    os.utime(tmp_path / "followed" / "flow-1.json", (long_ago, long_ago))
+    assert has_gone_silent(tmp_path, "flow-1")
+    assert not has_gone_silent(tmp_path, "flow-2")

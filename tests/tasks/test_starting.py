@@ -9,6 +9,7 @@ from blocks.itwin.errors import (
     ActiveRunError,
     ConflictError,
     ExportTimeoutError,
+    NotFoundError,
     RateLimitedError,
     RequestRefusedError,
     TransientError,
@@ -183,3 +184,11 @@ async def test_no_note_and_no_result_holds_a_signature(platform: Platform, place
     written = "".join(path.read_text() for path in order.request.workshop.rglob("*.json"))
     assert "model.ifc" in written
     assert "sig=" not in written + run.model_dump_json()
+
+
+async def test_a_connection_that_is_not_ours_any_more_is_not_used(platform: Platform, place: Place) -> None:
+    """An id that now names somebody else's connection counts as a connection that is gone."""
+    order = await place(connection_id=await connection_on(platform, "theirs"))
+    with pytest.raises(NotFoundError, match="“theirs”, which is not ours"):
+        await start(platform, order)
+    assert not list(platform.world.runs)

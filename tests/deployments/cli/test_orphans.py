@@ -8,6 +8,7 @@ import pytest
 from deployments.cli.app import run
 from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
+from tests.prefect_api import end_leftovers
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -22,6 +23,11 @@ def start_by_hand(sandbox: RunningSandbox, name: str) -> str:
         connection = client.post("/export/connections", json=asked).json()["connection"]["id"]
         started = client.post(f"/export/connections/{connection}/runs", json={"exportType": "IFC"})
         return started.headers["Location"].rpartition("/")[2]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_follows(prefect_server: str) -> None:
+    end_leftovers(prefect_server)
 
 
 @pytest.mark.parametrize("where", [("--imodel-id", SEEDED.plant), ("--itwin-id", SEEDED.itwin)])

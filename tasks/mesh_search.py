@@ -1,6 +1,6 @@
 """Finding the tiles of a changeset: listed, never read by id; asked for only where the platform leaves them out."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from blocks.itwin.credentials import Itwin
 from blocks.itwin.errors import ExportTimeoutError, NotFoundError, RunFailedError
 from blocks.itwin.mesh_models import MeshExport, MeshStatus
+from tasks.mesh_board import board_of
 from tasks.mesh_requests import MeshOrder
 from tasks.waiting import Log, Pace, Rounds
 
@@ -53,10 +54,16 @@ class MeshSearch:
 
         The list is narrowed to the changeset here, not there: what an empty one means there is not documented.
         """
+        return self._fitting([export async for export in self._listed()])
+
+    def _listed(self) -> AsyncIterator[MeshExport]:
         request = self.order.request
-        listed = self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
-        found = [export async for export in listed if export.is_of(self.order.changeset_id, request.export_type)]
-        return [export for export in found if self.export_id in {None, export.id}]
+        return self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
+
+    def _fitting(self, exports: Iterable[MeshExport]) -> list[MeshExport]:
+        """Those of the changeset and type, or the only one that will do."""
+        fitting = [one for one in exports if one.is_of(self.order.changeset_id, self.order.request.export_type)]
+        return [export for export in fitting if self.export_id in {None, export.id}]
 
     async def ask(self) -> AskedMesh:
         """Ask for tiles if the order says so and there are none.
@@ -80,7 +87,8 @@ class MeshSearch:
             NotFoundError: They were in the list and are gone.
             ExportTimeoutError: The deadline passed first.
         """
-        export = await self._rounds(self._look, self.order.first_started, self.order.policy.timeout).found()
+        with board_of(self.itwin).joined():
+            export = await self._rounds(self._look, self.order.first_started, self.order.policy.timeout).found()
         if export is None:
             raise self._too_late()
         return export
@@ -103,7 +111,7 @@ class MeshSearch:
         return AskedMesh(export_id=started.id if self.order.policy.start == "always" else None)
 
     async def _look(self) -> MeshExport | None:
-        export = best_of(await self.exports())
+        export = best_of(await self._told_together() or await self.exports())
         if export is None:
             self._miss()
             return None
@@ -116,6 +124,13 @@ class MeshSearch:
                 f"another changeset."
             )
         return export if export.is_complete else None
+
+    async def _told_together(self) -> list[MeshExport]:
+        """What one list tells all searches that wait; nothing before the export of this one has turned up."""
+        request = self.order.request
+        if not self._seen:
+            return []
+        return self._fitting(await board_of(self.itwin).exports_of(request.imodel_id, request.export_type))
 
     def _miss(self) -> None:
         self._misses += 1

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from logging import Logger, LoggerAdapter
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from blocks.itwin.credentials import Itwin
 from blocks.itwin.errors import ExportError, ExportTimeoutError, NotFoundError
 from blocks.itwin.models import ExecutionState, ExportRun
 
 NEWBORN = timedelta(minutes=2)
+LOOKS_AT_ONCE = 8
+"""Looks on their way at once in one event loop. The others wait, the longest due first, where they are in nobody's
+way: of the requests that the budget allows, those that bring an export forward are not behind a thousand looks."""
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 Log = Logger | LoggerAdapter[Logger]
 Found = TypeVar("Found")
@@ -70,7 +76,8 @@ class Rounds(Generic[Found]):
     async def _look_in_any_weather(self) -> Found | None:
         """One look; none too when it failed in a way that the next one may not."""
         try:
-            found = await self.look()
+            async with _looks_due():
+                found = await self.look()
         except ExportError as error:
             if not error.is_transient:
                 raise
@@ -84,6 +91,11 @@ class Rounds(Generic[Found]):
         if kind != self._complained:
             self._complained = kind
             self.log.warning("Looking at %s failed; trying on. %s", self.name, problem)
+
+
+def _looks_due() -> asyncio.Semaphore:
+    """Where looks that are due wait for their turn; asyncio's semaphore lets the first come first."""
+    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(LOOKS_AT_ONCE))
 
 
 @dataclass

@@ -17,20 +17,20 @@ class MeshExportApi:
     client: ItwinClient
 
     async def list_exports(
-        self, imodel_id: str, *, changeset_id: str = "", export_type: str = ""
+        self, imodel_id: str = "", *, changeset_id: str = "", export_type: str = "", page_size: int = PAGE_SIZE
     ) -> AsyncIterator[MeshExport]:
-        """The mesh exports of an iModel that the caller can see, last changed first.
+        """The mesh exports of an iModel, or of all that the caller can see, last changed first.
 
-        Naming a type tells the platform which tiles to make by itself; an empty changeset is no filter.
+        Naming iModel and type tells the platform which tiles to make by itself; an empty changeset is no filter.
         """
-        what = f"List the mesh exports of iModel {imodel_id}"
+        what = f"List the mesh exports of {f'iModel {imodel_id}' if imodel_id else 'all iModels'}"
         asked = {"iModelId": imodel_id, "changesetId": changeset_id, "exportType": export_type}
         params = {"$orderBy": "date:desc"} | {name: value for name, value in asked.items() if value}
         async for item in self.client.items(
             "/mesh-export/",
             "exports",
             what=what,
-            page_size=PAGE_SIZE,
+            page_size=page_size,
             params=params,
             prefer="return=representation",
         ):

@@ -1,7 +1,10 @@
 """Waiting for a run: in fast time, through all weathers."""
 
+import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,11 +12,13 @@ import pytest
 
 from blocks.itwin.errors import ExportTimeoutError, NotAuthorizedError, NotFoundError, RequestRefusedError
 from blocks.itwin.export_api import RunInput, RunOutput
+from blocks.itwin.limiter import RequestLimiter
 from blocks.itwin.models import ExportRun
 from deployments.sandbox.clock import http_date
 from deployments.sandbox.faults import Fault
-from tasks.waiting import Pace, Watch
+from tasks.waiting import Pace, Rounds, Watch
 from tests.blocks.itwin.platform import MOMENT, Platform, answer, client_to, itwin_of
+from tests.blocks.itwin.test_limiter import Schedule
 from tests.tasks.orders import LOG, connection_on, minutes
 
 POLITE = Pace(5, 60)
@@ -210,3 +215,32 @@ async def test_the_local_clock_does_not_matter() -> None:
     with pytest.raises(ExportTimeoutError):
         await patient.finished()
     assert 600 <= sum(server.slept) <= 605
+
+
+async def test_a_thousand_waits_leave_room_for_other_requests() -> None:
+    """Where the budget does not suffice, looks keep to it, the longest due go first, and other requests go between."""
+    schedule = Schedule()
+    limiter = RequestLimiter(600, clock=schedule, sleep=schedule.sleep)
+    looks: list[tuple[float, int]] = []
+
+    def rounds(number: int) -> Rounds[str]:
+        async def look() -> None:
+            await limiter.admit()
+            looks.append((schedule.now, number))
+
+        return Rounds(
+            str(number), look, lambda: timedelta(seconds=schedule.now), minutes(10), POLITE, LOG, schedule.sleep
+        )
+
+    waits = [asyncio.create_task(rounds(number).found()) for number in range(1000)]
+    await schedule.run_until(240)
+    other = asyncio.create_task(limiter.admit())
+    await schedule.run_until(243)
+    assert other.done()
+    for begin in range(0, 180, 15):
+        assert sum(begin <= at < begin + 60 for at, _ in looks) <= 600
+    seen = Counter(number for _, number in looks)
+    assert max(seen.values()) - min(seen.values()) <= 1
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     poll_max_seconds: float = Field(default=60, gt=0)
     output_dir: Path = Path("exports")
     requests_per_minute: int = Field(default=450, gt=0)
+    share_requests: bool = False
+    shard_silence_seconds: float = Field(default=90, gt=0)
+    task_runs_per_second: float = Field(default=20, gt=0)
     blob_connection_string: SecretStr | None = None
     blob_container: str | None = None
     blob_output_sas_url: SecretStr | None = None

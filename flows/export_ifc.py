@@ -13,6 +13,7 @@ from tasks.connections import connect
 from tasks.following import tell_what_goes_on
 from tasks.forms import OptionalText, titled
 from tasks.loading import load_blob_storage, load_credentials
+from tasks.mapping import with_mapping
 from tasks.output import fetch_output
 from tasks.publishing import find_published, publish, report_skipped
 from tasks.reports import ExportReport
@@ -55,6 +56,7 @@ async def export_ifc(
     on_partial_success: Annotated[OnPartialSuccess, titled("When something was left out")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     force: Annotated[bool, titled("Export again")] = False,
+    verify: Annotated[bool, titled("Read what is there")] = False,
 ) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it.
 
@@ -78,11 +80,13 @@ async def export_ifc(
         on_partial_success: Accept an export that left something out, with a warning, or fail.
         consent: When a user's consent is missing: fail with the link, wait for it, or suspend the run.
         force: Export even when an identical, verified export is already there.
+        verify: Read published files whole before trusting them, not only their size and time stamp.
     """
     request, policy = check_asked(locals())
     itwin = await load_credentials(credentials)
     storage = await load_blob_storage(blob_storage, request, policy)
     async with itwin.get_client():
+        request = await with_mapping(itwin, request)
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
         first_started = await note_beginning(itwin, request)
         if published := await find_published(itwin, request, changeset, policy):

@@ -16,6 +16,7 @@ from tasks.loading import load_credentials
 from tasks.mesh_requests import MeshType, Start
 from tasks.reports import BatchReport, ExportFormat
 from tasks.requests import Consent, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
+from tasks.shards import export_in_shards
 
 
 @flow(name="export-itwin", flow_run_name="itwin-{itwin_id}", persist_result=False)
@@ -25,6 +26,7 @@ async def export_itwin(
     imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
     name_contains: Annotated[OptionalText, titled("Name contains")] = None,
     max_active: Annotated[int, titled("Exports at once")] = 25,
+    shards: Annotated[int, titled("Shards")] = 1,
     fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
@@ -44,6 +46,7 @@ async def export_itwin(
     on_partial_success: Annotated[OnPartialSuccess, titled("When something was left out")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     force: Annotated[bool, titled("Export again")] = False,
+    verify: Annotated[bool, titled("Read what is there")] = False,
 ) -> BatchReport:
     """Export every iModel of an iTwin; what has not changed since the last time is skipped.
 
@@ -53,6 +56,7 @@ async def export_itwin(
         imodel_ids: Export only these iModels of the iTwin.
         name_contains: Export only iModels whose name contains this.
         max_active: How many exports may be going on at once.
+        shards: Spread the iModels over so many flow runs of export-itwin/shard; 1 keeps them in this one.
         fail_when: Whether the run counts as failed when any export failed, when all failed, or never.
         ifc_version: Version of the IFC schema.
         saved_view_id: Export only what this saved view shows.
@@ -72,12 +76,16 @@ async def export_itwin(
         on_partial_success: Accept an export that left something out, with a warning, or fail.
         consent: When a user's consent is missing: fail with the link, wait for it, or suspend the run.
         force: Export even what is already there.
+        verify: Read published files whole before trusting them, not only their size and time stamp.
     """
     request = check_batch_asked(locals())
     itwin = await load_credentials(credentials)
     async with itwin.get_client():
         imodels = await list_imodels(itwin, request)
         runbooks: dict[ExportFormat, Runbook] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
-        report = await export_all(request, imodels, runbooks)
-    await tell_batch(report, imodels)
+        if request.shards > 1:
+            report = await export_in_shards(request, imodels)
+        else:
+            report = await export_all(request, imodels, runbooks)
+    await tell_batch(request, report, imodels)
     return conclude(report, fail_when)

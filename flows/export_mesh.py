@@ -28,6 +28,7 @@ async def export_mesh(
     credentials: Annotated[str, titled("Credentials")] = "default",
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
     force: Annotated[bool, titled("Export again")] = False,
+    verify: Annotated[bool, titled("Read what is there")] = False,
 ) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it.
 
@@ -40,6 +41,7 @@ async def export_mesh(
         credentials: Name of an iTwin Credentials block.
         timeout_minutes: Longest time to wait until the platform has made the tiles.
         force: Export even when an identical, verified export is already there.
+        verify: Read published files whole before trusting them, not only their size and time stamp.
     """
     request, policy = check_mesh_asked(locals())
     itwin = await load_credentials(credentials)

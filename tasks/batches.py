@@ -5,26 +5,27 @@ import contextlib
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from prefect import get_run_logger, task
-from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
+from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.errors import BatchFailedError, ExportError, InputError, without_secrets
 from blocks.itwin.models import IModel
+from blocks.settings import read_settings
+from tasks.batch_records import keep_batch_report
 from tasks.batch_requests import BatchRequest, FailWhen
 from tasks.policies import is_transient
+from tasks.progress import shown
 from tasks.publishing import in_batch
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
 
-TASK_RUNS_PER_SECOND = 20.0
-"""A Prefect server digests 29 to 47 task runs a second; above that its event queue overflows without a word."""
 TASK_RUNS_PER_EXPORT = 8
-PROGRESS_SECONDS = 5.0
 
 Standing = Literal["waiting", "active", "exported", "skipped", "failed"]
 STANDINGS: tuple[Standing, ...] = ("waiting", "active", "exported", "skipped", "failed")
@@ -59,10 +60,16 @@ class Progress:
 
 
 class Admission:
-    """Lets exports begin at a steady pace; one that turned out to need no run gives most of its share back."""
+    """Lets exports begin at a steady pace; one that turned out to need no run gives most of its share back.
 
-    def __init__(self, per_second: float = TASK_RUNS_PER_SECOND) -> None:
-        self._spacing = TASK_RUNS_PER_EXPORT / per_second
+    A Prefect server digests 29 to 47 task runs a second; above that its event queue overflows without a word.
+
+    Args:
+        task_runs_per_second: What this process may ask of the server.
+    """
+
+    def __init__(self, task_runs_per_second: float) -> None:
+        self._spacing = TASK_RUNS_PER_EXPORT / task_runs_per_second
         self._next = time.monotonic()
 
     async def wait(self) -> None:
@@ -115,7 +122,8 @@ async def export_all(
         asyncio.CancelledError: The batch was cancelled; remote runs go on and the next batch picks them up.
     """
     items = [BatchItem(imodel, chosen) for imodel in imodels for chosen in request.formats]
-    slots, admission, progress = asyncio.Semaphore(request.max_active), Admission(), Progress(len(items))
+    slots, progress = asyncio.Semaphore(request.max_active), Progress(len(items))
+    admission = Admission(read_settings().task_runs_per_second)
 
     async def export(item: BatchItem) -> ExportReport:
         async with slots:
@@ -128,13 +136,14 @@ async def export_all(
         return report
 
     in_batch.set(True)
-    async with _shown(progress, request.itwin_id):
+    async with shown(progress, request.itwin_id):
         outcomes = await asyncio.gather(*(export(item) for item in items), return_exceptions=True)
     return _summarize(request.itwin_id, items, outcomes)
 
 
-async def tell_batch(report: BatchReport, imodels: Sequence[IModel]) -> None:
-    """One table of all exports, the failed ones first."""
+async def tell_batch(request: BatchRequest, report: BatchReport, imodels: Sequence[IModel]) -> None:
+    """One table of all exports, the failed ones first, and the report as a file beside the exports."""
+    keep_batch_report(request.output_dir, str(flow_run.get_id()), report)
     names = {imodel.id.lower(): imodel.display_name for imodel in imodels}
     failed = [
         {"iModel": names.get(one.imodel_id, one.imodel_id), "Format": one.format, "Result": f"failed: {one.error}"}
@@ -186,25 +195,6 @@ def _standing(progress: Progress, item: BatchItem) -> Generator[None]:
     finally:
         if progress.standings[item] == "active":
             progress.standings[item] = "failed"
-
-
-@contextlib.asynccontextmanager
-async def _shown(progress: Progress, itwin_id: str) -> AsyncGenerator[None]:
-    """One progress artifact, kept up to date while the block lasts."""
-    artifact = await acreate_progress_artifact(0.0, key=f"export-itwin-progress-{itwin_id}", description=str(progress))
-
-    async def keep_current() -> None:
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            await aupdate_progress_artifact(artifact, progress.percent, description=str(progress))
-
-    keeper = asyncio.create_task(keep_current())
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        await aupdate_progress_artifact(artifact, progress.percent, description=str(progress))
 
 
 def _summarize(

@@ -70,6 +70,7 @@ def check_mesh_asked(parameters: Mapping[str, Any]) -> tuple[MeshRequest, MeshPo
     policy = MeshPolicy(
         timeout=check_timeout(parameters["timeout_minutes"]),
         force=parameters["force"] or parameters["start"] == "always",
+        verify=parameters["verify"],
         start=parameters["start"],
     )
     require_writable(request.output_dir)

@@ -38,7 +38,7 @@ async def find_published(
     if manifest is None or _what(manifest) != _wanted(credentials, request, changeset_id):
         return None
     try:
-        await asyncio.to_thread(verify_published, request.folder, manifest)
+        await asyncio.to_thread(verify_published, request.folder, manifest, full=policy.verify)
     except ContentError as error:
         get_run_logger().warning("The published export is damaged and will be made anew. %s", error)
         return None

@@ -56,7 +56,7 @@ class ExportRequest(BaseModel):
 
 
 class IfcRequest(ExportRequest):
-    """One IFC export as asked for."""
+    """One IFC export as asked for; `mapping_version` is what Storage says of the mapping file."""
 
     format: ClassVar[ExportFormat] = "ifc"
 
@@ -64,10 +64,19 @@ class IfcRequest(ExportRequest):
     saved_view_id: str | None = None
     model_ids: tuple[str, ...] = ()
     mapping_file_id: str | None = None
+    mapping_version: str = ""
     output_location: OutputLocation = "STORAGE"
     folder_id: str | None = None
     replace_older_file: bool = True
     save_logs: bool = True
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What makes two exports of the same changeset different; without a mapping file there is no version of it."""
+        options = super().options
+        if not self.mapping_version:
+            del options["mapping_version"]
+        return options
 
     @property
     def connection_name(self) -> str:
@@ -88,12 +97,13 @@ class IfcRequest(ExportRequest):
 
 
 class Policy(BaseModel):
-    """How an export is to be had."""
+    """How an export is to be had; with `verify`, files that are there are read whole before they count."""
 
     model_config = ConfigDict(frozen=True)
 
     timeout: timedelta = timedelta(minutes=240)
     force: bool = False
+    verify: bool = False
 
 
 class RunPolicy(Policy):
@@ -113,21 +123,20 @@ def workshop_of(output_dir: str | Path | None, imodel_id: str) -> Path:
     return check_output_dir(output_dir) / imodel_id.strip().lower() / ".itwin-export"
 
 
-def check_policy(timeout_minutes: float, on_active_run: str, on_partial_success: str, *, force: bool) -> RunPolicy:
+def check_policy(parameters: Mapping[str, Any]) -> RunPolicy:
     """The policy, if it can be understood.
 
     Raises:
         InputError: Something cannot be.
     """
-    check_choice(on_active_run, "on_active_run", get_args(OnActiveRun))
-    check_choice(on_partial_success, "on_partial_success", get_args(OnPartialSuccess))
-    return RunPolicy.model_validate(
-        {
-            "on_active_run": on_active_run,
-            "on_partial_success": on_partial_success,
-            "timeout": check_timeout(timeout_minutes),
-            "force": force,
-        }
+    check_choice(parameters["on_active_run"], "on_active_run", get_args(OnActiveRun))
+    check_choice(parameters["on_partial_success"], "on_partial_success", get_args(OnPartialSuccess))
+    return RunPolicy(
+        timeout=check_timeout(parameters["timeout_minutes"]),
+        on_active_run=parameters["on_active_run"],
+        on_partial_success=parameters["on_partial_success"],
+        force=parameters["force"],
+        verify=parameters["verify"],
     )
 
 
@@ -137,15 +146,9 @@ def check_asked(parameters: Mapping[str, Any]) -> tuple[IfcRequest, RunPolicy]:
     Raises:
         InputError: Something cannot be understood or served; the sentence names it and says what to do.
     """
-    request = check_ifc_request(**{name: parameters[name] for name in IfcRequest.model_fields})
+    request = check_ifc_request(**{name: parameters[name] for name in IfcRequest.model_fields if name in parameters})
     require_writable(request.output_dir)
-    policy = check_policy(
-        parameters["timeout_minutes"],
-        parameters["on_active_run"],
-        parameters["on_partial_success"],
-        force=parameters["force"],
-    )
-    return request, policy
+    return request, check_policy(parameters)
 
 
 def check_ifc_request(**asked: Any) -> IfcRequest:

@@ -24,6 +24,7 @@ from blocks.itwin.imodels_api import IModelsApi
 from blocks.itwin.limiter import limiter_for
 from blocks.itwin.mesh_export_api import MeshExportApi
 from blocks.itwin.refresh_tokens import EnvironmentTokens, TokenFile, fingerprint
+from blocks.itwin.shared_budget import SharedBudget
 from blocks.itwin.storage_api import StorageApi
 from blocks.itwin.token_endpoint import Identity, TokenEndpoint
 from blocks.itwin.wire import Wire
@@ -174,8 +175,12 @@ class ItwinCredentials(CredentialsBlock):
             await wire.aclose()
 
     def wire(self) -> Wire:
-        """A new line to the platform, at the common pace."""
-        return Wire(limiter_for(self.api_url, read_settings().requests_per_minute))
+        """A new line to the platform, at the common pace of this process, or of all that share a Prefect server."""
+        settings = read_settings()
+        own = limiter_for(self.api_url, settings.requests_per_minute)
+        if not (settings.share_requests and get_current_settings().api.url):
+            return Wire(own)
+        return Wire(SharedBudget(f"itwin-export-requests-{self.api_host}", settings.requests_per_minute, own))
 
     @property
     def block_tokens(self) -> BlockTokens | None:

@@ -4,10 +4,23 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 WINDOW_SECONDS = 60.0
 BURST_SHARE = 0.1
 RESOLUTION_SECONDS = 1e-6  # shorter waits are rounding errors
+
+
+class Limiter(Protocol):
+    """Says when a request may be sent."""
+
+    async def admit(self) -> None:
+        """Wait until one more request may be sent."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Hold every request back for so many seconds."""
+        ...
 
 
 class RequestLimiter:

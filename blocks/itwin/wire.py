@@ -18,7 +18,7 @@ from blocks.itwin.errors import (
     TransientError,
     without_secrets,
 )
-from blocks.itwin.limiter import RequestLimiter
+from blocks.itwin.limiter import Limiter
 
 API_TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
 API_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
@@ -35,7 +35,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold whol
 class Wire:
     """Sends requests at the common pace and maps every failure."""
 
-    def __init__(self, limiter: RequestLimiter, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, limiter: Limiter, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._limiter = limiter
         self._http = httpx.AsyncClient(
             timeout=API_TIMEOUT, limits=API_LIMITS, follow_redirects=False, transport=transport

@@ -1,27 +1,25 @@
 """`make bench`: a tileset brought to the disk by several clients, side by side, over TLS on loopback.
 
-Writes what it measured to REPORT.md beside this file. Needs nginx with its headers-more module, openssl and rclone.
+Writes its section of REPORT.md. Needs nginx with its headers-more module, openssl and rclone.
 """
 
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.blob_host import BlobHost, serving
 from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.report import machine, put_section
 
 ROUNDS = 5
 TILES, SIZES = 5_000, (10_000, 500_000)
 MANY, SMALL = 50_000, (1_000, 4_000)
-REPORT = Path(__file__).with_name("REPORT.md")
 LABELS = {
     "ours": "itwin-export (listed, SHA-256 and MD5 checked, journal)",
     "ours_without_md5": "itwin-export, listing without MD5 (SHA-256 noted)",
@@ -79,10 +77,11 @@ def report(found: dict[str, list[Measured]], many: Measured) -> str:
         for name, runs in found.items()
     ]
     size = found["ours"][0]["bytes"] / 1e9
-    return f"""# Tilesets, side by side
-
-`make bench`: {TILES} tiles of {SIZES[0] // 1000}–{SIZES[1] // 1000} KB ({size:.2f} GB) over TLS from nginx on loopback,
-into memory-backed storage, {ROUNDS} rounds in turn, each client in a process of its own. Ratios travel, seconds do not.
+    packages = ["obstore", "azure-storage-blob", "aiohttp"]
+    programs = [["nginx", "-v"], ["rclone", "version"], ["openssl", "version"]]
+    sizes = f"{SIZES[0] // 1000}–{SIZES[1] // 1000} KB"
+    return f"""`make bench`: {TILES} tiles of {sizes} ({size:.2f} GB) over TLS from nginx on loopback, into
+memory-backed storage, {ROUNDS} rounds in turn, each client in a process of its own. Ratios travel, seconds do not.
 Server and client share the cores, and the link is faster than any real one, so every CPU second of a check shows.
 
 | client | seconds (median) | best | CPU seconds with imports | peak MB | ours ÷ it, of the medians |
@@ -92,38 +91,13 @@ Server and client share the cores, and the link is faster than any real one, so 
 {MANY} tiles of {SMALL[0] // 1000}–{SMALL[1] // 1000} KB: {many["seconds"]:.1f} s, peak memory
 {many["rss"] / 1e6:.0f} MB (with the imports of all contenders).
 
-## Machine
-
-{chr(10).join(f"* {line}" for line in machine())}
+{machine(packages, programs)}
 """
 
 
 def typical(runs: list[Measured], member: str = "seconds") -> float:
     """The median of all rounds."""
     return statistics.median(float(run[member]) for run in runs)
-
-
-def machine() -> list[str]:
-    """What it was measured with."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("obstore", "azure-storage-blob", "aiohttp"))
-    programs = [["nginx", "-v"], ["rclone", "version"], ["openssl", "version"]]
-    cores = f"{os.cpu_count()} cores ({_processor()})"
-    return [
-        f"{cores}, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f} at the end",
-        f"Python {platform.python_version()}, {packages}",
-        ", ".join(_first_line(program) for program in programs),
-    ]
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _first_line(program: list[str]) -> str:
-    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
-    said = subprocess.run(program, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True)
-    return (said.stdout or said.stderr).splitlines()[0]
 
 
 def main() -> None:
@@ -134,7 +108,7 @@ def main() -> None:
         found = compare(_made(Path(name, "some")))
         shutil.rmtree(Path(name, "some"))
         text = report(found, count_many(_made(Path(name, "many"))))
-    REPORT.write_text(text, encoding="utf-8")
+    put_section("Tilesets, side by side", text)
     sys.stdout.write(text)
 
 

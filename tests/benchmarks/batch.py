@@ -1,12 +1,11 @@
-"""A night and the night after: `python -m tests.benchmarks.batch --imodels 1000 --database sqlite`.
+"""`make bench-batch`: a thousand iModels, and the night after when ten have changed, on SQLite and on PostgreSQL.
 
-Each part is a process of its own: the stand-in platform, a Prefect server on SQLite or PostgreSQL, the batch.
+Each part is a process of its own: the stand-in platform, a Prefect server, the batch. Writes its section of REPORT.md.
 """
 
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from deployments.local.postgres import find_programs, start_postgres
+from deployments.local.processes import Processes
+from tests.benchmarks.report import machine, put_section
 
 REPOSITORY = Path(__file__).parents[2]
 TASK_RUNS_PER_EXPORT = 8
@@ -35,28 +38,13 @@ def process(*command: str, environment: dict[str, str], log: Path) -> Generator[
 
 
 @contextmanager
-def postgres(folder: Path, port: int) -> Generator[str]:
-    """A private PostgreSQL cluster on loopback, run by Debian's user `postgres` where we are root."""
-    binaries = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
-    data = folder / "cluster"
-    data.mkdir()
-    prefix: list[str] = []
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-        shutil.chown(data, "postgres")
-        prefix = ["runuser", "-u", "postgres", "--"]
-
-    def run(*command: str | Path) -> None:
-        subprocess.run([*prefix, *command], stdout=subprocess.DEVNULL, check=True)
-
-    run(binaries / "initdb", "-D", data, "-A", "trust", "-U", "prefect")
-    options = f"-p {port} -k {data} -c listen_addresses=127.0.0.1"
-    control: list[str | Path] = [binaries / "pg_ctl", "-D", data, "-w"]
-    run(*control, "-l", data / "log", "-o", options, "start")
+def postgres(folder: Path) -> Generator[str]:
+    """A private PostgreSQL cluster on loopback."""
+    processes = Processes(folder / "database")
     try:
-        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+        yield start_postgres(processes)
     finally:
-        run(*control, "-m", "fast", "stop")
+        processes.stop()
 
 
 def wait_for(url: str) -> None:
@@ -95,15 +83,15 @@ def settled_task_runs(api: str, expected: int) -> int:
     return task_runs(api)
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+def measure(arguments: argparse.Namespace, database: str, folder: Path) -> list[dict[str, Any]]:
     """Both nights."""
     port = 20_000 + os.getpid() % 20_000
     platform, server = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "ITWIN_"))}
     common = kept | {"PREFECT_HOME": str(folder / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     with ExitStack() as stack:
-        database = stack.enter_context(postgres(folder, port + 2)) if arguments.database == "postgres" else ""
-        settings = common | ({"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {})
+        connection = stack.enter_context(postgres(folder)) if database == "postgres" else ""
+        settings = common | ({"PREFECT_API_DATABASE_CONNECTION_URL": connection} if connection else {})
         serve = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port + 1)]
         stack.enter_context(process(*serve, environment=settings, log=folder / "server.log"))
         sandbox = f"from deployments.sandbox.server import serve; serve({port})"
@@ -167,19 +155,57 @@ def remote_runs(control: httpx.Client) -> int:
     return len(control.get("/sandbox/state").json()["runs"])
 
 
+COLUMNS = {
+    "seconds": "seconds",
+    "dictated_seconds": "dictated",
+    "exported": "exported",
+    "skipped": "skipped",
+    "failed": "failed",
+    "remote_runs": "remote runs",
+    "requests": "requests",
+    "task_runs": "task runs in the table",
+    "task_runs_expected": "of",
+    "peak_rss_mb": "peak MB",
+    "loop_lag_p95_ms": "loop lag p95 ms",
+    "loop_lag_max_ms": "max ms",
+}
+
+
+def report(arguments: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -> str:
+    """What was measured, in words and a table."""
+    rows = [
+        f"| {database}, {night} | {' | '.join(str(measured[member]) for member in COLUMNS)} |"
+        for database, nights in found.items()
+        for night, measured in zip(("everything new", "ten changed"), nights, strict=True)
+    ]
+    return f"""`make bench-batch`: {arguments.imodels} iModels whose export runs take {arguments.run_seconds:g} s,
+`max_active` {arguments.max_active}, {arguments.requests_per_minute} requests a minute. “Dictated” is the longer of what
+`max_active` and the request budget allow.
+
+| night | {" | ".join(COLUMNS.values())} |
+|---|{"---|" * len(COLUMNS)}
+{chr(10).join(rows)}
+
+{machine(["prefect", "httpx"], [[find_programs() / "postgres", "--version"]])}
+"""
+
+
 def main() -> None:
-    """Run and print one line a night."""
+    """Run, print a line a night, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--imodels", type=int, default=1000)
-    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--run-seconds", type=float, default=30)
-    parser.add_argument("--max-active", type=int, default=75)
+    parser.add_argument("--max-active", type=int, default=60)
     parser.add_argument("--requests-per-minute", type=int, default=5000)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="itwin-export-bench-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        for night in measure(arguments, Path(folder)):
-            sys.stdout.write(json.dumps(night) + "\n")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for database in ("sqlite", "postgres"):
+        with tempfile.TemporaryDirectory(prefix="itwin-export-bench-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)
+            found[database] = measure(arguments, database, Path(folder))
+            sys.stdout.write(json.dumps({database: found[database]}) + "\n")
+            sys.stdout.flush()
+    put_section("Batches", report(arguments, found))
 
 
 if __name__ == "__main__":

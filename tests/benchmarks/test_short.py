@@ -4,12 +4,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.benchmarks.contenders import bare_threads, ours
+from tests.benchmarks.hundred_thousand import LOOKS_PER_RUN, REQUESTS_PER_EXPORT, Night, simulate
 
 TILES, SIZE, TRIES = 300, 100_000, 3
 NAMES = ["tileset.json", *(f"tiles/{number}.glb" for number in range(TILES))]
@@ -37,3 +40,16 @@ def test_proof_costs_little(link: str, tmp_path: Path) -> None:
 
     ways = [(cost(ours), cost(bare_threads)) for _ in range(TRIES)]
     assert min(mine for mine, _ in ways) < 4 * min(bare for _, bare in ways)
+
+
+@pytest.mark.parametrize(
+    "better", [{"requests_per_minute": 900}, {"task_runs_per_second": 40.0}, {"max_active": 40}, {"changed": 0.0}]
+)
+def test_a_night_on_paper_makes_sense(better: dict[str, Any]) -> None:
+    """More of anything scarce never makes a night longer, and it is never shorter than what each of them dictates."""
+    night = Night(imodels=1000, changed=0.1, run_seconds=60, requests_per_minute=450, max_active=20)
+    outcome = simulate(night)
+    assert simulate(replace(night, **better)).seconds <= outcome.seconds
+    assert outcome.seconds >= 1000 * 0.1 / 20 * 60
+    assert outcome.seconds >= (1000 + 100 * REQUESTS_PER_EXPORT) / 450 * 60 - 60
+    assert outcome.requests >= 1000 + 100 * (REQUESTS_PER_EXPORT + 0.95 * LOOKS_PER_RUN)  # it counts whole seconds

@@ -29,6 +29,9 @@ def test_defaults_are_the_promised_ones() -> None:
         "poll_max_seconds": 60,
         "output_dir": Path("exports"),
         "requests_per_minute": 450,
+        "share_requests": False,
+        "shard_silence_seconds": 90,
+        "task_runs_per_second": 20,
     }
 
 

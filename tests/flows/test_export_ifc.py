@@ -1,6 +1,7 @@
 """The flow export-ifc against the stand-in platform."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,31 @@ async def test_a_damaged_export_is_made_anew() -> None:
     second = await export_ifc(SEEDED.plant)
     assert not second.skipped
     assert second.files[0].sha256 == first.files[0].sha256
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_file_changed_unnoticeably_is_found_when_read_whole(*, verify: bool) -> None:
+    """With the same size and time stamp other bytes pass the quick look, and not `verify`."""
+    path = model_of(await export_ifc(SEEDED.plant))
+    before = path.stat()
+    path.write_bytes(b"x" * before.st_size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (await export_ifc(SEEDED.plant, verify=verify)).skipped is not verify
+
+
+async def test_a_changed_mapping_file_counts_as_changed_options(sandbox: RunningSandbox) -> None:
+    """The same mapping file is skipped at two requests; once it has changed, the iModel is exported with it anew."""
+    world = sandbox.world
+    root = world.itwins[SEEDED.itwin].root_folder_id
+    mapping = world.add_file(root, "mapping.json", b"{}")
+    first = await export_ifc(SEEDED.plant, mapping_file_id=mapping.id)
+    since = len(world.log)
+    assert (await export_ifc(SEEDED.plant, mapping_file_id=mapping.id)).skipped
+    assert len([entry for entry in list(world.log)[since:] if not entry.path.startswith("/connect")]) == 2
+    world.overwrite(mapping, b'{"IFC4x3": []}')
+    second = await export_ifc(SEEDED.plant, mapping_file_id=mapping.id)
+    assert not second.skipped
+    assert second.connection_id != first.connection_id
 
 
 async def test_other_options_use_another_connection() -> None:

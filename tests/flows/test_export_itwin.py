@@ -62,6 +62,28 @@ async def test_a_bad_imodel_stops_no_other(sandbox: RunningSandbox) -> None:
     assert "InsufficientPermissions" in said[SEEDED.stadium]
 
 
+async def test_every_kind_of_failure_is_named(sandbox: RunningSandbox) -> None:
+    """Refused, absent, failed, corrupt or Invalid: each is one failure with its cause, and all others are delivered."""
+    world = sandbox.world
+    made = [world.add_imodel(SEEDED.itwin, f"Kind {n}", changesets=1, elements=4, tiles=4).id for n in range(9)]
+    forbidden, absent, failed, corrupt, invalid, *sound = made
+    for imodel_id, status, code in [(forbidden, 403, "InsufficientPermissions"), (absent, 404, "iModelNotFound")]:
+        world.faults.add(Fault(path=f"/imodels/{imodel_id}/changesets", status=status, code=code, count=None))
+    world.script_always(failed, Outcome(task_result="Error"))
+    world.script_always(corrupt, Outcome(content=b"<html>"))
+    world.meshes.script(invalid, "Invalid", "Invalid", "Invalid")
+    report = await export_itwin(SEEDED.itwin, formats=["ifc", "mesh"], name_contains="Kind", fail_when="never")
+    assert {one.imodel_id for one in report.reports} >= set(sound)
+    assert (report.exported, report.failed) == (2 * len(made) - 7, 7)
+    said = {(failure.imodel_id, failure.format): failure.error for failure in report.failures}
+    for chosen in ("ifc", "mesh"):
+        assert "InsufficientPermissions" in said[forbidden, chosen]
+        assert "iModelNotFound" in said[absent, chosen]
+    assert "TAE_BRW_1000" in said[failed, "ifc"]
+    assert "is not an IFC file" in said[corrupt, "ifc"]
+    assert "Invalid" in said[invalid, "mesh"]
+
+
 @pytest.mark.parametrize(("fail_when", "fails"), [("any", True), ("all", False), ("never", False)])
 async def test_the_caller_says_when_a_batch_has_failed(
     sandbox: RunningSandbox, fail_when: FailWhen, fails: bool

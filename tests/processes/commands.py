@@ -51,13 +51,18 @@ class Place:
             "ITWIN_POLL_SECONDS": "0.1",
             "ITWIN_POLL_MAX_SECONDS": "0.5",
             "ITWIN_REQUESTS_PER_MINUTE": "60000",
+            "ITWIN_TASK_RUNS_PER_SECOND": "40",
         }
         return self.server.environment | self.sandbox.environment | quick
 
     def start(self, *arguments: str) -> "Command":
         """Start `itwin-export ifc` of Plant A."""
+        return self.launch("ifc", SEEDED.plant, *arguments)
+
+    def launch(self, *arguments: str) -> "Command":
+        """Start `itwin-export` with a report as JSON."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "deployments", "ifc", SEEDED.plant, "--json", *arguments],
+            [sys.executable, "-m", "deployments", *arguments, "--json"],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

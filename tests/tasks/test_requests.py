@@ -15,6 +15,12 @@ HERE = Path("exports")
 ID = "5e19bee0-3aea-4355-a9f0-c6df9989ee7d"
 
 
+def asked(minutes: float, active: str, partial: str, *, force: bool = False) -> dict[str, Any]:
+    """The parameters of a flow that make up its policy."""
+    names = ("timeout_minutes", "on_active_run", "on_partial_success", "force", "verify")
+    return dict(zip(names, (minutes, active, partial, force, False), strict=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -54,12 +60,12 @@ def test_what_cannot_be_understood_is_refused(changes: dict[str, Any], said: str
 def test_a_policy_that_cannot_be_is_refused(minutes: float, active: str, partial: str, said: str) -> None:
     """Time limits that never or at once pass, and unknown choices, are refused."""
     with pytest.raises(InputError, match=said):
-        check_policy(minutes, active, partial, force=False)
+        check_policy(asked(minutes, active, partial))
 
 
 def test_a_policy_is_read() -> None:
     """Minutes may be fractions; the choices are kept."""
-    policy = check_policy(0.5, "adopt", "fail", force=True)
+    policy = check_policy(asked(0.5, "adopt", "fail", force=True))
     assert (policy.timeout, policy.on_active_run, policy.accepts_partial, policy.force) == (
         timedelta(seconds=30), "adopt", False, True,
     )  # fmt: skip

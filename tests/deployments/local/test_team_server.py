@@ -1,10 +1,13 @@
 """The arrangement of compose.yaml without containers: a server on PostgreSQL and Redis, two workers."""
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -16,7 +19,8 @@ from deployments.pull import POOL
 from deployments.sandbox.options import Options
 from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox, running_sandbox
-from tests.deployments.local.machine import REPOSITORY, LocalMachine, clean_environment, wait_for
+from tasks.reports import BatchReport
+from tests.deployments.local.machine import REPOSITORY, LocalMachine, wait_for
 from tests.prefect_api import ask
 
 REDIS = "/usr/bin/redis-server"
@@ -90,7 +94,7 @@ def start_team(team: Team, sandbox: RunningSandbox, exports: Path) -> tuple[dict
         team.python(name, client, "prefect", "worker", "start", *options)
     for name in ("first", "second"):
         team.until_it_says(name, "started!")
-    return clean_environment(), f"Prefect UI: {url}"
+    return client, f"Prefect UI: {url}"
 
 
 def start(team: LocalMachine, imodel_id: str) -> None:
@@ -98,6 +102,41 @@ def start(team: LocalMachine, imodel_id: str) -> None:
     deployment = team.deployment("export-ifc/on-demand")["id"]
     body = {"parameters": {"imodel_id": imodel_id}, "state": {"type": "SCHEDULED"}}
     ask("POST", f"{team.url}/api/deployments/{deployment}/create_flow_run", body)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A running `itwin-export itwin --shards 4`."""
+
+    command: subprocess.Popen[str]
+    imodel_ids: set[str]
+
+    def finished(self) -> BatchReport:
+        """What it reports."""
+        stdout, stderr = self.command.communicate(timeout=170)
+        assert self.command.returncode == 0, stderr
+        return BatchReport.model_validate_json(stdout)
+
+
+def start_batch(team: LocalMachine, sandbox: RunningSandbox, name: str, count: int) -> Batch:
+    """Export so many new iModels in four shards."""
+    world = sandbox.world
+    made = [world.add_imodel(SEEDED.itwin, f"{name} {number}", changesets=1) for number in range(count)]
+    ids = {imodel.id for imodel in made}
+    chosen = [argument for imodel_id in sorted(ids) for argument in ("--imodel-ids", imodel_id)]
+    command = [sys.executable, "-m", "deployments", "itwin", SEEDED.itwin, "--shards", "4", "--json", *chosen]
+    environment = team.environment | {"ITWIN_SHARD_SILENCE_SECONDS": "20"}
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True)
+    return Batch(started, ids)
+
+
+def kill_worker(team: LocalMachine, name: str) -> None:
+    """SIGKILL of a worker and of all it runs: the machine it was on is gone."""
+    (worker,) = [one for one in Team(team.state).running() if one.name == name]
+    process = psutil.Process(worker.pid)
+    for member in [process, *process.children(recursive=True)]:
+        member.kill()
 
 
 def test_two_workers_share_the_exports(team: LocalMachine, sandbox: RunningSandbox) -> None:
@@ -125,6 +164,25 @@ def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox
     assert [run.imodel_id for run in sandbox.world.runs].count(SEEDED.stadium) == 1
 
 
+def test_a_batch_is_spread_over_the_workers(team: LocalMachine, sandbox: RunningSandbox) -> None:
+    """With four shards and two workers each iModel is exported once, and one report tells of all."""
+    report = start_batch(team, sandbox, "Spread", 6).finished()
+    assert (report.exported, report.failed) == (6, 0)
+    assert all(len(sandbox.world.runs_of(one.imodel_id)) == 1 for one in report.reports)
+    assert min(_shards_of(team, worker) for worker in ("first", "second")) >= 1
+
+
+def test_a_killed_worker_loses_nothing(team: LocalMachine, sandbox: RunningSandbox) -> None:
+    """Killed with all it runs, a worker's shard goes to the other one, which takes up the runs that were started."""
+    batch = start_batch(team, sandbox, "Rescued", 8)
+    wait_for(lambda: _at_work(team, sandbox, batch) or None, "a run of the second worker")
+    kill_worker(team, "second")
+    report = batch.finished()
+    assert (report.exported + report.skipped, report.failed) == (8, 0)
+    assert {one.imodel_id for one in report.reports} == batch.imodel_ids
+    assert all(len(sandbox.world.runs_of(imodel_id)) == 1 for imodel_id in batch.imodel_ids)
+
+
 def test_the_database_is_postgresql(team: LocalMachine) -> None:
     """The server keeps nothing in SQLite, and its password stands in no log."""
     password = (team.state / "postgres" / "password").read_text()
@@ -137,6 +195,19 @@ def _carried_out(team: LocalMachine, worker: str) -> int:
     # Both workers may reach for the same run; the server lets one have it and turns the other away.
     log = (team.state / f"{worker}.log").read_text()
     return log.count("submitting flow run") - log.count("Aborted submission of flow run")
+
+
+def _shards_of(team: LocalMachine, worker: str) -> int:
+    """How many shards a worker has been given."""
+    log = (team.state / f"{worker}.log").read_text()
+    return sum(run["id"] in log for run in team.runs_of("export-itwin/shard"))
+
+
+def _at_work(team: LocalMachine, sandbox: RunningSandbox, batch: Batch) -> bool:
+    """True while export runs of the batch are active and the second worker has something to run."""
+    (worker,) = [one for one in Team(team.state).running() if one.name == "second"]
+    active = any(imodel_id in batch.imodel_ids for imodel_id in sandbox.world.active_runs)
+    return active and bool(psutil.Process(worker.pid).children())
 
 
 def _ended(team: LocalMachine, name: str, count: int) -> list[dict[str, str]] | None:

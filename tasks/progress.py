@@ -13,7 +13,7 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 PROGRESS_SECONDS = 5.0
 
 
-class Standing(Protocol):
+class Showable(Protocol):
     """What can be shown: a sentence and a percentage."""
 
     @property
@@ -23,7 +23,7 @@ class Standing(Protocol):
 
 
 @asynccontextmanager
-async def shown(progress: Standing, itwin_id: str) -> AsyncGenerator[None]:
+async def shown(progress: Showable, itwin_id: str) -> AsyncGenerator[None]:
     """One progress artifact, kept up to date while the block lasts."""
     artifact = await acreate_progress_artifact(
         progress.percent, key=f"export-itwin-progress-{itwin_id}", description=str(progress)
@@ -37,13 +37,13 @@ async def shown(progress: Standing, itwin_id: str) -> AsyncGenerator[None]:
         await _update(artifact, progress)
 
 
-async def _keep_current(artifact: UUID, progress: Standing) -> None:
+async def _keep_current(artifact: UUID, progress: Showable) -> None:
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)
         await _update(artifact, progress)
 
 
-async def _update(artifact: UUID, progress: Standing) -> None:
+async def _update(artifact: UUID, progress: Showable) -> None:
     """Tell how far it is; where the server is away, the next time tells."""
     with contextlib.suppress(httpx.HTTPError):
         await aupdate_progress_artifact(artifact, progress.percent, description=str(progress))

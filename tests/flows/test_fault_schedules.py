@@ -11,7 +11,7 @@ from tests.flows.voyages import live_through
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
 
-AT_ONCE = 25  # they mostly wait
+AT_ONCE = 10
 
 
 @pytest.fixture

@@ -99,7 +99,11 @@ class Voyage:
         limit = self.schedule.interruptions[attempt] if attempt < len(self.schedule.interruptions) else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
-                return all(await all_of_them)
+                outcomes = await all_of_them
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+            return all(outcomes)
         return False
 
     async def _export(self, credentials: str) -> bool:
@@ -117,7 +121,7 @@ class Voyage:
                 on_active_run=self.schedule.on_active_run,
                 timeout_minutes=2,
             )
-        except ExportError as error:
+        except (ExportError, PrefectHTTPStatusError) as error:  # the latter: the Prefect server is busy with the others
             self.said.append(str(error))
             return False
         finally:

@@ -1,11 +1,11 @@
 """A flow run under a real process worker that is killed or cancelled: one run at the platform, the right file."""
 
-import time
-
 from deployments.sandbox.seed import SEEDED
 from tests.processes.commands import Place, until
 from tests.processes.kill_points import KILL_POINTS
 from tests.processes.workers import Worker, last_report
+
+HOUR = 3600
 
 
 def test_a_flow_run_killed_under_a_worker_is_retried(worker: Worker, place: Place) -> None:
@@ -16,19 +16,17 @@ def test_a_flow_run_killed_under_a_worker_is_retried(worker: Worker, place: Plac
 
 
 def test_a_flow_run_cancelled_under_a_worker_says_what_goes_on(worker: Worker, place: Place) -> None:
-    """A cancelled flow run stops within seconds, names in log and artifact what goes on; the next one adopts it."""
-    place.sandbox.world.imodels[SEEDED.plant].run_seconds = 20
+    """A cancelled flow run stops long before its remote run and says what goes on; the next one adopts it."""
+    place.sandbox.world.imodels[SEEDED.plant].run_seconds = HOUR
     flow_run = worker.start(place)
     until(lambda: place.runs and place.runs[0].polls > 1, "waiting for the run")
-    since = time.monotonic()
     flow_run.cancel()
     assert flow_run.settled() == "CANCELLED"
-    assert time.monotonic() - since < 20
     said = f"Export run {place.runs[0].id} on connection {place.runs[0].connection_id} goes on"
     assert said in flow_run.artifacts()
     until(lambda: said in flow_run.logs(), "the log")
     assert place.published == []
-    place.sandbox.world.clock.advance(20)
+    place.sandbox.world.clock.advance(HOUR)
     report = place.export()
     place.assert_right(report)
     assert report.adopted

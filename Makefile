@@ -48,8 +48,9 @@ crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server
 campaign: $(INSTALLED) $(NODE) ## Live through 200 made-up schedules of faults (ten minutes)
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
 
-bench: $(INSTALLED) ## Measure tileset downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
+bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.big_file
 
 bench-batch: system $(INSTALLED) ## Measure a thousand iModels on SQLite and on PostgreSQL (half an hour)
 	$(BIN)/python -m tests.benchmarks.batch

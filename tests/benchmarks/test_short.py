@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.big_file import GIGABYTE, SOURCES, big_blob, measure
 from tests.benchmarks.contenders import bare_threads, ours
 from tests.benchmarks.hundred_thousand import LOOKS_PER_RUN, REQUESTS_PER_EXPORT, Night, simulate
 
@@ -40,6 +41,13 @@ def test_proof_costs_little(link: str, tmp_path: Path) -> None:
 
     ways = [(cost(ours), cost(bare_threads)) for _ in range(TRIES)]
     assert min(mine for mine, _ in ways) < 4 * min(bare for _, bare in ways)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_memory_does_not_grow_with_the_file(source: str, tmp_path: Path) -> None:
+    """A file of a gigabyte takes no more than 300 MB, however many ranges are on their way at once."""
+    with big_blob(GIGABYTE, tmp_path) as link:
+        assert measure(source, link, tmp_path)["peak_mb"] <= 300
 
 
 @pytest.mark.parametrize(

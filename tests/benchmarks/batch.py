@@ -195,11 +195,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--imodels", type=int, default=1000)
     parser.add_argument("--run-seconds", type=float, default=30)
+    parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
     parser.add_argument("--max-active", type=int, default=60)
     parser.add_argument("--requests-per-minute", type=int, default=5000)
     arguments = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
-    for database in ("sqlite", "postgres"):
+    for database in arguments.databases:
         with tempfile.TemporaryDirectory(prefix="itwin-export-bench-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
             found[database] = measure(arguments, database, Path(folder))

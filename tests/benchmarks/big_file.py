@@ -88,9 +88,8 @@ async def fetch(source: str, link: str, target: Path) -> None:
 @contextmanager
 def big_blob(size: int, folder: Path) -> Generator[str]:
     """The link of a blob of so many bytes, served by another process."""
-    with subprocess.Popen(
-        _command("serve", str(size), folder), stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
-    ) as host:
+    command, pipe, nothing = _command("serve", str(size), folder), subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=pipe, stderr=nothing, text=True, cwd=REPOSITORY) as host:
         assert host.stdout
         try:
             yield host.stdout.readline().strip()

@@ -1,7 +1,7 @@
 """How long a night of very many iModels takes, on paper: `python -m tests.benchmarks.hundred_thousand`.
 
 Second by second, the iModels move through what is scarce: requests of the platform's budget, task runs that the Prefect
-server digests, export runs that may be active. The figures of one export are those that `batch.py` measures.
+server digests, export runs that may be active. The figures of one export are counted from the calls of the flow.
 """
 
 import sys

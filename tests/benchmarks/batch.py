@@ -101,6 +101,19 @@ def measure(arguments: argparse.Namespace, database: str, folder: Path) -> list[
         return two_nights(arguments, common, platform, f"{server}/api", folder)
 
 
+def settings_of(platform: str, api: str, exports: Path, requests_per_minute: int) -> dict[str, str]:
+    """What leads the batch to the parts."""
+    return {
+        "PREFECT_API_URL": api,
+        "ITWIN_API_URL": platform,
+        "ITWIN_ISSUER_URL": platform,
+        "ITWIN_CLIENT_ID": "sandbox-service",
+        "ITWIN_CLIENT_SECRET": "sandbox-secret",
+        "ITWIN_OUTPUT_DIR": str(exports),
+        "ITWIN_REQUESTS_PER_MINUTE": str(requests_per_minute),
+    }
+
+
 def two_nights(
     arguments: argparse.Namespace, common: dict[str, str], platform: str, api: str, folder: Path
 ) -> list[dict[str, Any]]:
@@ -111,15 +124,7 @@ def two_nights(
     made = control.post(
         "/sandbox/imodels", json={"name": "Model", "count": arguments.imodels - 4, "changesets": 1, "elements": 4}
     ).json()["imodels"]
-    environment = common | {
-        "PREFECT_API_URL": api,
-        "ITWIN_API_URL": platform,
-        "ITWIN_ISSUER_URL": platform,
-        "ITWIN_CLIENT_ID": "sandbox-service",
-        "ITWIN_CLIENT_SECRET": "sandbox-secret",
-        "ITWIN_OUTPUT_DIR": str(folder / "exports"),
-        "ITWIN_REQUESTS_PER_MINUTE": str(arguments.requests_per_minute),
-    }
+    environment = common | settings_of(platform, api, folder / "exports", arguments.requests_per_minute)
     nights: list[dict[str, Any]] = []
     for changed in (0, 10):
         for imodel in made[:changed]:

@@ -1,6 +1,7 @@
 """Which Storage files a finished run produced: its own word first, else a careful look into the folder."""
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -10,6 +11,7 @@ from blocks.itwin.models import ExecutionResult, ExportRun, IModel, StorageFile
 from tasks.requests import IfcRequest
 
 LOG_SUFFIXES = frozenset({".log", ".txt"})
+_SEPARATORS = re.compile(r"[\W_]+")
 CLOCK_SKEW = timedelta(seconds=5)
 FAILED = frozenset({ExecutionResult.ERROR, ExecutionResult.CANCELED, ExecutionResult.TIMED_OUT})
 
@@ -34,17 +36,27 @@ async def find_models(itwin: Itwin, request: IfcRequest, run: ExportRun, imodel:
 async def find_log(
     itwin: Itwin, request: IfcRequest, run: ExportRun, imodel: IModel, model: StorageFile
 ) -> StorageFile | None:
-    """The exporter's log beside a model; none if there is none or it cannot be told which it is."""
+    """The exporter's log beside a model; none if there is none or it cannot be told which it is.
+
+    Asked for by its name first: the folder of an iTwin's nightly exports holds thousands of files.
+    """
     stem = PurePosixPath(model.display_name).stem
     folder_id = model.parent_folder_id or request.folder_id
-    found = [
-        file
-        async for file in itwin.storage.list_files(folder_id=folder_id, itwin_id=imodel.itwin_id or "")
-        if PurePosixPath(file.display_name).suffix.lower() in LOG_SUFFIXES
-        and _changed_since(file, run.start_date_time)
-        and _names(file, stem)
-    ]
+    found: list[StorageFile] = []
+    if folder_id:
+        with suppress(NotFoundError, RequestRefusedError):  # which patterns the search takes is not documented
+            hits = itwin.storage.search_files(folder_id, f"*{_SEPARATORS.sub('*', stem)}*")
+            beside = [file async for file in hits if file.parent_folder_id in {None, folder_id}]
+            found = [file for file in beside if _is_log(file, stem, run)]
+    if not found:
+        files = itwin.storage.list_files(folder_id=folder_id, itwin_id=imodel.itwin_id or "")
+        found = [file async for file in files if _is_log(file, stem, run)]
     return found[0] if len(found) == 1 else None
+
+
+def _is_log(file: StorageFile, stem: str, run: ExportRun) -> bool:
+    is_kind = PurePosixPath(file.display_name).suffix.lower() in LOG_SUFFIXES
+    return is_kind and _changed_since(file, run.start_date_time) and _names(file, stem)
 
 
 async def _find_in_folder(itwin: Itwin, request: IfcRequest, run: ExportRun, imodel: IModel) -> StorageFile:
@@ -81,4 +93,4 @@ def _names(file: StorageFile, name: str) -> bool:
 
 def _words(name: str) -> list[str]:
     """Letters and digits only, in one case: Storage may replace what a file name cannot hold."""
-    return re.sub(r"[\W_]+", " ", name.casefold()).split()
+    return _SEPARATORS.sub(" ", name.casefold()).split()

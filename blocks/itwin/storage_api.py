@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from blocks.itwin.client import V1_OCTETS, ItwinClient, model_from
@@ -31,9 +32,19 @@ class StorageApi:
         else:
             what, params = f"List the Storage root folder of iTwin {itwin_id}", {"iTwinId": itwin_id}
             items = self.client.items("/storage/", "items", what=what, page_size=PAGE_SIZE, params=params)
-        async for item in items:
-            if item.get("type", "file") == "file":
-                yield model_from(StorageFile, item, what)
+        async for file in _files(items, what):
+            yield file
+
+    async def search_files(self, folder_id: str, name: str) -> AsyncIterator[StorageFile]:
+        """The files whose name fits a pattern with `*`, in a folder and perhaps below it: that is not documented.
+
+        Vendor page: https://developer.bentley.com/apis/storage/operations/search-for-folders-and-files-in-folder.
+        """
+        what = f"Search Storage folder {folder_id}"
+        path = f"/storage/folders/{quote(folder_id, safe='')}/search"
+        items = self.client.items(path, "items", what=what, page_size=PAGE_SIZE, params={"name": name})
+        async for file in _files(items, what):
+            yield file
 
     async def get_download_link(self, file_id: str) -> str:
         """A pre-signed link to the content, to be fetched without the bearer token; its lifetime is unknown."""
@@ -45,3 +56,10 @@ class StorageApi:
         if not answer.location:
             raise TransientError(f"{what}: the iTwin Platform answered {answer.status} without a link.")
         return answer.location
+
+
+async def _files(items: AsyncIterator[dict[str, Any]], what: str) -> AsyncIterator[StorageFile]:
+    """Without the folders among them."""
+    async for item in items:
+        if item.get("type", "file") == "file":
+            yield model_from(StorageFile, item, what)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from blocks.itwin.errors import ContentError, NotAuthorizedError
-from blocks.itwin.models import ExportRun, IModel, StorageFile
+from blocks.itwin.models import ExportRun, IModel
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.ids import guid
 from deployments.sandbox.seed import SEEDED
@@ -34,7 +34,7 @@ async def models(platform: Platform, run: ExportRun, **options: Any) -> list[str
 
 
 async def log_of(platform: Platform, model: StorageItem, start: object = MOMENT.isoformat()) -> str | None:
-    file = StorageFile(id=model.id, display_name=model.name)
+    file = await platform.itwin.storage.get_file(model.id)
     found = await find_log(platform.itwin, request_for(HERE), run_of(start=start), PLANT, file)
     return found.display_name if found else None
 
@@ -162,3 +162,31 @@ async def test_an_old_log_is_not_taken(platform: Platform) -> None:
     model = put(platform, "Plant A.ifc")
     put(platform, "Plant A.log")
     assert await log_of(platform, model, (MOMENT.replace(minute=1)).isoformat()) is None
+
+
+async def test_a_log_among_thousands_costs_one_request(platform: Platform) -> None:
+    """A log is asked for by its name: the folder of a whole iTwin's exports is not read for it."""
+    for number in range(305):
+        put(platform, f"Model {number}.ifc")
+    model = put(platform, "Plant A.ifc")
+    put(platform, "Plant A.log")
+    before = len(platform.world.log)
+    assert await log_of(platform, model) == "Plant A.log"
+    asked = [entry.path for entry in list(platform.world.log)[before:]]
+    assert asked == [f"/storage/files/{model.id}", f"/storage/folders/{model.parent_id}/search"]
+
+
+@pytest.mark.parametrize("status", [404, 405, 422])
+async def test_where_the_search_refuses_the_folder_is_read(platform: Platform, status: int) -> None:
+    """A platform that takes no such pattern costs a look into the folder, not the log."""
+    platform.world.faults.add(Fault(path="/search", status=status, code="No", count=None))
+    model = put(platform, "Plant A.ifc")
+    put(platform, "Plant A.log")
+    assert await log_of(platform, model) == "Plant A.log"
+
+
+async def test_a_log_in_a_folder_below_is_not_taken(platform: Platform) -> None:
+    """A search that looks below the folder finds logs that belong to other exports."""
+    model = put(platform, "Plant A.ifc")
+    put(platform, "Plant A.log", platform.world.add_folder(SEEDED.itwin, "Other").id)
+    assert await log_of(platform, model) is None

@@ -15,6 +15,7 @@ from tasks.forms import OptionalText, titled
 from tasks.loading import load_blob_storage, load_credentials
 from tasks.mapping import with_mapping
 from tasks.output import fetch_output
+from tasks.places import place_at_platform
 from tasks.publishing import find_published, publish, report_skipped
 from tasks.reports import ExportReport
 from tasks.requests import (
@@ -25,7 +26,7 @@ from tasks.requests import (
     OutputLocation,
     check_asked,
 )
-from tasks.runs import begin_run, note_beginning, place_order, wait_for_run
+from tasks.runs import begin_run, note_first_start, place_order, wait_for_run
 
 
 @flow(
@@ -88,13 +89,15 @@ async def export_ifc(
     async with itwin.get_client():
         request = await with_mapping(itwin, request)
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
-        first_started = await note_beginning(itwin, request)
+        looked_at = await itwin.get_platform_time()
         if published := await find_published(itwin, request, changeset, policy):
             return await report_skipped(published, request)
+        first_started = await note_first_start(str(request.folder), looked_at)
         connection = await connect(itwin, request, connection_id)
         await verify_authorization(itwin, consent, policy)
         order = place_order(request, policy, connection, changeset, first_started)
-        run = await begin_run(itwin, order, storage)
-        finished = await wait_for_run(itwin, request, run, policy)
+        async with place_at_platform():
+            run = await begin_run(itwin, order, storage)
+            finished = await wait_for_run(itwin, request, run, policy)
         fetched = await fetch_output(itwin, request, run, finished, storage)
         return await publish(itwin, order, run, finished, fetched)

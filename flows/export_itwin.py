@@ -25,7 +25,7 @@ async def export_itwin(
     formats: Annotated[list[ExportFormat], titled("Formats")] = ["ifc"],  # noqa: B006  the form shows it; nobody changes it
     imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
     name_contains: Annotated[OptionalText, titled("Name contains")] = None,
-    max_active: Annotated[int, titled("Exports at once")] = 25,
+    max_active: Annotated[int, titled("Exports at the platform at once")] = 25,
     shards: Annotated[int, titled("Shards")] = 1,
     fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
@@ -55,7 +55,7 @@ async def export_itwin(
         formats: What to export of each iModel: ifc, mesh, or both.
         imodel_ids: Export only these iModels of the iTwin.
         name_contains: Export only iModels whose name contains this.
-        max_active: How many exports may be going on at once.
+        max_active: How many exports the platform may carry out at once; half as many more are prepared or fetched.
         shards: Spread the iModels over so many flow runs of export-itwin/shard; 1 keeps them in this one.
         fail_when: Whether the run counts as failed when any export failed, when all failed, or never.
         ifc_version: Version of the IFC schema.

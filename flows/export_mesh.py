@@ -12,6 +12,7 @@ from tasks.forms import OptionalText, titled
 from tasks.loading import load_credentials
 from tasks.mesh_requests import MeshType, Start, check_mesh_asked
 from tasks.meshes import ask_for_mesh, place_mesh_order, wait_for_mesh
+from tasks.places import place_at_platform
 from tasks.publishing import report_skipped
 from tasks.reports import ExportReport
 from tasks.tiles import fetch_tiles, find_published_tiles, publish_tiles
@@ -50,8 +51,9 @@ async def export_mesh(
         if published := await find_published_tiles(itwin, request, changeset, policy):
             return await report_skipped(published, request)
         order = await place_mesh_order(itwin, request, policy, changeset)
-        asked = await ask_for_mesh(itwin, order)
-        mesh = await wait_for_mesh(itwin, order, asked)
+        async with place_at_platform():
+            asked = await ask_for_mesh(itwin, order)
+            mesh = await wait_for_mesh(itwin, order, asked)
         with workbench(request, "mesh") as staging:
             fetched = await fetch_tiles(itwin, order, mesh, staging)
             return await publish_tiles(itwin, order, mesh, fetched)

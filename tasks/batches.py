@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -20,12 +21,14 @@ from blocks.itwin.models import IModel
 from blocks.settings import read_settings
 from tasks.batch_records import keep_batch_report
 from tasks.batch_requests import BatchRequest, FailWhen
+from tasks.places import share_places
 from tasks.policies import is_transient
 from tasks.progress import shown
-from tasks.publishing import in_batch
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
 
 TASK_RUNS_PER_EXPORT = 8
+SPARE_SHARE = 0.5
+"""Exports in hand beyond those at the platform: what fetches or prepares leaves no place there empty."""
 
 Standing = Literal["waiting", "active", "exported", "skipped", "failed"]
 STANDINGS: tuple[Standing, ...] = ("waiting", "active", "exported", "skipped", "failed")
@@ -122,11 +125,12 @@ async def export_all(
         asyncio.CancelledError: The batch was cancelled; remote runs go on and the next batch picks them up.
     """
     items = [BatchItem(imodel, chosen) for imodel in imodels for chosen in request.formats]
-    slots, progress = asyncio.Semaphore(request.max_active), Progress(len(items))
+    in_hand = asyncio.Semaphore(math.ceil(request.max_active * (1 + SPARE_SHARE)))
+    progress = Progress(len(items))
     admission = Admission(read_settings().task_runs_per_second)
 
     async def export(item: BatchItem) -> ExportReport:
-        async with slots:
+        async with in_hand:
             await admission.wait()
             with _standing(progress, item):
                 report = await _run(runbooks[item.format], request, item)
@@ -135,7 +139,7 @@ async def export_all(
             admission.give_back()
         return report
 
-    in_batch.set(True)
+    share_places(request.max_active)
     async with shown(progress, request.itwin_id):
         outcomes = await asyncio.gather(*(export(item) for item in items), return_exceptions=True)
     return _summarize(request.itwin_id, items, outcomes)

@@ -8,7 +8,7 @@ from blocks.itwin.credentials import ItwinCredentials
 from tasks.mesh_requests import MeshOrder, MeshPolicy, MeshRequest
 from tasks.mesh_search import AskedMesh, MeshSearch
 from tasks.policies import is_transient
-from tasks.runs import note_beginning, read_pace
+from tasks.runs import note_first_start, read_pace
 
 
 class RemoteMesh(BaseModel):
@@ -25,7 +25,7 @@ async def place_mesh_order(
     credentials: ItwinCredentials, request: MeshRequest, policy: MeshPolicy, changeset_id: str
 ) -> MeshOrder:
     """The tiles that are wanted, and since when."""
-    first_started = await note_beginning(credentials, request)
+    first_started = await note_first_start(str(request.folder), await credentials.get_platform_time())
     return MeshOrder(request=request, policy=policy, changeset_id=changeset_id, first_started=first_started)
 
 

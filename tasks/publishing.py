@@ -2,7 +2,6 @@
 
 import asyncio
 import platform
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -20,14 +19,12 @@ from blocks.storage.manifest import Manifest, ManifestFile, read_manifest
 from blocks.storage.publish import publish_files, verify_published
 from tasks.orders import RemoteRun, RunOrder
 from tasks.output import Fetched
+from tasks.places import in_batch
 from tasks.reports import ExportedFile, ExportReport
 from tasks.requests import ExportRequest, Policy
 from tasks.run_records import RunRecords
 
 TOOL_VERSION = version("itwin-export")
-
-in_batch: ContextVar[bool] = ContextVar("in_batch", default=False)
-"""True in exports that are part of a batch."""
 
 
 async def find_published(
@@ -97,7 +94,7 @@ async def publish(
         records.note_run(run.connection_id, run.run_id, "failed")  # so that the next export asks for another run
         remove_folder(fetched.folder)
         raise
-    records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await _server_now(credentials))
+    records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await credentials.get_platform_time())
     warnings = (*run.warnings, *fetched.warnings)
     return await report_published(manifest, order.request, started_at=order.first_started, warnings=warnings)
 
@@ -125,11 +122,6 @@ def _check_and_publish(
     published = publish_files([file.path for file in fetched.files], order.request.folder, manifest)
     remove_folder(fetched.folder)
     return published
-
-
-async def _server_now(credentials: ItwinCredentials) -> datetime:
-    async with credentials.get_client() as itwin:
-        return itwin.client.server_now()
 
 
 def _what(manifest: Manifest) -> tuple[object, ...]:
@@ -178,7 +170,7 @@ def _report(
 
 async def _show(report: ExportReport) -> None:
     """One artifact a flow run: what people look at in the UI; a batch shows all its exports in a table of its own."""
-    if in_batch.get():
+    if in_batch():
         return
     rows = [{"File": file.path, "Role": file.role, "Bytes": file.size, "SHA-256": file.sha256} for file in report.files]
     changeset = report.changeset_id or "the baseline"

@@ -17,7 +17,7 @@ from tasks.connections import Connection, reconnect
 from tasks.following import FollowedRun, forget_followed, note_followed, signs_of_life
 from tasks.orders import RemoteRun, RunOrder
 from tasks.policies import is_transient
-from tasks.requests import ExportRequest, IfcRequest, RunPolicy
+from tasks.requests import IfcRequest, RunPolicy
 from tasks.run_records import RunRecords
 from tasks.starting import Starter
 from tasks.waiting import Pace, Watch
@@ -25,7 +25,10 @@ from tasks.waiting import Pace, Watch
 
 @task(cache_policy=INPUTS - "now" + RUN_ID, persist_result=True, result_serializer="json")
 async def note_first_start(subject: str, now: datetime) -> datetime:  # noqa: ARG001  part of the key
-    """When this flow run first started on a subject, by the platform's clock; the same in every attempt."""
+    """When this flow run first looked at what is there, by the platform's clock: what is younger than that serves it.
+
+    The same in every attempt.
+    """
     return now
 
 
@@ -98,12 +101,6 @@ async def _wait_and_judge(
             if lacks_consent(finished):
                 raise await explain_missing_consent(itwin, credentials, run.run_id) from None
             raise
-
-
-async def note_beginning(credentials: ItwinCredentials, request: ExportRequest) -> datetime:
-    """When this flow run first looked at what is there: what is younger than that serves it."""
-    async with credentials.get_client() as itwin:
-        return await note_first_start(str(request.folder), itwin.client.server_now())
 
 
 def place_order(

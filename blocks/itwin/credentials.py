@@ -6,6 +6,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from prefect.blocks.abstract import CredentialsBlock
@@ -164,6 +165,11 @@ class ItwinCredentials(CredentialsBlock):
             if not shared.users:
                 del pool[key]
                 await shared.wire.aclose()
+
+    async def get_platform_time(self) -> datetime:
+        """What time it is by the platform's clock, as its latest answer told."""
+        async with self.get_client() as itwin:
+            return itwin.client.server_now()
 
     @asynccontextmanager
     async def get_token_endpoint(self) -> AsyncGenerator[TokenEndpoint]:

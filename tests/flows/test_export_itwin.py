@@ -127,6 +127,15 @@ async def test_no_more_than_max_active_runs_at_once(sandbox: RunningSandbox) -> 
     assert all(end <= after.started_at for end, after in zip(ends, runs[1:], strict=False))
 
 
+async def test_what_is_being_fetched_leaves_its_place_to_the_next(sandbox: RunningSandbox) -> None:
+    """With max_active=1 the second run begins while the files of the first are still on their way."""
+    sandbox.world.faults.add(Fault(path="/download", delay=5))
+    report = await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.plant, SEEDED.bridge], max_active=1)
+    second = max(sandbox.world.runs, key=lambda run: run.started_at)
+    published = min(one.finished_at for one in report.reports)
+    assert second.started_at < published
+
+
 async def test_one_table_tells_of_all(prefect_server: str) -> None:
     """A batch leaves one table and one progress artifact, not one artifact for each iModel."""
     report = await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.plant, SEEDED.bridge])

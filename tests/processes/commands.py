@@ -22,13 +22,13 @@ from tests.processes.server import PrefectServer
 PATIENCE = 90.0  # seconds until something that must happen counts as not happening
 
 
-def until(happened: Callable[[], Any], what: str) -> None:
+def until(happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
     """Wait until something has happened.
 
     Raises:
         AssertionError: It does not.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < end, f"waited in vain for: {what}"
         time.sleep(0.002)
@@ -59,16 +59,21 @@ class Place:
         """Start `itwin-export ifc` of Plant A."""
         return self.launch("ifc", SEEDED.plant, *arguments)
 
-    def launch(self, *arguments: str) -> "Command":
-        """Start `itwin-export` with a report as JSON."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments", *arguments, "--json"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.commands.append(Command(process))
+    def launch(self, *arguments: str, **settings: str) -> "Command":
+        """Start `itwin-export` with a report as JSON; settings change the environment.
+
+        Its log goes to a file: a pipe that nobody reads would hold up a long one.
+        """
+        log = self.folder.with_name(f"command-{len(self.commands)}.log")
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "deployments", *arguments, "--json"],
+                env=self.environment | settings,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        self.commands.append(Command(process, log))
         return self.commands[-1]
 
     def export(self, *arguments: str) -> ExportReport:
@@ -126,6 +131,7 @@ class Command:
     """A running command."""
 
     process: subprocess.Popen[str]
+    log: Path
 
     def kill(self) -> None:
         """SIGKILL: nothing in the process learns of it."""
@@ -139,11 +145,11 @@ class Command:
         self.process.send_signal(number)
         return self.ended()
 
-    def ended(self) -> Ended:
+    def ended(self, patience: float = PATIENCE) -> Ended:
         """Wait for the end."""
         since = time.monotonic()
-        stdout, stderr = self.process.communicate(timeout=PATIENCE)
-        return Ended(self.process.returncode, stdout, stderr, time.monotonic() - since)
+        stdout, _ = self.process.communicate(timeout=patience)
+        return Ended(self.process.returncode, stdout, self.log.read_text(), time.monotonic() - since)
 
 
 def assert_shared(place: Place, reports: tuple[ExportReport, ExportReport]) -> None:

@@ -10,13 +10,13 @@ from tests.processes.nights import add_imodels, kill_in_the_middle, report_of, s
 COUNT = 200
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_killed_batch_of_200_is_taken_up_again(place: Place) -> None:
     """After a SIGKILL in the middle the same command exports the rest, and no iModel twice."""
     kill_in_the_middle(place, COUNT)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_three_percent_of_broken_imodels_stop_no_other(place: Place) -> None:
     """Of 200 iModels six are broken, each in another way: the others are delivered, and the report names each cause."""
     world = place.sandbox.world
@@ -29,7 +29,7 @@ def test_three_percent_of_broken_imodels_stop_no_other(place: Place) -> None:
     world.script_always(corrupt, Outcome(content=b"<html>"))
     world.script_always(canceled, Outcome(result="Canceled"))
     world.script_always(timed_out, Outcome(result="TimedOut"))
-    report = report_of(start_night(place, "--fail-when", "never").ended())
+    report = report_of(start_night(place, "--fail-when", "never"), COUNT)
     assert (report.exported, report.failed) == (COUNT - 6, 6)
     said = {failure.imodel_id: failure.error for failure in report.failures}
     assert "InsufficientPermissions" in said[forbidden]

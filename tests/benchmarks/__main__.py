@@ -26,6 +26,7 @@ LABELS = {
     "bare_threads": "bare obstore loop, 16 threads, nothing checked",
     "bare_async": "bare obstore loop, 64 at once, nothing checked",
     "bare_md5": "the same in threads, with MD5",
+    "bare_both": "the same in threads, with MD5 and SHA-256",
     "azure_sdk": "azure-storage-blob aio, 32 workers",
     "rclone": "rclone copy, 32 transfers (checks MD5)",
 }

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import obstore
 from azure.storage.blob.aio import ContainerClient
@@ -37,30 +38,17 @@ def ours_without_md5(url: str, _names: list[str], target: Path) -> None:
 
 def bare_threads(url: str, names: list[str], target: Path) -> None:
     """The least one can write: obstore's blocking calls in threads; nothing is checked."""
-    store = _store(url)
-
-    def fetch(name: str) -> None:
-        (target / name).write_bytes(bytes(obstore.get(store, name).bytes()))
-
-    _make_folders(names, target)
-    with ThreadPoolExecutor(LOOP_THREADS) as pool:
-        for _ in pool.map(fetch, names):
-            pass
+    _in_threads(url, names, target)
 
 
 def bare_md5(url: str, names: list[str], target: Path) -> None:
-    """The threads once more, with the digest of each file worked out: what a check of MD5 must cost."""
-    store = _store(url)
+    """The threads once more, with the MD5 of each file worked out: what a check of it must cost."""
+    _in_threads(url, names, target, hashlib.md5)
 
-    def fetch(name: str) -> None:
-        content = memoryview(obstore.get(store, name).bytes())
-        hashlib.md5(content, usedforsecurity=False).hexdigest()
-        (target / name).write_bytes(content)
 
-    _make_folders(names, target)
-    with ThreadPoolExecutor(LOOP_THREADS) as pool:
-        for _ in pool.map(fetch, names):
-            pass
+def bare_both(url: str, names: list[str], target: Path) -> None:
+    """The same with SHA-256 as well: all the digests that a manifest promises, and nothing else."""
+    _in_threads(url, names, target, hashlib.md5, hashlib.sha256)
 
 
 def bare_async(url: str, names: list[str], target: Path) -> None:
@@ -110,8 +98,23 @@ def rclone(url: str, _names: list[str], target: Path) -> None:
 
 CONTENDERS: dict[str, Callable[[str, list[str], Path], None]] = {
     function.__name__: function
-    for function in (ours, ours_without_md5, bare_threads, bare_async, bare_md5, azure_sdk, rclone)
+    for function in (ours, ours_without_md5, bare_threads, bare_async, bare_md5, bare_both, azure_sdk, rclone)
 }
+
+
+def _in_threads(url: str, names: list[str], target: Path, *digests: Callable[..., Any]) -> None:
+    store = _store(url)
+
+    def fetch(name: str) -> None:
+        content = memoryview(obstore.get(store, name).bytes())
+        for digest in digests:
+            digest(content, usedforsecurity=False).hexdigest()
+        (target / name).write_bytes(content)
+
+    _make_folders(names, target)
+    with ThreadPoolExecutor(LOOP_THREADS) as pool:
+        for _ in pool.map(fetch, names):
+            pass
 
 
 def _store(url: str) -> HTTPStore:

@@ -1,6 +1,6 @@
 """Finding the tiles of a changeset: listed, never read by id; asked for only where the platform leaves them out."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -54,11 +54,9 @@ class MeshSearch:
 
         The list is narrowed to the changeset here, not there: what an empty one means there is not documented.
         """
-        return self._fitting([export async for export in self._listed()])
-
-    def _listed(self) -> AsyncIterator[MeshExport]:
         request = self.order.request
-        return self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
+        listed = self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
+        return self._fitting([export async for export in listed])
 
     def _fitting(self, exports: Iterable[MeshExport]) -> list[MeshExport]:
         """Those of the changeset and type, or the only one that will do."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from blocks.itwin.credentials import Itwin
-from blocks.itwin.errors import ContentError, NotFoundError, RequestRefusedError
+from blocks.itwin.errors import ContentError, ExportError, NotFoundError, RequestRefusedError
 from blocks.itwin.models import ExecutionResult, ExportRun, IModel, StorageFile
 from tasks.requests import IfcRequest
 
@@ -44,7 +44,7 @@ async def find_log(
     folder_id = model.parent_folder_id or request.folder_id
     found: list[StorageFile] = []
     if folder_id:
-        with suppress(NotFoundError, RequestRefusedError):  # which patterns the search takes is not documented
+        with suppress(ExportError):  # what the search takes is not documented; the folder itself tells as well
             hits = itwin.storage.search_files(folder_id, f"*{_SEPARATORS.sub('*', stem)}*")
             beside = [file async for file in hits if file.parent_folder_id in {None, folder_id}]
             found = [file for file in beside if _is_log(file, stem, run)]

@@ -176,7 +176,7 @@ async def test_a_log_among_thousands_costs_one_request(platform: Platform) -> No
     assert asked == [f"/storage/files/{model.id}", f"/storage/folders/{model.parent_id}/search"]
 
 
-@pytest.mark.parametrize("status", [404, 405, 422])
+@pytest.mark.parametrize("status", [404, 405, 422, 501])
 async def test_where_the_search_refuses_the_folder_is_read(platform: Platform, status: int) -> None:
     """A platform that takes no such pattern costs a look into the folder, not the log."""
     platform.world.faults.add(Fault(path="/search", status=status, code="No", count=None))

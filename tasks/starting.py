@@ -5,6 +5,7 @@ It does not say which changeset a run exports, so the notes in `tasks.run_record
 """
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from blocks.itwin.errors import (
     RateLimitedError,
 )
 from blocks.itwin.export_api import RunOutput, StartedRun
+from blocks.itwin.wire import Check
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.orders import RemoteRun, RunOrder
 from tasks.recognising import Notes, started_at
@@ -26,6 +28,14 @@ from tasks.run_records import RunRecord, RunRecords
 from tasks.waiting import Log, Pace, Watch
 
 SAS_MARGIN = timedelta(hours=1)
+FRESH_SECONDS = 10.0
+"""So long a look at what is there holds good; the request after it may wait longer for the rate limit."""
+LOOKS = 3
+"""Where requests always wait longer than that, the third look has to do."""
+
+
+class _OvertakenError(Exception):
+    """What was seen no longer holds: nothing has been sent."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Starter:
     records: RunRecords
     pace: Pace
     log: Log
+    fresh_seconds: float = FRESH_SECONDS
 
     async def start(self) -> RemoteRun:
         """The run to follow.
@@ -49,16 +60,38 @@ class Starter:
         """
         await self._require_ours()
         holder: StartedRun | None = None
+        overtaken = 0
         while True:
+            check = self._check_of_this_moment(may_age=overtaken + 1 >= LOOKS)
             if (present := await self._find_present(holder)) is not None:
                 return present
             record = self._write_down()
-            holder = await self._ask(record)
+            try:
+                holder = await self._ask(record, check)
+            except _OvertakenError:
+                self.records.note(record, "refused")
+                overtaken += 1
+                continue
             if holder.is_new:
                 return self._followed(holder.run_id, record)
             self.records.note(record, "refused")
             if (run := await self._meet(holder)) is not None:
                 return run
+
+    def _check_of_this_moment(self, *, may_age: bool) -> Check:
+        """Refuses to ask for a run once that was done elsewhere, or when the look at what is there is too old."""
+        noted, looked_at = self._noted_runs(), time.monotonic()
+
+        def check() -> None:
+            is_old = not may_age and time.monotonic() - looked_at > self.fresh_seconds
+            if is_old or self._noted_runs() != noted:
+                raise _OvertakenError
+
+        return check
+
+    def _noted_runs(self) -> set[str]:
+        """Runs for the same options that anybody has noted in this folder."""
+        return {record.run_id for record in self.records.all() if record.run_id and record.options == self._name}
 
     async def _require_ours(self) -> None:
         """The id may come from the cache: what it names now must be the connection it named then."""
@@ -120,11 +153,12 @@ class Starter:
             blob_name=self.order.blob_name if self.blob_storage else "",
         )
 
-    async def _ask(self, record: RunRecord) -> StartedRun:
+    async def _ask(self, record: RunRecord, check: Check) -> StartedRun:
         """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
         run_input = self.order.request.run_input(self.order.changeset_id)
         try:
-            return await self.itwin.exports.create_run(self.order.connection_id, run_input, self._output(record))
+            output = self._output(record)
+            return await self.itwin.exports.create_run(self.order.connection_id, run_input, output, check=check)
         except ExportError as error:
             if not error.is_transient or isinstance(error, (ConflictError, RateLimitedError)):
                 self.records.note(record, "refused")

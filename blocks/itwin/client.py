@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from blocks.itwin.auth import TokenProvider
 from blocks.itwin.errors import TransientError
 from blocks.itwin.hosts import AllowedHosts
-from blocks.itwin.wire import Json, Wire, error_from, json_object
+from blocks.itwin.wire import Check, Json, Wire, error_from, json_object
 
 V1_JSON = "application/vnd.bentley.itwin-platform.v1+json"
 V2_JSON = "application/vnd.bentley.itwin-platform.v2+json"
@@ -80,10 +80,18 @@ class ItwinClient:
         return answer.body
 
     async def post(
-        self, path: str, body: Json, *, what: str, accept: str = V1_JSON, redirects: tuple[int, ...] = ()
+        self,
+        path: str,
+        body: Json,
+        *,
+        what: str,
+        accept: str = V1_JSON,
+        redirects: tuple[int, ...] = (),
+        check: Check | None = None,
     ) -> Answer:
         """Send a JSON object; statuses in `redirects` are answers like any other."""
-        return await self.call("POST", path, what=what, headers={"Accept": accept}, json=body, redirects=redirects)
+        headers = {"Accept": accept}
+        return await self.call("POST", path, what=what, headers=headers, json=body, redirects=redirects, check=check)
 
     async def call(
         self,
@@ -95,14 +103,17 @@ class ItwinClient:
         params: Parameters | None = None,
         json: Json | None = None,
         redirects: tuple[int, ...] = (),
+        check: Check | None = None,
     ) -> Answer:
         """One call, signed; signed in again once if the platform refuses the token.
+
+        `check` is called right before each sending, after any wait; what it raises leaves the request unsent.
 
         Raises:
             ExportError: One of the family, by what the caller does next.
         """
         token = await self._tokens.token()
-        send = partial(self._send_signed, method, path, what, headers=headers, params=params, json=json)
+        send = partial(self._send_signed, method, path, what, headers=headers, check=check, params=params, json=json)
         response = await send(token)
         if response.status_code == 401:
             response = await send(await self._tokens.token(rejected=token))
@@ -111,11 +122,19 @@ class ItwinClient:
         raise error_from(response, what)
 
     async def _send_signed(
-        self, method: str, path: str, what: str, token: str, *, headers: Mapping[str, str], **content: Any
+        self,
+        method: str,
+        path: str,
+        what: str,
+        token: str,
+        *,
+        headers: Mapping[str, str],
+        check: Check | None,
+        **content: Any,
     ) -> httpx.Response:
         signed = {**headers, "Authorization": f"Bearer {token}"}
         request = httpx.Request(method, f"{self._api_url}{path}", headers=signed, **content)
-        return await self._wire.send(request, what=what)
+        return await self._wire.send(request, what=what, check=check)
 
     async def items(
         self,

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from blocks.itwin.client import Answer, ItwinClient, model_from
 from blocks.itwin.errors import TransientError
 from blocks.itwin.models import AuthorizationInformation, ExportConnection, ExportRun
-from blocks.itwin.wire import Json
+from blocks.itwin.wire import Check, Json
 
 PAGE_SIZE = 50
 
@@ -75,8 +75,12 @@ class ExportApi:
         page = await self.client.get(_connection_path(connection_id), what=what)
         return model_from(ExportConnection, page.get("connection"), what)
 
-    async def create_run(self, connection_id: str, asked: RunInput, output: RunOutput) -> StartedRun:
+    async def create_run(
+        self, connection_id: str, asked: RunInput, output: RunOutput, *, check: Check | None = None
+    ) -> StartedRun:
         """Start a run, or learn which run already holds the iModel.
+
+        `check` is called right before each sending, after any wait; what it raises leaves the request unsent.
 
         Raises:
             ConflictError: A simultaneous request for the same iModel won; look again.
@@ -84,7 +88,11 @@ class ExportApi:
         """
         what = f"Start an export run on connection {connection_id}"
         answer = await self.client.post(
-            f"{_connection_path(connection_id)}/runs", _run_body(asked, output), what=what, redirects=(303,)
+            f"{_connection_path(connection_id)}/runs",
+            _run_body(asked, output),
+            what=what,
+            redirects=(303,),
+            check=check,
         )
         return _started(answer, connection_id, what)
 

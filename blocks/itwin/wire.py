@@ -2,6 +2,7 @@
 
 import email.utils
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ USER_AGENT = "itwin-export"
 PATIENCE = 6  # 429s in a row before one request gives up
 
 Json = dict[str, Any]
+Check = Callable[[], None]
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold whole URLs, signatures included
 
@@ -42,8 +44,8 @@ class Wire:
         )
         self._clock_offset = timedelta(0)
 
-    async def send(self, request: httpx.Request, *, what: str) -> httpx.Response:
-        """Send, waiting out what the platform asks us to wait.
+    async def send(self, request: httpx.Request, *, what: str, check: Check | None = None) -> httpx.Response:
+        """Send, waiting out what the platform asks us to wait; what `check` raises after that leaves it unsent.
 
         Raises:
             TransientError: No answer, or an unreadable one.
@@ -52,6 +54,8 @@ class Wire:
         attempts = 0
         while True:
             await self._limiter.admit()
+            if check:
+                check()
             response = await self._send_once(request, what)
             self._note_server_time(response)
             if response.status_code != 429:

@@ -1,6 +1,7 @@
 """Never two remote runs for one export: how a run is started, and found again."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from tests.tasks.orders import (
     records_of,
     run_there,
     start,
+    starter_for,
     until,
 )
 
@@ -75,6 +77,32 @@ async def test_a_request_without_effect_is_asked_again(platform: Platform, place
     with pytest.raises(TransientError):
         await start(platform, order)
     assert (await start(platform, order)).run_id == last_run(platform).id
+    assert platform.created() == 1
+
+
+async def test_a_run_that_came_and_went_while_we_waited_is_found(platform: Platform, place: Place) -> None:
+    """While our request waits out a 429, another process starts the same run and it ends: ours follows that one."""
+    refused = platform.world.faults.add(Fault(**CREATE, status=429, retry_after=1))
+    order = await place()
+    waiting = asyncio.create_task(start(platform, order))
+    await until(lambda: refused.hits > 0)
+    elsewhere = replace(platform, itwin=platform.another())
+    theirs = await start(elsewhere, order.model_copy(update={"asked_by": "another flow run"}))
+    await platform.sleep(60)
+    ours = await waiting
+    assert (ours.run_id, ours.adopted) == (theirs.run_id, True)
+    assert platform.created() == 1
+
+
+async def test_a_look_that_is_too_old_is_repeated(platform: Platform, place: Place) -> None:
+    """Where no note tells of a run that came and went while ours waited, an old look does not count."""
+    refused = platform.world.faults.add(Fault(**CREATE, status=429, retry_after=1))
+    order = await place()
+    waiting = asyncio.create_task(replace(starter_for(platform, order), fresh_seconds=0.5).start())
+    await until(lambda: refused.hits > 0)
+    await platform.sleep(60)
+    theirs = await run_there(replace(platform, itwin=platform.another()), order.connection_id, finished=True)
+    assert (await waiting).run_id == theirs
     assert platform.created() == 1
 
 

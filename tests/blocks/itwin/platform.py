@@ -116,11 +116,12 @@ def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Resp
 
 @dataclass(frozen=True)
 class Platform:
-    """The stand-in with a clock that stands still until it is advanced."""
+    """The stand-in with a clock that stands still until it is advanced; `another` process has a pace of its own."""
 
     world: World
     itwin: Itwin
     close: Callable[[], Awaitable[None]]
+    another: Callable[[], Itwin]
 
     async def sleep(self, seconds: float) -> None:
         """Let the platform's time pass."""
@@ -139,11 +140,15 @@ def open_platform(options: Options | None = None) -> Platform:
     for imodel_id in world.imodels:
         world.script_always(imodel_id, Outcome(content=b"ISO-10303-21;"))
     app = create_app(world)
-    wire = Wire(RequestLimiter(10_000_000), transport=httpx.ASGITransport(app))
-    client = ItwinClient(API, HOSTS, wire, WorldToken(world))
+    wires: list[Wire] = []
+
+    def another() -> Itwin:
+        wires.append(Wire(RequestLimiter(10_000_000), transport=httpx.ASGITransport(app)))
+        return itwin_of(ItwinClient(API, HOSTS, wires[-1], WorldToken(world)))
 
     async def close() -> None:
         await app.state.exporter.close()
-        await wire.aclose()
+        for wire in wires:
+            await wire.aclose()
 
-    return Platform(world, itwin_of(client), close)
+    return Platform(world, another(), close, another)

@@ -42,7 +42,7 @@ system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL
 test: system $(INSTALLED) $(NODE) ## Run every test that must pass, two files at a time
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
-crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (forty minutes)
+crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
 	$(BIN)/pytest tests/processes/every_*.py
 
 campaign: $(INSTALLED) $(NODE) ## Live through 200 made-up schedules of faults (half an hour)

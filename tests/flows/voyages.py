@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import Flow, get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import SecretStr
 
 from blocks.itwin.credentials import ItwinCredentials
@@ -80,7 +80,7 @@ class Voyage:
     async def _save(self, block: ItwinCredentials, name: str) -> None:
         """Save it, however busy the server is with the other voyages."""
         for _ in range(10):
-            with contextlib.suppress(PrefectHTTPStatusError):
+            with contextlib.suppress(httpx.HTTPError):
                 await block.asave(name, overwrite=True)
                 return
             await asyncio.sleep(1)
@@ -124,7 +124,7 @@ class Voyage:
                 on_active_run=self.schedule.on_active_run,
                 timeout_minutes=2,
             )
-        except (ExportError, PrefectHTTPStatusError) as error:  # the latter: the Prefect server is busy with the others
+        except (ExportError, httpx.HTTPError) as error:  # the latter: the Prefect server is busy with the others
             self.said.append(str(error))
             return False
         finally:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
@@ -38,14 +39,24 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that none of them is left over for the end."""
+    """Begin with the files that take minutes, so that none of them is left over for the end; run every test once.
+
+    pytest-xdist tells tests apart by their ids, and runs one of those that share an id: schemathesis, which tests an
+    operation after the other, says in the name only which one it is.
+    """
     items.sort(key=lambda item: item.path.name not in SLOW)
+    for item in items:
+        if operation := vars(item).get("operation_label"):
+            item._id = item.id.with_params(operation)  # pyright: ignore[reportPrivateUsage]  # nothing else sets it
+    shared = [nodeid for nodeid, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if shared:
+        raise pytest.UsageError(f"Several tests share an id, and only one of them would run: {', '.join(shared)}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Choose the made-up troubles of `tests/flows/test_fault_schedules.py`."""
     parser.addoption("--seed", type=int, default=None, help="Live through this one schedule of faults.")
-    parser.addoption("--seeds", type=int, default=16, help="Live through so many schedules of faults.")
+    parser.addoption("--seeds", type=int, default=12, help="Live through so many schedules of faults.")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def workbench(request: ExportRequest, name: str) -> Generator[Path]:
     lock = FileLock(shared.with_suffix(".lock"), blocking=False)
     try:
         lock.acquire()
-    except (Timeout, NotImplementedError):
+    except (Timeout, NotImplementedError):  # in use, or on a file system that knows no locks
         yield shared.with_name(f"{shared.name}-{flow_run.get_id()}")
         return
     try:

@@ -107,8 +107,6 @@ class ItwinClient:
     ) -> Answer:
         """One call, signed; signed in again once if the platform refuses the token.
 
-        `check` is called right before each sending, after any wait; what it raises leaves the request unsent.
-
         Raises:
             ExportError: One of the family, by what the caller does next.
         """

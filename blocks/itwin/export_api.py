@@ -80,8 +80,6 @@ class ExportApi:
     ) -> StartedRun:
         """Start a run, or learn which run already holds the iModel.
 
-        `check` is called right before each sending, after any wait; what it raises leaves the request unsent.
-
         Raises:
             ConflictError: A simultaneous request for the same iModel won; look again.
             NotFoundError: The connection is gone.

@@ -30,6 +30,7 @@ PATIENCE = 6  # 429s in a row before one request gives up
 
 Json = dict[str, Any]
 Check = Callable[[], None]
+"""Called right before each sending of a request, after any wait; what it raises leaves the request unsent."""
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold whole URLs, signatures included
 
@@ -45,7 +46,7 @@ class Wire:
         self._clock_offset = timedelta(0)
 
     async def send(self, request: httpx.Request, *, what: str, check: Check | None = None) -> httpx.Response:
-        """Send, waiting out what the platform asks us to wait; what `check` raises after that leaves it unsent.
+        """Send, waiting out what the platform asks us to wait.
 
         Raises:
             TransientError: No answer, or an unreadable one.

@@ -19,6 +19,7 @@ from deployments.sandbox.state import Run
 from tasks.reports import ExportReport
 from tests.processes.server import PrefectServer
 
+HOUR = 3600.0  # seconds; a run that takes so long is at the platform until its clock is advanced
 PATIENCE = 90.0  # seconds until something that must happen counts as not happening
 
 

@@ -8,10 +8,8 @@ import pytest
 
 from deployments.sandbox.seed import SEEDED
 from tests.prefect_api import ask
-from tests.processes.commands import Place, until
+from tests.processes.commands import HOUR, Place, until
 from tests.processes.kill_points import EFFECT
-
-HOUR = 3600
 
 
 def polls(place: Place) -> int:

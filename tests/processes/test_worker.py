@@ -1,11 +1,9 @@
 """A flow run under a real process worker that is killed or cancelled: one run at the platform, the right file."""
 
 from deployments.sandbox.seed import SEEDED
-from tests.processes.commands import Place, until
+from tests.processes.commands import HOUR, Place, until
 from tests.processes.kill_points import KILL_POINTS
 from tests.processes.workers import Worker, last_report
-
-HOUR = 3600
 
 
 def test_a_flow_run_killed_under_a_worker_is_retried(worker: Worker, place: Place) -> None:

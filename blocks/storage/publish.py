@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from blocks.itwin.errors import ContentError
 from blocks.storage.disk import disk_errors, replace, sync_file, sync_folder
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
-from blocks.storage.names import safe_name
+from blocks.storage.names import MANIFEST_NAME, safe_name
 
 
 def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest) -> Manifest:
@@ -40,9 +40,17 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
             _move(path, destination / path.name)
         sync_folder(destination)
     before = read_manifest(destination)
-    write_manifest(destination, complete)
+    _publish_manifest(complete, staged[0].parent, destination)
     _remove_unlisted(destination, before, complete)
     return complete
+
+
+def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> None:
+    """Written where nobody looks: the draft of a killed process must not lie among published files."""
+    write_manifest(staging, manifest)
+    with disk_errors(destination):
+        _move(staging / MANIFEST_NAME, destination / MANIFEST_NAME)
+        sync_folder(destination)
 
 
 def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) -> None:

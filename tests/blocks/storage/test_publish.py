@@ -1,5 +1,6 @@
 """A reader meets a whole export or none, and can tell which."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -52,6 +53,24 @@ def stage(folder: Path, **contents: str) -> list[Path]:
 def published(tmp_path: Path, **contents: str) -> Manifest:
     staged = stage(tmp_path / "staging", **contents)
     return publish_files(staged, tmp_path / "out", manifest_of(*staged))
+
+
+def test_readers_see_no_drafts(tmp_path: Path) -> None:
+    """While exports are published their folder holds files and manifest only, so a kill leaves no draft there."""
+    seen, done = set[str](), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                seen.update(path.name for path in (tmp_path / "out").iterdir())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for number in range(50):
+        published(tmp_path, model=str(number))
+    done.set()
+    reader.join()
+    assert seen == {"model.ifc", "manifest.json"}
 
 
 def test_publish(tmp_path: Path) -> None:

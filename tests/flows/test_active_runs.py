@@ -26,13 +26,19 @@ def credentials() -> ItwinCredentials:
     return ItwinCredentials.from_settings(read_settings())
 
 
-async def start_elsewhere(sandbox: RunningSandbox, *, name: str = "somebody else's", seconds: float = 1.0) -> str:
-    """Somebody starts a run of the oldest changeset."""
+SOON, LATER = 5.0, 3600.0
+"""Seconds that a run takes: `SOON` is time enough for an export to meet it."""
+
+
+async def start_elsewhere(sandbox: RunningSandbox, seconds: float, *, name: str = "somebody else's") -> str:
+    """Somebody starts a run of the oldest changeset; later runs are short."""
     sandbox.world.imodels[SEEDED.plant].run_seconds = seconds
     oldest = sandbox.world.imodels[SEEDED.plant].changesets[0].id
     async with credentials().get_client() as itwin:
         made = await itwin.exports.create_connection(SEEDED.plant, display_name=name, authentication_type="Service")
-        return (await itwin.exports.create_run(made.id, RunInput("IFC4.3", oldest), RunOutput("STORAGE"))).run_id
+        run = await itwin.exports.create_run(made.id, RunInput("IFC4.3", oldest), RunOutput("STORAGE"))
+    sandbox.world.imodels[SEEDED.plant].run_seconds = 1.0
+    return run.run_id
 
 
 def manifest_of(report: ExportReport) -> dict[str, object]:
@@ -41,7 +47,7 @@ def manifest_of(report: ExportReport) -> dict[str, object]:
 
 async def test_a_strangers_run_is_waited_for(sandbox: RunningSandbox) -> None:
     """With `wait` the other run ends first, then ours delivers what was asked."""
-    theirs = await start_elsewhere(sandbox)
+    theirs = await start_elsewhere(sandbox, SOON)
     report = await export_ifc(SEEDED.plant)
     ours = [run.id for run in sandbox.world.runs if run.id != theirs]
     assert [report.run_id] == ours
@@ -50,7 +56,7 @@ async def test_a_strangers_run_is_waited_for(sandbox: RunningSandbox) -> None:
 
 async def test_a_strangers_run_is_adopted_openly(sandbox: RunningSandbox) -> None:
     """With `adopt` report and manifest name the other run, warn, and do not claim a changeset."""
-    theirs = await start_elsewhere(sandbox)
+    theirs = await start_elsewhere(sandbox, SOON)
     report = await export_ifc(SEEDED.plant, on_active_run="adopt")
     assert (report.run_id, report.adopted, report.changeset_id) == (theirs, True, "")
     assert "another changeset or other options" in report.warnings[0]
@@ -60,14 +66,14 @@ async def test_a_strangers_run_is_adopted_openly(sandbox: RunningSandbox) -> Non
 
 async def test_adopted_files_do_not_pass_for_the_export_asked_for(sandbox: RunningSandbox) -> None:
     """After an adoption the same export is not skipped: nobody knows what the other run exported."""
-    await start_elsewhere(sandbox)
+    await start_elsewhere(sandbox, SOON)
     await export_ifc(SEEDED.plant, on_active_run="adopt")
     assert not (await export_ifc(SEEDED.plant)).skipped
 
 
 async def test_a_strangers_run_fails_the_export_if_so_asked(sandbox: RunningSandbox) -> None:
     """With `fail` the error names the other run, and nothing is started."""
-    theirs = await start_elsewhere(sandbox)
+    theirs = await start_elsewhere(sandbox, LATER)
     with pytest.raises(ActiveRunError, match=theirs):
         await export_ifc(SEEDED.plant, on_active_run="fail")
     assert len(list(sandbox.world.runs)) == 1
@@ -76,7 +82,7 @@ async def test_a_strangers_run_fails_the_export_if_so_asked(sandbox: RunningSand
 async def test_an_older_run_on_our_own_connection_is_no_match(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """A run by hand on our connection, of a changeset nobody noted, is not taken for ours."""
     request = request_for(tmp_path)
-    theirs = await start_elsewhere(sandbox, name=request.connection_name)
+    theirs = await start_elsewhere(sandbox, SOON, name=request.connection_name)
     report = await export_ifc(SEEDED.plant)
     assert report.run_id != theirs
     assert report.changeset_id == sandbox.world.imodels[SEEDED.plant].changesets[-1].id
@@ -123,6 +129,6 @@ async def test_the_run_of_a_killed_process_becomes_an_orphan(sandbox: RunningSan
 
 async def test_a_strangers_run_is_no_orphan_of_ours(sandbox: RunningSandbox) -> None:
     """Runs on other people's connections are none of our business, nor are iModels we cannot see."""
-    await start_elsewhere(sandbox, seconds=30)
+    await start_elsewhere(sandbox, LATER)
     sandbox.world.denied.add(SEEDED.bridge)
     assert await find_orphans(credentials(), [SEEDED.plant, SEEDED.bridge]) == []

@@ -67,13 +67,16 @@ async def get(
         ) as response:
             yield response
     except aiohttp.ClientConnectorCertificateError:
-        raise TransferError(
-            f"The certificate of {host} is not trusted. Set SSL_CERT_FILE to your network's certificates."
-        ) from None
+        raise untrusted(host) from None
     except TimeoutError:
         raise InterruptedTransferError(f"{host} fell silent.") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise InterruptedTransferError(f"The connection to {host} broke ({type(error).__name__}).") from None
+
+
+def untrusted(host: str) -> TransferError:
+    """The error for a host whose certificate nobody vouches for."""
+    return TransferError(f"The certificate of {host} is not trusted. Set SSL_CERT_FILE to your network's certificates.")
 
 
 class HttpRanges:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections import deque
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,17 +47,18 @@ class TileJournal:
         """Write down what was noted since; for one thread."""
         lines: list[str] = []
         while self._pending:
-            lines.append(json.dumps(asdict(self._pending.popleft())))
+            tile = self._pending.popleft()
+            lines.append(json.dumps({field: getattr(tile, field) for field in tile.__slots__}))
         if lines:
             self._file.write("".join(f"{line}\n" for line in lines).encode())
 
-    def kept(self, tile: Tile, path: Path) -> FetchedTile | None:
-        """What is known of a tile, if it is the one wanted and its bytes on the disk are still right."""
+    def kept(self, tile: Tile, folder: Path) -> FetchedTile | None:
+        """What is known of a tile, if it is the one wanted and its bytes in the folder are still right."""
         found = self.tiles.get(tile.name)
         if found is None or not _is_wanted(found, tile):
             return None
         try:
-            with path.open("rb") as file:
+            with (folder / tile.name).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
@@ -73,15 +73,15 @@ class PublishedTiles:
         self._folder = folder or Path()
         self._by_digest = {(file.md5, file.size): file for file in manifest.files if file.md5} if manifest else {}
 
-    def take(self, tile: Tile, target: Path) -> FetchedTile | None:
-        """Hard-link the same tile, if there is one, or copy it where the file system has no links."""
+    def take(self, tile: Tile, folder: Path) -> FetchedTile | None:
+        """Hard-link the same tile, if there is one, into a folder, or copy it where there are no links."""
         file = self._by_digest.get((tile.md5.hex(), tile.size)) if tile.md5 and tile.size is not None else None
         if file is None or not tile.md5:
             return None
-        source = self._folder / file.path
+        source, target = self._folder / file.path, folder / tile.name
         if not _is_untouched(source, file):
             return None
-        with disk_errors(target.parent):
+        with disk_errors(folder):
             target.unlink(missing_ok=True)
             _link_or_copy(source, target)
         return FetchedTile(tile.name, file.size, file.sha256, tile.etag, file.md5)

@@ -1,40 +1,34 @@
-"""Small blobs to disk with obstore, called from our own threads.
+"""Small blobs to disk with libcurl, one handle per thread.
 
-obstore's *async* calls end the process with signal 6 at its exit now and then (18 of 150 runs of 300 small
-reads), presumably because a thread of its runtime still lets go of Python objects while the interpreter shuts
-down. Its blocking calls touch Python from the caller's thread only (0 of 150). So: blocking calls, in threads
-that are joined.
+libcurl takes two thirds of the processor time of obstore, the next best (`tests/benchmarks/REPORT.md`), and unlike
+it follows no redirect: that would tell another host the link.
 """
 
 import hashlib
+import math
 import ssl
-import time
-from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from http import HTTPStatus
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
-import obstore
-from obstore.exceptions import BaseError, NotModifiedError, PermissionDeniedError, PreconditionError
-from obstore.exceptions import UnauthenticatedError as RefusedError
-from obstore.store import HTTPStore
+import pycurl
 
-from blocks.itwin.errors import ContentError, ExportError, InterruptedTransferError, LinkExpiredError
+from blocks.itwin.errors import ContentError, ExportError, InterruptedTransferError
 from blocks.storage.disk import disk_errors
-from blocks.storage.http_ranges import STALL_SECONDS, proxy_for
+from blocks.storage.http_ranges import proxy_for, untrusted
 from blocks.storage.links import host_of
-from blocks.storage.patience import BlobChangedError
-from blocks.storage.tileset_listing import Tile
+from blocks.storage.patience import BlobChangedError, BusyError
+from blocks.storage.ranges import is_strong, refusal
+from blocks.storage.tileset_listing import Tile, blob_url
 
-if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult
-    from obstore.store import ClientConfig
-
-_IN_MEMORY = 1024 * 1024
-"""Bytes: larger tiles are streamed, so that 64 threads never hold more than 64 MB."""
-_LONGEST_TILE = timedelta(hours=1)
+_BUFFER = 512 * 1024
+"""Bytes gathered before they are hashed and written: 64 threads hold 32 MB, and most tiles fit in."""
+_LONGEST_TILE = 3600
+"""Seconds; a SAS link is valid no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,135 +43,247 @@ class FetchedTile:
 
 
 class TileReader:
-    """Reads the files behind one link; safe to use from many threads.
+    """A connection that is kept open from tile to tile; for one thread at a time.
+
+    Args:
+        folder: Where the tiles go; the folders that their names ask for must be there.
+        stall_seconds: Silence after which a tile is given up, in whole seconds.
 
     Attributes:
-        waits: Seconds until the first byte, of the latest reads.
-
-    Plain HTTP suits container SAS URLs and CDN links alike and, unlike obstore's Azure store, lets no
-    `AZURE_*` variable of the environment interfere.
+        wait: Seconds the host took to answer the latest question.
     """
 
-    def __init__(self, container_url: str, *, stall_seconds: float = STALL_SECONDS) -> None:
-        base, mark, query = container_url.partition("?")
-        self.waits: deque[float] = deque(maxlen=100)
-        self._host = host_of(container_url)
-        self._store = HTTPStore(
-            f"{base.rstrip('/')}{mark}{query}",
-            client_options=_client_options(container_url, stall_seconds),
-            retry_config={"max_retries": 0},
-        )
+    def __init__(self, folder: Path, stall_seconds: float) -> None:
+        self.wait = 0.0
+        self._folder = folder
+        self._link = ""
+        self._head: list[bytes] = []
+        self._body = _Body(folder)
+        self._curl = _new_handle(stall_seconds)
+        self._curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
 
-    def save(self, tile: Tile, path: Path, kept: FetchedTile | None = None) -> FetchedTile:
-        """Fetch one file to a path; `kept` is what is there and is good if the host still has the same.
+    def close(self) -> None:
+        """End the connection."""
+        self._curl.close()
+
+    def save(self, link: str, tile: Tile, kept: FetchedTile | None = None) -> FetchedTile:
+        """Fetch one file; `kept` is what is there and is good if the host still has the same.
+
+        Args:
+            link: Of the container (or CDN folder).
+            tile: What to fetch, as the listing describes it.
+            kept: Asks the host to send the file only if it has another one.
 
         Raises:
             BlobChangedError: The host has another file under this name, or none any more.
             LinkExpiredError: The link is refused.
-            InterruptedTransferError: The bytes do not come, or not all of them.
+            InterruptedTransferError: The bytes do not come, or not all of them, or others than were listed.
+            ContentError: The host does not have the file.
+            DiskError: The disk refuses the data.
         """
-        asked_at = time.monotonic()
-        try:
-            result = obstore.get(self._store, tile.name, options=_condition(tile, kept))
-        except NotModifiedError:
-            if kept:
+        with disk_errors(self._folder), self._body:
+            self._perform(link, tile, kept)
+            headers = self._headers()
+            status = self._curl.getinfo(pycurl.RESPONSE_CODE)
+            if status == HTTPStatus.NOT_MODIFIED and kept:
                 return kept
-            raise InterruptedTransferError(f"{tile.name}: {self._host} answers out of turn.") from None
-        except (BaseError, OSError, ValueError) as fault:
-            raise self._map(fault, tile) from None
-        self.waits.append(time.monotonic() - asked_at)
-        meta = result.meta
-        _require_size(tile, meta["size"])
-        digests = _Digests(tile)
-        with disk_errors(path.parent):
-            path.unlink(missing_ok=True)  # it may be a hard link to a published file
-            with path.open("wb", buffering=0) as file:
-                for piece in self._pieces(result, tile):
-                    digests.update(piece)
-                    file.write(piece)
-        return digests.conclude(tile, meta["size"], meta["e_tag"])
+            if status != HTTPStatus.OK:
+                raise _refusal(status, headers, host_of(link), tile)
+            _require_end(headers, tile)
+            return self._body.conclude(headers.get("etag"))
 
-    def _pieces(self, result: "GetResult", tile: Tile) -> Generator[bytes | memoryview]:
+    def _perform(self, link: str, tile: Tile, kept: FetchedTile | None) -> None:
+        curl = self._curl
+        self._head.clear()
+        self._follow(link)
+        curl.setopt(pycurl.URL, blob_url(link, tile.name))
+        curl.setopt(pycurl.HTTPHEADER, _condition(tile, kept))
+        curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if tile.size is None else max(tile.size, _BUFFER))
+        curl.setopt(pycurl.WRITEFUNCTION, self._body.taker(tile))
         try:
-            if result.meta["size"] <= _IN_MEMORY:
-                yield memoryview(result.bytes())
-            else:
-                yield from (memoryview(piece) for piece in result.stream(min_chunk_size=_IN_MEMORY))
-        except (BaseError, OSError, ValueError) as fault:
-            raise self._map(fault, tile) from None
+            curl.perform()
+        except pycurl.error as fault:
+            raise self._body.fault or _broken(int(fault.args[0]), host_of(link), tile) from None
+        self.wait = curl.getinfo(pycurl.STARTTRANSFER_TIME) - curl.getinfo(pycurl.PRETRANSFER_TIME)
 
-    def _map(self, fault: Exception, tile: Tile) -> ExportError:
-        """Messages of obstore hold the whole link: none of their text is passed on."""
-        match fault:
-            case PermissionDeniedError() | RefusedError():
-                return LinkExpiredError(f"{self._host} no longer accepts the link; a fresh one is needed.")
-            case PreconditionError():
-                return BlobChangedError(f"{tile.name} was replaced while the tileset was read.")
-            case FileNotFoundError() if tile.etag:
-                return BlobChangedError(f"{tile.name} vanished while the tileset was read.")
-            case FileNotFoundError():
-                return ContentError(f"The tileset lacks {tile.name}: {self._host} does not have it.")
-            case _:
-                return InterruptedTransferError(f"{tile.name} did not come from {self._host} ({type(fault).__name__}).")
+    def _follow(self, link: str) -> None:
+        """Ask the environment for the way to a host once per link: it takes longer than a small tile."""
+        if link != self._link:
+            self._link = link
+            self._curl.setopt(pycurl.PROXY, proxy_for(link) or "")
+
+    def _headers(self) -> dict[str, str]:
+        """Of the last answer, names in lower case."""
+        start = max(number for number, line in enumerate(self._head) if line.startswith(b"HTTP/"))
+        fields = (line.partition(b":") for line in self._head[start + 1 :])
+        return {name.lower().decode("latin-1"): value.strip().decode("latin-1") for name, _, value in fields}
 
 
-class _Digests:
-    """SHA-256 always, MD5 where the listing promises one."""
+class TileReaders:
+    """Readers that wait to be used again, with their open connections; for many threads."""
 
-    def __init__(self, tile: Tile) -> None:
+    def __init__(self, folder: Path, stall_seconds: float) -> None:
+        self._folder = folder
+        self._stall_seconds = stall_seconds
+        self._idle: list[TileReader] = []
+
+    @contextmanager
+    def one(self) -> Generator[TileReader]:
+        """A reader that nobody else has meanwhile."""
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = TileReader(self._folder, self._stall_seconds)
+        try:
+            yield reader
+        finally:
+            self._idle.append(reader)
+
+    def close(self) -> None:
+        """End all connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Body:
+    """What comes of a tile: hashed, checked and written; a large one is written as it comes.
+
+    Attributes:
+        fault: Why no more was taken.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.fault: OSError | None = None
+        self._folder = str(folder)
+        self._buffer = BytesIO(bytes(_BUFFER))
+        self._file: FileIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def taker(self, tile: Tile) -> Callable[[bytes], int | None]:
+        """Get ready for a tile; returns what libcurl is to call with each piece of it."""
+        self.fault = None
+        self._tile = tile
+        self._hashed = 0
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if tile.md5 else None
-        self._size = 0
+        self._buffer.seek(0)
+        fits_in = tile.size is not None and tile.size <= _BUFFER
+        return self._buffer.write if fits_in else self._take
 
-    def update(self, piece: bytes | memoryview) -> None:
-        self._size += len(piece)
-        self._sha256.update(piece)
-        if self._md5:
-            self._md5.update(piece)
-
-    def conclude(self, tile: Tile, announced: int, etag: str | None) -> FetchedTile:
-        if self._size != announced:
-            raise InterruptedTransferError(f"{tile.name} came with {self._size} of {announced} bytes.")
+    def conclude(self, etag: str | None) -> FetchedTile:
+        """Check what has come against the listing before the last of it is written."""
+        self._hash()
+        tile, size = self._tile, self._hashed
+        if tile.size is not None and size != tile.size:
+            raise InterruptedTransferError(f"{tile.name} is {size} bytes long; its listing says {tile.size}.")
         if self._md5 and self._md5.digest() != tile.md5:
             raise InterruptedTransferError(f"{tile.name} came with another MD5 than its listing promises.")
         if tile.etag and etag != tile.etag:
             raise BlobChangedError(f"{tile.name} was replaced while the tileset was read.")
-        return FetchedTile(
-            tile.name,
-            self._size,
-            self._sha256.hexdigest(),
-            etag,
-            self._md5.hexdigest() if self._md5 else None,
-        )
+        self._write()
+        md5 = self._md5.hexdigest() if self._md5 else None
+        return FetchedTile(tile.name, size, self._sha256.hexdigest(), etag, md5)
+
+    def _take(self, piece: bytes) -> int | None:
+        """Libcurl ends the transfer when told of another length than that of the piece."""
+        if self._buffer.tell() + len(piece) > _BUFFER:
+            self._hash()
+            try:
+                self._write()
+            except OSError as fault:
+                self.fault = fault
+                return -1
+        return self._buffer.write(piece)
+
+    def _hash(self) -> None:
+        with self._buffer.getbuffer() as whole, whole[: self._buffer.tell()] as come:
+            self._hashed += len(come)
+            self._sha256.update(come)
+            if self._md5:
+                self._md5.update(come)
+
+    def _write(self) -> None:
+        self._file = self._file or _new_file(f"{self._folder}/{self._tile.name}")
+        with self._buffer.getbuffer() as whole, whole[: self._buffer.tell()] as come:
+            written = 0
+            while written < len(come):  # a full disk takes a part at first
+                written += self._file.write(come[written:]) or 0
+        self._buffer.seek(0)
 
 
-def _require_size(tile: Tile, size: int) -> None:
-    if tile.size is not None and size != tile.size:
-        raise InterruptedTransferError(f"{tile.name} is {size} bytes long; its listing says {tile.size}.")
+def _new_file(path: str) -> FileIO:
+    try:
+        return FileIO(path, "xb")
+    except FileExistsError:
+        Path(path).unlink()  # it may be a hard link to a published file
+        return FileIO(path, "xb")
 
 
-def _condition(tile: Tile, kept: FetchedTile | None) -> "GetOptions":
+def _new_handle(stall_seconds: float) -> pycurl.Curl:
+    """A handle that adds nothing of its own; trusts what `SSL_CERT_FILE` or the system says now."""
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.NOSIGNAL, 1)  # signals belong to the main thread
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # one connection per thread; Azure has no HTTP/2
+    curl.setopt(pycurl.PATH_AS_IS, 1)
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(stall_seconds * 1000))
+    curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
+    curl.setopt(pycurl.LOW_SPEED_TIME, math.ceil(stall_seconds))
+    curl.setopt(pycurl.TIMEOUT, _LONGEST_TILE)
+    _trust(curl)
+    return curl
+
+
+def _trust(curl: pycurl.Curl) -> None:
+    paths = ssl.get_default_verify_paths()
+    if paths.capath:
+        curl.setopt(pycurl.CAPATH, paths.capath)
+    if paths.cafile:
+        curl.setopt(pycurl.CAINFO, paths.cafile)
+    else:  # Windows has a store and no file
+        known = ssl.create_default_context().get_ca_certs(binary_form=True)
+        curl.setopt(pycurl.CAINFO_BLOB, "".join(map(ssl.DER_cert_to_PEM_cert, known)))
+
+
+def _condition(tile: Tile, kept: FetchedTile | None) -> list[str]:
     if kept and kept.etag:
-        return {"if_none_match": kept.etag}
-    return {"if_match": tile.etag} if tile.etag and not tile.etag.startswith("W/") else {}
+        return [f"If-None-Match: {kept.etag}"]
+    return [f"If-Match: {tile.etag}"] if is_strong(tile.etag) else []
 
 
-def _client_options(url: str, stall_seconds: float) -> "ClientConfig":
-    stall = timedelta(seconds=stall_seconds)
-    options: ClientConfig = {
-        "allow_http": url.startswith("http://"),
-        "connect_timeout": stall,
-        "read_timeout": stall,
-        "timeout": _LONGEST_TILE,
-    }
-    if proxy := proxy_for(url):
-        options["proxy_url"] = proxy
-    if certificates := _certificates():
-        options["root_certificate"] = certificates
-    return options
+def _broken(code: int, host: str, tile: Tile) -> ExportError:
+    """The error for a transfer that libcurl gave up; its messages may hold the whole link, so none is passed on."""
+    match code:
+        case pycurl.E_PEER_FAILED_VERIFICATION:
+            return untrusted(host)
+        case pycurl.E_FILESIZE_EXCEEDED:
+            return InterruptedTransferError(f"{tile.name} is longer than its listing says ({tile.size} bytes).")
+        case pycurl.E_OPERATION_TIMEDOUT:
+            return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent.")
+        case _:
+            return InterruptedTransferError(f"{tile.name} did not come whole from {host} (curl error {code}).")
 
 
-def _certificates() -> bytes | None:
-    """What `SSL_CERT_FILE` (or the system) trusts; obstore itself knows the system's only."""
-    bundle = ssl.get_default_verify_paths().cafile
-    return Path(bundle).read_bytes() if bundle else None
+def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> ExportError:
+    """The error for an answer that brings no tile."""
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        if tile.etag:
+            return BlobChangedError(f"{tile.name} vanished while the tileset was read.")
+        return ContentError(f"The tileset lacks {tile.name}: {host} does not have it.")
+    error = refusal(status, {"Retry-After": headers.get("retry-after", "")}, host)
+    return BusyError(f"{tile.name}: {error}", error.retry_after) if isinstance(error, BusyError) else error
+
+
+def _require_end(headers: dict[str, str], tile: Tile) -> None:
+    """Without its length a body may end anywhere, and encoded it is not what was listed."""
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        raise InterruptedTransferError(f"{tile.name} came without its length.")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise InterruptedTransferError(f"{tile.name} came encoded where plain bytes were asked for.")

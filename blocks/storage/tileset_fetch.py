@@ -2,10 +2,13 @@
 
 import asyncio
 import math
+import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,16 +17,17 @@ from blocks.itwin.errors import ExportError, InterruptedTransferError, LinkExpir
 from blocks.storage.disk import disk_errors, require_room
 from blocks.storage.http_ranges import STALL_SECONDS, new_session
 from blocks.storage.links import FetchLink, RenewableLink, expiry_of
-from blocks.storage.patience import BlobChangedError, Patience
+from blocks.storage.patience import BlobChangedError, BusyError, Patience
 from blocks.storage.tile_journal import PublishedTiles, TileJournal
-from blocks.storage.tile_reader import FetchedTile, TileReader
-from blocks.storage.tileset_listing import Tile, check_names, list_tiles, refuse_redirects
+from blocks.storage.tile_reader import FetchedTile, TileReader, TileReaders
+from blocks.storage.tileset_listing import Tile, check_names, list_tiles
 from blocks.storage.tileset_refs import ROOT, ReferenceWalk
 
-NEAR_WORKERS, WORKERS = 16, 64
-"""Threads: near the host more than 16 get in each other's way, 44 ms away 64 pay."""
-_FAR = 0.02
-_LOOK_SECONDS = 0.25
+NEAR_WORKERS, WORKERS = 4, 64
+"""Threads: near the host more than 4 get in each other's way, 44 ms away 64 pay."""
+_WORTH_WAITING_FOR = 3000
+"""Files a second that this process could take in, if only the host answered at once."""
+_LOOK_SECONDS = 0.1
 EXPIRY_MARGIN = 60.0
 VERSIONS = 3
 """How often the tileset may be replaced under our hands before that is the answer."""
@@ -119,6 +123,7 @@ class _Fetch:
         self._pool = pool
         self._workers = workers
         self._stall_seconds = stall_seconds
+        self._readers = TileReaders(staging, stall_seconds)
         self._patience = patience
         self._tell = on_progress
         self._done: dict[str, FetchedTile] = {}
@@ -126,9 +131,9 @@ class _Fetch:
 
     async def run(self, published: PublishedTiles) -> FetchedTileset:
         async with new_session(self._stall_seconds) as session:
-            await refuse_redirects(session, self._link, ROOT, self._patience)
             tiles = await list_tiles(session, self._link, self._patience)
-        reused = await self._follow() if tiles is None else await self._fetch_listed(tiles, published)
+        with closing(self._readers):
+            reused = await self._follow() if tiles is None else await self._fetch_listed(tiles, published)
         await asyncio.to_thread(self._remove_strangers)
         return FetchedTileset(self._staging, tuple(self._done[name] for name in sorted(self._done)), reused)
 
@@ -147,11 +152,10 @@ class _Fetch:
         self._make_folders(tile.name for tile in tiles)
         kept_before = 0
         for tile in tiles:
-            path = self._staging / tile.name
-            if kept := self._journal.kept(tile, path):
+            if kept := self._journal.kept(tile, self._staging):
                 kept_before += 1
                 self._done[tile.name] = kept
-            elif taken := published.take(tile, path):
+            elif taken := published.take(tile, self._staging):
                 self._done[tile.name] = taken
         return len(self._done) - kept_before
 
@@ -173,8 +177,8 @@ class _Fetch:
 
     def _make_folders(self, names: Iterable[str]) -> None:
         with disk_errors(self._staging):
-            for folder in {(self._staging / name).parent for name in names}:
-                folder.mkdir(parents=True, exist_ok=True)
+            for folder in {name.rpartition("/")[0] for name in names}:
+                (self._staging / folder).mkdir(parents=True, exist_ok=True)
 
     async def _fetch(self, tiles: Collection[Tile]) -> None:
         """Round after round over what is missing, until nothing is or patience is exhausted."""
@@ -182,7 +186,7 @@ class _Fetch:
         while tiles:
             url = await self._link.current()
             before = len(self._done)
-            one_round = _Round(TileReader(url, stall_seconds=self._stall_seconds), url, tiles, self._save)
+            one_round = _Round(self._readers, url, tiles, self._save)
             await self._work_through(one_round)
             tiles = [tile for tile in tiles if tile.name not in self._done]
             idle_rounds = idle_rounds + 1 if len(self._done) == before else 0
@@ -194,18 +198,18 @@ class _Fetch:
             if tiles and idle_rounds >= self._patience.attempts:
                 raise fault or InterruptedTransferError("The link expires faster than tiles can be read.")
             if isinstance(fault, InterruptedTransferError):
-                await asyncio.sleep(self._patience.pause(idle_rounds + 1))
+                asked_for = fault.retry_after if isinstance(fault, BusyError) else 0.0
+                await asyncio.sleep(self._patience.pause(idle_rounds + 1, asked_for))
 
     async def _work_through(self, one_round: "_Round") -> None:
         """Run the threads; when this is cancelled, they end after the tile they are at."""
         work = partial(asyncio.get_running_loop().run_in_executor, self._pool, one_round.work)
-        futures = {work() for _ in range(min(NEAR_WORKERS, self._workers))}
+        futures: set[asyncio.Future[None]] = set()
         try:
-            while not all(future.done() for future in futures):
+            while not futures or not all(future.done() for future in futures):
+                futures |= {work() for _ in range(min(one_round.workers, self._workers) - len(futures))}
                 await asyncio.wait(futures, timeout=_LOOK_SECONDS)
                 self._look_around()
-                if one_round.is_far and len(futures) < self._workers:
-                    futures |= {work() for _ in range(self._workers - len(futures))}
         finally:
             one_round.stop.set()
             await asyncio.wait(futures)
@@ -219,10 +223,9 @@ class _Fetch:
         if self._tell:
             self._tell(len(self._done), self._known)
 
-    def _save(self, reader: TileReader, tile: Tile) -> None:
-        path = self._staging / tile.name
-        kept = self._journal.kept(tile, path) if tile.size is None else None
-        fetched = reader.save(tile, path, kept)
+    def _save(self, reader: TileReader, url: str, tile: Tile) -> None:
+        kept = self._journal.kept(tile, self._staging) if tile.size is None else None
+        fetched = reader.save(url, tile, kept)
         if fetched is not kept:
             self._journal.add(fetched)
         self._done[tile.name] = fetched
@@ -230,9 +233,15 @@ class _Fetch:
     def _remove_strangers(self) -> None:
         """What a former attempt fetched of another version."""
         with disk_errors(self._staging):
-            for path in list(self._staging.rglob("*")):
-                if path.is_file() and path.relative_to(self._staging).as_posix() not in self._done:
-                    path.unlink()
+            for folder, _, names in os.walk(self._staging):
+                inside = Path(folder).relative_to(self._staging).as_posix()
+                prefix = "" if inside == "." else f"{inside}/"
+                for name in names:
+                    if f"{prefix}{name}" not in self._done:
+                        Path(folder, name).unlink()
+
+
+_Save = Callable[[TileReader, str, Tile], None]
 
 
 class _Round:
@@ -242,36 +251,38 @@ class _Round:
         fault: What ended it, or the last tile that did not come.
     """
 
-    def __init__(
-        self, reader: TileReader, url: str, tiles: Collection[Tile], save: Callable[[TileReader, Tile], None]
-    ) -> None:
+    def __init__(self, readers: TileReaders, url: str, tiles: Collection[Tile], save: _Save) -> None:
         self.stop = threading.Event()
         self.fault: ExportError | None = None
-        self._reader = reader
-        self._save = partial(save, reader)
+        self._readers = readers
+        self._url = url
         self._tiles = iter(tiles)
+        self._save = save
         self._lock = threading.Lock()
         self._ends_at = _ends_at(url)
         self._setbacks = 0
+        self._waits: deque[float] = deque([0.0], maxlen=100)
 
     @property
-    def is_far(self) -> bool:
-        """Whether the host takes so long to answer that more threads pay."""
-        waits = list(self._reader.waits)
-        return bool(waits) and sum(waits) / len(waits) > _FAR
+    def workers(self) -> int:
+        """How many threads it takes until the host's delay no longer matters."""
+        waits = sorted(self._waits.copy())
+        return max(NEAR_WORKERS, round(waits[len(waits) // 4] * _WORTH_WAITING_FOR))
 
     def work(self) -> None:
         """Take tile after tile; for one thread."""
-        while not self.stop.is_set() and time.time() < self._ends_at:
-            with self._lock:
-                tile = next(self._tiles, None)
-            if tile is None:
-                return
-            try:
-                self._save(tile)
-                self._setbacks = 0
-            except ExportError as error:
-                self._note(error)
+        with self._readers.one() as reader:
+            while not self.stop.is_set() and time.time() < self._ends_at:
+                with self._lock:
+                    tile = next(self._tiles, None)
+                if tile is None:
+                    return
+                try:
+                    self._save(reader, self._url, tile)
+                    self._setbacks = 0
+                    self._waits.append(reader.wait)
+                except ExportError as error:
+                    self._note(error)
 
     def _note(self, error: ExportError) -> None:
         """A tile may fail and come in the next round; a dead host or link ends this one."""
@@ -279,8 +290,15 @@ class _Round:
             if not self.stop.is_set():
                 self.fault = error
             self._setbacks += 1
-            if type(error) is not InterruptedTransferError or self._setbacks >= WORKERS:
+            if not _is_setback(error) or self._setbacks >= WORKERS:
                 self.stop.set()
+
+
+def _is_setback(error: ExportError) -> bool:
+    """Whether the other tiles may still come."""
+    if isinstance(error, BusyError):
+        return not error.retry_after
+    return type(error) is InterruptedTransferError
 
 
 def _ends_at(url: str) -> float:

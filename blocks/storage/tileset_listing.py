@@ -66,22 +66,6 @@ async def list_tiles(session: aiohttp.ClientSession, link: RenewableLink, patien
     raise InterruptedTransferError("The listing of the tileset turns in a circle. Run the same again.")
 
 
-async def refuse_redirects(session: aiohttp.ClientSession, link: RenewableLink, name: str, patience: Patience) -> None:
-    """See how the host answers before obstore does, which follows redirects and tells the next host the link.
-
-    Raises:
-        TransferError: The host redirects.
-    """
-
-    async def look() -> None:
-        url = blob_url(await link.current(), name)
-        async with get(session, url, {"Range": "bytes=0-0"}) as response:
-            if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
-                raise refusal(response.status, response.headers, host_of(url))
-
-    await persist(look, link.renew, patience)
-
-
 def check_names(names: Iterable[str]) -> None:
     """Refuse a tileset with a name that would leave its folder or does not work on every disk.
 
@@ -89,32 +73,34 @@ def check_names(names: Iterable[str]) -> None:
         ContentError: Names the first such file; nothing has been written yet.
     """
     spellings: dict[str, str] = {}
-    folders = set[str]()
+    fit = set[str]()
     for name in names:
-        _check_name(name)
-        path = PurePosixPath(unicodedata.normalize("NFC", name).casefold())
-        if (other := spellings.setdefault(str(path), name)) != name:
+        _check_segments(name, fit)
+        spelling = unicodedata.normalize("NFC", name).casefold()
+        if (other := spellings.setdefault(spelling, name)) != name:
             raise ContentError(f"The tileset has {other!r} and {name!r}, which are one file on many disks.")
-        folders.update(str(parent) for parent in path.parents)
+    folders = {spelling.rpartition("/")[0] for spelling in spellings}
+    folders |= {str(parent) for folder in folders for parent in PurePosixPath(folder).parents}
     if both := folders & spellings.keys():
         raise ContentError(f"The tileset has {min(both)!r} as a file and as a folder.")
 
 
-def _check_name(name: str) -> None:
+def _check_segments(name: str, fit: set[str]) -> None:
+    """Hold each part of a path against what disks take; `fit` are those known to be good."""
     segments = name.split("/")
-    is_unfit = (
-        _UNFIT.search(name)
-        or name.casefold() == MANIFEST_NAME
-        or any(
-            segment in {"", ".", ".."}
-            or segment[-1] in ". "
-            or is_reserved(segment)
-            or len(segment.encode(errors="surrogatepass")) > _LONGEST_SEGMENT
-            for segment in segments
-        )
-    )
-    if is_unfit:
+    if name.casefold() == MANIFEST_NAME or not all(segment in fit or _is_fit(segment) for segment in segments):
         raise ContentError(f"The tileset has a file named {name!r}, which cannot be stored safely.")
+    fit.update(segments[:-1])
+
+
+def _is_fit(segment: str) -> bool:
+    return not (
+        segment in {"", ".", ".."}
+        or segment[-1] in ". "
+        or _UNFIT.search(segment)
+        or is_reserved(segment)
+        or len(segment.encode(errors="surrogatepass")) > _LONGEST_SEGMENT
+    )
 
 
 async def _read_page(
@@ -184,5 +170,5 @@ def _size(text: str | None) -> int | None:
 
 
 def _quoted(etag: str | None) -> str | None:
-    """A listing has the ETag bare, If-Match wants it quoted."""
-    return f'"{etag.strip(chr(34))}"' if etag else None
+    """A listing has the ETag bare, If-Match wants it quoted; what breaks a header is none."""
+    return f'"{etag.strip(chr(34))}"' if etag and etag.isprintable() else None

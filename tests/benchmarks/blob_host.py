@@ -71,7 +71,7 @@ def serving(folder: Path, count: int, sizes: tuple[int, int]) -> Generator[BlobH
     www = folder / "www" / "account" / "container"
     total = _write_tileset(www, count, sizes)
     _write_lists(folder / "www" / "lists", www)
-    _certify(folder)
+    certify(folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     configuration = folder / "nginx.conf"
@@ -148,7 +148,8 @@ def _entry(path: Path, www: Path) -> str:
     return f"<Blob><Name>{name}</Name><Properties>{inner}</Properties></Blob>"
 
 
-def _certify(folder: Path) -> None:
+def certify(folder: Path) -> None:
+    """Make a certificate of this host and its key: `cert.pem` and `key.pem`."""
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     subject += ["-addext", "basicConstraints=critical,CA:FALSE"]  # rustls takes no authority for a server
     keys = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]

@@ -3,16 +3,23 @@
 import asyncio
 import hashlib
 import logging
+import ssl
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from blocks.itwin.errors import ContentError, InterruptedTransferError, LinkExpiredError
+from blocks.itwin.errors import ContentError, DiskError, InterruptedTransferError, LinkExpiredError, TransferError
 from blocks.storage.links import FetchLink, RenewableLink
 from blocks.storage.manifest import Manifest, ManifestFile, write_manifest
-from blocks.storage.tileset_fetch import journal_path
+from blocks.storage.patience import Patience
+from blocks.storage.tile_reader import TileReader
+from blocks.storage.tileset_fetch import NEAR_WORKERS, journal_path
+from blocks.storage.tileset_listing import Tile
+from tests.benchmarks.blob_host import certify
 from tests.blocks.storage.tile_fetching import Options, fetch, files_in
 from tests.blocks.storage.tile_server import TileServer
 from tests.blocks.storage.tilesets import glb, implicit, small, tile, tileset
@@ -41,7 +48,13 @@ async def test_large_tile(tmp_path: Path) -> None:
     assert files_in(tmp_path / "staging") == blobs
 
 
-@pytest.mark.parametrize(("fault", "has_md5"), [("busy", True), ("truncated", False), ("short", False), ("flip", True)])
+@pytest.mark.parametrize(
+    ("fault", "has_md5"),
+    [
+        ("busy", True), ("truncated", False), ("short", False), ("flip", True), ("encoded", False), ("endless", False),
+        ("stall", False),
+    ],
+)  # fmt: skip
 async def test_one_fault(fault: str, has_md5: bool, tmp_path: Path) -> None:
     """A tile that comes wrong once is fetched again, alone."""
     blobs = small()
@@ -65,6 +78,81 @@ async def test_lasting_fault(fault: str, tmp_path: Path) -> None:
         await fetch(server, tmp_path / "staging")
     assert files_in(tmp_path / "staging") == blobs
     assert server.delivered == {name: 1}
+
+
+@pytest.mark.parametrize("fault", ["truncated", "endless", "encoded"])
+async def test_fault_without_a_listing(fault: str, tmp_path: Path) -> None:
+    """Where nothing is known of a tile but its name, an answer that may not be whole is not believed either."""
+    blobs = small()
+    name = sorted(blobs)[3]
+    async with TileServer(blobs, lists=False, faults={name: [fault]}).serve() as server:
+        await fetch(server, tmp_path / "staging")
+    assert files_in(tmp_path / "staging") == blobs
+
+
+async def test_pause_asked_for(tmp_path: Path) -> None:
+    """A host that asks for a pause gets it."""
+    asked: list[float] = []
+
+    class Noting(Patience):
+        def pause(self, attempt: int, asked_for: float = 0.0) -> float:
+            asked.append(asked_for)
+            return super().pause(attempt)
+
+    patience = Noting(attempts=3, first_pause=0.001, longest_pause=0.01)
+    blobs = small()
+    async with TileServer(blobs, faults={min(blobs): ["later"]}).serve() as server:
+        await fetch(server, tmp_path / "staging", Options(patience=patience))
+    assert files_in(tmp_path / "staging") == blobs
+    assert asked == [7.0]
+
+
+async def test_connections_are_kept(tmp_path: Path) -> None:
+    """However many levels of references are followed, a host sees no more connections than threads and one listing."""
+    blobs = {"tileset.json": tileset(tile("1.json")), "9.json": tileset(tile("9.glb")), "9.glb": glb()}
+    blobs |= {f"{level}.json": tileset(tile(f"{level + 1}.json")) for level in range(1, 9)}
+    async with TileServer(blobs, lists=False).serve() as server:
+        await fetch(server, tmp_path / "staging")
+    assert files_in(tmp_path / "staging") == blobs
+    assert server.connections <= NEAR_WORKERS + 1
+
+
+async def test_far_host(tmp_path: Path) -> None:
+    """A host that takes its time is asked for more tiles at once than one that answers at once."""
+    async with TileServer(small(200), delay=0.02).serve() as server:
+        await fetch(server, tmp_path / "staging")
+    assert server.connections > NEAR_WORKERS + 1
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_certificate(is_trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles come from a host that `SSL_CERT_FILE` vouches for, and from no other."""
+    certify(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    async with TileServer(small()).serve(tls) as server:
+        with nullcontext() if is_trusted else pytest.raises(TransferError, match="not trusted"):
+            await asyncio.to_thread(TileReader(tmp_path, 2).save, server.link(), Tile("tileset.json"))
+    assert (tmp_path / "tileset.json").exists() == is_trusted
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("size", [100_000, 1_500_000])
+async def test_full_disk(size: int, tmp_path: Path) -> None:
+    """A disk that takes a part of a tile and no more is an error that says so, not a short tile."""
+    from resource import RLIMIT_FSIZE, getrlimit, setrlimit  # noqa: PLC0415  not on Windows
+
+    blobs = {"tileset.json": tileset(tile("big.glb")), "big.glb": glb(size)}
+    before = getrlimit(RLIMIT_FSIZE)
+    setrlimit(RLIMIT_FSIZE, (size // 2, before[1]))
+    try:
+        async with TileServer(blobs).serve() as server:
+            with pytest.raises(DiskError, match=str(tmp_path / "staging")):
+                await fetch(server, tmp_path / "staging")
+    finally:
+        setrlimit(RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("lists", [True, False])

@@ -15,6 +15,7 @@ HASTY = Patience(attempts=3, first_pause=0.001, longest_pause=0.01)
 class Options:
     link: FetchLink | None = None
     previous: Path | None = None
+    patience: Patience = HASTY
 
 
 async def fetch(server: TileServer, staging: Path, options: Options | None = None) -> FetchedTileset:
@@ -25,7 +26,7 @@ async def fetch(server: TileServer, staging: Path, options: Options | None = Non
         previous=options.previous,
         workers=8,
         stall_seconds=2,
-        patience=HASTY,
+        patience=options.patience,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 PREFIX = "/account/container/"
+_REFUSALS = {"busy": (503, ""), "later": (503, "Retry-After: 7\r\n"), "forbidden": (403, "")}
 
 
 def etag_of(content: bytes) -> str:
@@ -37,6 +39,8 @@ class TileServer:
     requested: Counter[str] = field(default_factory=Counter[str])
     delivered: Counter[str] = field(default_factory=Counter[str])
     pages: int = 0
+    connections: int = 0
+    delay: float = 0.0
     url: str = ""
     expiry: str = "2099-01-01T00%3A00%3A00Z"
 
@@ -45,9 +49,9 @@ class TileServer:
         return f"{self.url}{PREFIX.rstrip('/')}?sv=2024-08-04&sp=rl&sr=c&se={self.expiry}&sig={encoded}"
 
     @asynccontextmanager
-    async def serve(self) -> AsyncGenerator["TileServer"]:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncGenerator["TileServer"]:
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, ssl=tls)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
@@ -55,13 +59,19 @@ class TileServer:
             await asyncio.sleep(0)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
-            while self._answer(await reader.readuntil(b"\r\n\r\n"), writer):
+            while self._answer(await self._request(reader), writer):
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        request = await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(self.delay)
+        return request
 
     def _answer(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
         target = urlsplit(request.split(b" ")[1].decode())
@@ -114,17 +124,19 @@ class TileServer:
 
     def _deliver(self, fault: str, name: str, content: bytes, writer: asyncio.StreamWriter) -> bool:
         match fault:
-            case "busy":
-                return self._send(writer, 503, b"")
-            case "forbidden":
-                return self._send(writer, 403, b"")
-            case "truncated":
+            case "busy" | "later" | "forbidden":
+                status, extra = _REFUSALS[fault]
+                return self._send(writer, status, b"", extra=extra)
+            case "truncated" | "stall":
                 writer.write(self._head(200, len(content), content) + content[: len(content) // 2])
+                return fault == "stall"
+            case "endless":
+                writer.write(f'HTTP/1.1 200 OK\r\nETag: "{etag_of(content)}"\r\n\r\n'.encode() + content[:-1])
                 return False
-            case "short":
-                return self._send(writer, 200, content[:-1], content)
-            case "flip":
-                return self._send(writer, 200, bytes([content[0] ^ 1]) + content[1:], content)
+            case "short" | "flip" | "encoded":
+                other = {"short": content[:-1], "flip": bytes([content[0] ^ 1]) + content[1:]}
+                extra = "Content-Encoding: gzip\r\n" if fault == "encoded" else ""
+                return self._send(writer, 200, other.get(fault, content), content, extra)
             case _:
                 self.delivered[name] += 1
                 return self._send(writer, 200, content, content)

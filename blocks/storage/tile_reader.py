@@ -7,6 +7,7 @@ it follows no redirect: that would tell another host the link.
 import hashlib
 import math
 import ssl
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from blocks.storage.patience import BlobChangedError, BusyError
 from blocks.storage.ranges import is_strong, refusal
 from blocks.storage.tileset_listing import Tile, blob_url
 
+NEAR_THREADS = 4
+"""Beside the host, more threads than these get in each other's way."""
+_WORTH_WAITING_FOR = 3000
+"""Files a second that this process could take in, if only the host answered at once."""
 _BUFFER = 512 * 1024
 """Bytes gathered before they are hashed and written: 64 threads hold 32 MB, and most tiles fit in."""
 _LONGEST_TILE = 3600
@@ -120,12 +125,26 @@ class TileReader:
 
 
 class TileReaders:
-    """Readers that wait to be used again, with their open connections; for many threads."""
+    """Readers that wait to be used again, with their open connections; for many threads.
+
+    They know the host: how many threads it takes until its delay no longer matters.
+    """
 
     def __init__(self, folder: Path, stall_seconds: float) -> None:
         self._folder = folder
         self._stall_seconds = stall_seconds
         self._idle: list[TileReader] = []
+        self._waits: deque[float] = deque([0.0], maxlen=100)
+
+    @property
+    def threads(self) -> int:
+        """How many threads pay."""
+        waits = sorted(self._waits.copy())
+        return max(NEAR_THREADS, round(waits[len(waits) // 4] * _WORTH_WAITING_FOR))
+
+    def note(self, wait: float) -> None:
+        """Remember how long the host took to answer, in seconds."""
+        self._waits.append(wait)
 
     @contextmanager
     def one(self) -> Generator[TileReader]:

@@ -5,7 +5,6 @@ import math
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,10 +22,8 @@ from blocks.storage.tile_reader import FetchedTile, TileReader, TileReaders
 from blocks.storage.tileset_listing import Tile, check_names, list_tiles
 from blocks.storage.tileset_refs import ROOT, ReferenceWalk
 
-NEAR_WORKERS, WORKERS = 4, 64
-"""Threads: near the host more than 4 get in each other's way, 44 ms away 64 pay."""
-_WORTH_WAITING_FOR = 3000
-"""Files a second that this process could take in, if only the host answered at once."""
+WORKERS = 64
+"""Threads at most: 44 ms away so many pay."""
 _LOOK_SECONDS = 0.1
 EXPIRY_MARGIN = 60.0
 VERSIONS = 3
@@ -207,7 +204,7 @@ class _Fetch:
         futures: set[asyncio.Future[None]] = set()
         try:
             while not futures or not all(future.done() for future in futures):
-                futures |= {work() for _ in range(min(one_round.workers, self._workers) - len(futures))}
+                futures |= {work() for _ in range(min(self._readers.threads, self._workers) - len(futures))}
                 await asyncio.wait(futures, timeout=_LOOK_SECONDS)
                 self._look_around()
         finally:
@@ -261,13 +258,6 @@ class _Round:
         self._lock = threading.Lock()
         self._ends_at = _ends_at(url)
         self._setbacks = 0
-        self._waits: deque[float] = deque([0.0], maxlen=100)
-
-    @property
-    def workers(self) -> int:
-        """How many threads it takes until the host's delay no longer matters."""
-        waits = sorted(self._waits.copy())
-        return max(NEAR_WORKERS, round(waits[len(waits) // 4] * _WORTH_WAITING_FOR))
 
     def work(self) -> None:
         """Take tile after tile; for one thread."""
@@ -280,7 +270,7 @@ class _Round:
                 try:
                     self._save(reader, self._url, tile)
                     self._setbacks = 0
-                    self._waits.append(reader.wait)
+                    self._readers.note(reader.wait)
                 except ExportError as error:
                     self._note(error)
 

@@ -20,37 +20,15 @@ from deployments.sandbox.meshes import MeshExport
 from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
 from flows.export_mesh import export_mesh
-from tasks.reports import ExportReport
+from tests.flows.tilesets import TILE, blobs_of, files_in, tileset_of
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
-
-TILE = r"/sandboxblobs/.*\.glb$"
 
 
 @pytest.fixture(autouse=True)
 def _quick_tiles(sandbox: RunningSandbox) -> None:
     """Tiles that take a moment."""
     sandbox.world.options.mesh_seconds = 0.3
-
-
-def tileset_of(report: ExportReport) -> Path:
-    """The published folder."""
-    (entry,) = report.files
-    return Path(report.output_dir, entry.path).parent
-
-
-def blobs_of(sandbox: RunningSandbox, report: ExportReport) -> dict[str, bytes]:
-    """What the platform holds of the exported tileset."""
-    return {name: blob.read() for name, blob in sandbox.world.blobs.containers[str(report.run_id)].items()}
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, but for the manifest."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
-    }
 
 
 def requests_for_tiles(sandbox: RunningSandbox) -> int:

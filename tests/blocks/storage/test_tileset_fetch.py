@@ -16,8 +16,8 @@ from blocks.itwin.errors import ContentError, DiskError, InterruptedTransferErro
 from blocks.storage.links import FetchLink, RenewableLink
 from blocks.storage.manifest import Manifest, ManifestFile, write_manifest
 from blocks.storage.patience import Patience
-from blocks.storage.tile_reader import TileReader
-from blocks.storage.tileset_fetch import NEAR_WORKERS, journal_path
+from blocks.storage.tile_reader import NEAR_THREADS, TileReader
+from blocks.storage.tileset_fetch import journal_path
 from blocks.storage.tileset_listing import Tile
 from tests.benchmarks.blob_host import certify
 from tests.blocks.storage.tile_fetching import Options, fetch, files_in
@@ -114,14 +114,14 @@ async def test_connections_are_kept(tmp_path: Path) -> None:
     async with TileServer(blobs, lists=False).serve() as server:
         await fetch(server, tmp_path / "staging")
     assert files_in(tmp_path / "staging") == blobs
-    assert server.connections <= NEAR_WORKERS + 1
+    assert server.connections <= NEAR_THREADS + 1
 
 
 async def test_far_host(tmp_path: Path) -> None:
     """A host that takes its time is asked for more tiles at once than one that answers at once."""
     async with TileServer(small(200), delay=0.02).serve() as server:
         await fetch(server, tmp_path / "staging")
-    assert server.connections > NEAR_WORKERS + 1
+    assert server.connections > NEAR_THREADS + 1
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])

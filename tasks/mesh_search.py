@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from blocks.itwin.credentials import Itwin
 from blocks.itwin.errors import ExportTimeoutError, NotFoundError, RunFailedError
 from blocks.itwin.mesh_models import MeshExport, MeshStatus
+from blocks.itwin.wire import Check
+from tasks.fresh_looks import FRESH_SECONDS, LOOKS, OvertakenError, check_of_this_moment
 from tasks.mesh_board import board_of
 from tasks.mesh_requests import MeshOrder
 from tasks.waiting import Log, Pace, Rounds
@@ -17,6 +19,7 @@ GRACE_PAUSES = 6
 """First pauses to wait for tiles that the platform makes by itself: 30 s with the usual setting."""
 MISSES = 3
 """Lists in a row without an export that was there before: then it is gone."""
+
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -38,6 +41,7 @@ class MeshSearch:
 
     Args:
         export_id: Only this one will do.
+        fresh_seconds: So long a look at what is there holds good.
     """
 
     itwin: Itwin
@@ -45,6 +49,7 @@ class MeshSearch:
     pace: Pace
     log: Log
     export_id: str | None = None
+    fresh_seconds: float = FRESH_SECONDS
     _seen: str = ""
     _misses: int = 0
     _noted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
@@ -86,26 +91,58 @@ class MeshSearch:
             ExportTimeoutError: The deadline passed first.
         """
         with board_of(self.itwin).joined():
-            export = await self._rounds(self._look, self.order.first_started, self.order.policy.timeout).found()
+            export = await self._rounds(self._look, self._age, self.order.policy.timeout).found()
         if export is None:
             raise self._too_late()
         return export
 
     async def _turns_up(self) -> bool:
+        began: datetime | None = None
+
         async def look() -> MeshExport | None:
             return best_of(await self.exports())
 
+        def waited() -> timedelta:
+            nonlocal began
+            began = began or self._now()  # not before the first look: its answer tells the platform's time
+            return self._now() - began
+
         grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.order.policy.timeout)
-        return await self._rounds(look, self._now(), grace).found() is not None
+        return await self._rounds(look, waited, grace).found() is not None
+
+    def _age(self) -> timedelta:
+        return max(timedelta(0), self._now() - self.order.first_started)
 
     async def _post(self) -> AskedMesh:
+        """Ask for tiles, unless some turned up meanwhile: by themselves, or from a request whose answer was lost."""
+        for number in range(LOOKS):
+            check = check_of_this_moment(number, fresh_seconds=self.fresh_seconds)
+            if (present := best_of([one for one in await self.exports() if self._serves(one)])) is not None:
+                return self._asked(present)
+            try:
+                return self._asked(await self._start(check))
+            except OvertakenError:
+                continue
+        raise AssertionError
+
+    def _serves(self, export: MeshExport) -> bool:
+        """Whether there is no need to ask: with `always` only if it was made (or is being made) since the order."""
+        if self.order.policy.start != "always":
+            return True
+        return not export.is_invalid and (export.last_modified or _LONG_AGO) >= self.order.first_started
+
+    async def _start(self, check: Check) -> MeshExport | None:
         request = self.order.request
-        started = await self.itwin.meshes.start_export(request.imodel_id, self.order.changeset_id, request.export_type)
+        return await self.itwin.meshes.start_export(
+            request.imodel_id, self.order.changeset_id, request.export_type, check=check
+        )
+
+    def _asked(self, started: MeshExport | None) -> AskedMesh:
         if started is None:
             warning = f"The platform takes no requests for tiles here; waiting for {self.order.subject} to be made."
             self.log.warning(warning)
             return AskedMesh(warnings=(warning,))
-        self.log.info("Asked for %s: mesh export %s.", self.order.subject, started.id)
+        self.log.info("Mesh export %s is to bring %s.", started.id, self.order.subject)
         return AskedMesh(export_id=started.id if self.order.policy.start == "always" else None)
 
     async def _look(self) -> MeshExport | None:
@@ -145,9 +182,9 @@ class MeshSearch:
         else:
             self.log.warning("Mesh export %s is in the unknown state “%s”; waiting on.", *state)
 
-    def _rounds(self, look: Look, since: datetime, timeout: timedelta) -> Rounds[MeshExport]:
+    def _rounds(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Rounds[MeshExport]:
         name = f"the mesh exports of iModel {self.order.request.imodel_id}"
-        return Rounds(name, look, lambda: max(timedelta(0), self._now() - since), timeout, self.pace, self.log)
+        return Rounds(name, look, age, timeout, self.pace, self.log)
 
     def _now(self) -> datetime:
         return self.itwin.client.server_now()

@@ -5,7 +5,6 @@ It does not say which changeset a run exports, so the notes in `tasks.run_record
 """
 
 import asyncio
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,20 +21,13 @@ from blocks.itwin.errors import (
 from blocks.itwin.export_api import RunOutput, StartedRun
 from blocks.itwin.wire import Check
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.fresh_looks import FRESH_SECONDS, OvertakenError, check_of_this_moment
 from tasks.orders import RemoteRun, RunOrder
 from tasks.recognising import Notes, started_at
 from tasks.run_records import RunRecord, RunRecords
 from tasks.waiting import Log, Pace, Watch
 
 SAS_MARGIN = timedelta(hours=1)
-FRESH_SECONDS = 10.0
-"""So long a look at what is there holds good; the request after it may wait longer for the rate limit."""
-LOOKS = 3
-"""Where requests always wait longer than that, the third look has to do."""
-
-
-class _OvertakenError(Exception):
-    """What was seen no longer holds: nothing has been sent."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +54,13 @@ class Starter:
         holder: StartedRun | None = None
         overtaken = 0
         while True:
-            check = self._check_of_this_moment(may_age=overtaken + 1 >= LOOKS)
+            check = self._check_of_this_moment(overtaken)
             if (present := await self._find_present(holder)) is not None:
                 return present
             record = self._write_down()
             try:
                 holder = await self._ask(record, check)
-            except _OvertakenError:
+            except OvertakenError:
                 self.records.note(record, "refused")
                 overtaken += 1
                 continue
@@ -78,16 +70,12 @@ class Starter:
             if (run := await self._meet(holder)) is not None:
                 return run
 
-    def _check_of_this_moment(self, *, may_age: bool) -> Check:
+    def _check_of_this_moment(self, number: int) -> Check:
         """Refuses to ask for a run once that was done elsewhere, or when the look at what is there is too old."""
-        noted, looked_at = self._noted_runs(), time.monotonic()
-
-        def check() -> None:
-            is_old = not may_age and time.monotonic() - looked_at > self.fresh_seconds
-            if is_old or self._noted_runs() != noted:
-                raise _OvertakenError
-
-        return check
+        noted = self._noted_runs()
+        return check_of_this_moment(
+            number, fresh_seconds=self.fresh_seconds, is_overtaken=lambda: self._noted_runs() != noted
+        )
 
     def _noted_runs(self) -> set[str]:
         """Runs for the same options that anybody has noted in this folder."""

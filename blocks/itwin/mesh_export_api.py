@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from blocks.itwin.client import ItwinClient, model_from
 from blocks.itwin.errors import NotFoundError, TransientError
 from blocks.itwin.mesh_models import MeshExport
+from blocks.itwin.wire import Check
 
 PAGE_SIZE = 100
 
@@ -36,12 +37,17 @@ class MeshExportApi:
         ):
             yield model_from(MeshExport, item, what)
 
-    async def start_export(self, imodel_id: str, changeset_id: str, export_type: str) -> MeshExport | None:
-        """Ask for tiles; none where the platform takes no such requests (any more): POST is announced to go."""
+    async def start_export(
+        self, imodel_id: str, changeset_id: str, export_type: str, *, check: Check | None = None
+    ) -> MeshExport | None:
+        """Ask for tiles; none where the platform takes no such requests (any more): POST is announced to go.
+
+        `check` is called right before the request goes out, however long it had to wait, and may refuse it.
+        """
         what = f"Ask for tiles of iModel {imodel_id}"
         body = {"iModelId": imodel_id, "changesetId": changeset_id, "exportType": export_type}
         try:
-            answer = await self.client.post("/mesh-export/", body, what=what)
+            answer = await self.client.post("/mesh-export/", body, what=what, check=check)
         except NotFoundError:
             return None
         return model_from(MeshExport, answer.body.get("export"), what)

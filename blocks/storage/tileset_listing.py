@@ -151,17 +151,17 @@ def _parse(answer: bytes) -> ET.Element | None:
 
 def _tiles_of(page: ET.Element) -> Iterable[Tile]:
     for blob in page.iterfind("Blobs/Blob"):
-        properties = blob.find("Properties")
-        name = blob.find("Name")
+        name, properties = blob.find("Name"), blob.find("Properties")
         if properties is None or name is None or not name.text:
             raise InterruptedTransferError("The listing of the tileset lacks a name. Run the same again.")
-        if properties.findtext("ResourceType") == "directory":
+        facts = {fact.tag: fact.text for fact in properties}
+        if facts.get("ResourceType") == "directory":
             continue
         yield Tile(
             unquote(name.text) if name.get("Encoded") == "true" else name.text,
-            _size(properties.findtext("Content-Length")),
-            _quoted(properties.findtext("Etag")),
-            decode_md5(properties.findtext("Content-MD5")),
+            _size(facts.get("Content-Length")),
+            _quoted(facts.get("Etag")),
+            decode_md5(facts.get("Content-MD5")),
         )
 
 

@@ -105,7 +105,7 @@ class MeshSearch:
         def waited() -> timedelta:
             nonlocal began
             began = began or self._now()  # not before the first look: its answer tells the platform's time
-            return self._now() - began
+            return max(timedelta(0), self._now() - began)
 
         grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.order.policy.timeout)
         return await self._rounds(look, waited, grace).found() is not None

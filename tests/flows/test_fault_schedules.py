@@ -22,9 +22,6 @@ def seeds(request: pytest.FixtureRequest) -> list[int]:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.filterwarnings(  # a task cancelled while Prefect writes its result leaves that file open
-    r"ignore:Exception ignored in.*prefect-home.*storage:pytest.PytestUnraisableExceptionWarning"
-)
 async def test_exports_survive_made_up_troubles(
     seeds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import cast
 
+import pytest
 from pydantic import SecretStr
 
 from blocks.itwin.credentials import ItwinCredentials
@@ -15,7 +16,11 @@ from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.tokens import Grant
 from tests.processes.server import PrefectServer
 
+pytestmark = pytest.mark.timeout(600)
+
 TOKEN_PATH = "/connect/token"
+HANGS_SECONDS = 400
+"""How long the processes take is no claim here: a guard that is not given back costs the next one 20 s."""
 
 
 @contextmanager
@@ -48,7 +53,11 @@ def stored_secrets(block: str) -> list[str]:
 
 def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, int]]:
     """Exit code and number of renewals of each."""
-    said = [process.communicate(timeout=150)[0] for process in processes]
+    try:
+        said = [process.communicate(timeout=HANGS_SECONDS)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     for process, text in zip(processes, said, strict=True):
         assert process.returncode == 0, text
     return [(process.returncode, text.count("renewed\n")) for process, text in zip(processes, said, strict=True)]

@@ -160,7 +160,7 @@ def _tiles_of(page: ET.Element) -> Iterable[Tile]:
         yield Tile(
             unquote(name.text) if name.get("Encoded") == "true" else name.text,
             _size(facts.get("Content-Length")),
-            _quoted(facts.get("Etag")),
+            header_etag(facts.get("Etag")),
             decode_md5(facts.get("Content-MD5")),
         )
 
@@ -169,6 +169,6 @@ def _size(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
-def _quoted(etag: str | None) -> str | None:
+def header_etag(etag: str | None) -> str | None:
     """A listing has the ETag bare, If-Match wants it quoted; what breaks a header is none."""
     return f'"{etag.strip(chr(34))}"' if etag and etag.isprintable() else None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from blocks.itwin.errors import ContentError, InterruptedTransferError, TransferError
-from blocks.storage.tileset_listing import blob_url, check_names
+from blocks.storage.tileset_listing import blob_url, check_names, header_etag
 from tests.blocks.storage.tile_fetching import fetch, files_in
 from tests.blocks.storage.tile_server import TileServer
 from tests.blocks.storage.tilesets import glb, small
@@ -48,6 +48,14 @@ async def test_listing_in_a_circle(tmp_path: Path) -> None:
     async with TileServer(small(), page_size=2, circle=True).serve() as server:
         with pytest.raises(InterruptedTransferError, match="circle"):
             await fetch(server, tmp_path / "staging")
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent"), [("0x8D", '"0x8D"'), ('"0x8D"', '"0x8D"'), ("a\r\nX-Evil: b", None), (None, None)]
+)
+def test_etag(listed: str | None, sent: str | None) -> None:
+    """An ETag goes out in quotes, and one that would make headers of its own not at all."""
+    assert header_etag(listed) == sent
 
 
 def test_blob_url() -> None:

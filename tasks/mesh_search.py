@@ -20,7 +20,6 @@ GRACE_PAUSES = 6
 MISSES = 3
 """Lists in a row without an export that was there before: then it is gone."""
 
-
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 Look = Callable[[], Awaitable[MeshExport | None]]
@@ -117,7 +116,7 @@ class MeshSearch:
         """Ask for tiles, unless some turned up meanwhile: by themselves, or from a request whose answer was lost."""
         for number in range(LOOKS):
             check = check_of_this_moment(number, fresh_seconds=self.fresh_seconds)
-            if (present := best_of([one for one in await self.exports() if self._serves(one)])) is not None:
+            if (present := best_of([one for one in await self.exports() if self.serves(one)])) is not None:
                 return self._asked(present)
             try:
                 return self._asked(await self._start(check))
@@ -125,11 +124,12 @@ class MeshSearch:
                 continue
         raise AssertionError
 
-    def _serves(self, export: MeshExport) -> bool:
+    def serves(self, export: MeshExport) -> bool:
         """Whether there is no need to ask: with `always` only if it was made (or is being made) since the order."""
         if self.order.policy.start != "always":
             return True
-        return not export.is_invalid and (export.last_modified or _LONG_AGO) >= self.order.first_started
+        since = self.order.first_started.replace(microsecond=0)  # mesh exports are dated in whole seconds
+        return not export.is_invalid and (export.last_modified or _LONG_AGO) >= since
 
     async def _start(self, check: Check) -> MeshExport | None:
         request = self.order.request

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from blocks.itwin.errors import TransientError
+from blocks.itwin.mesh_models import MeshExport, MeshStatus
 from deployments.sandbox.faults import Fault
-from deployments.sandbox.meshes import MeshExport
+from deployments.sandbox.meshes import MeshExport as SandboxExport
 from deployments.sandbox.seed import SEEDED
 from tasks.mesh_requests import MeshOrder, MeshPolicy, MeshRequest, Start
 from tasks.mesh_search import MeshSearch
@@ -46,7 +47,7 @@ def search_for(platform: Platform, folder: Path, start: Start) -> MeshSearch:
     return MeshSearch(platform.itwin, order, Pace(0.01, 0.01), LOG)
 
 
-def tiles_elsewhere(platform: Platform) -> MeshExport:
+def tiles_elsewhere(platform: Platform) -> SandboxExport:
     """Somebody else has the same tiles made."""
     imodel = platform.world.imodels[SEEDED.plant]
     return platform.world.meshes.start(imodel, imodel.changesets[-1].id, imodel.changesets[-1].index, "3DTiles")
@@ -79,6 +80,16 @@ async def test_what_was_there_before_is_made_anew(platform: Platform, tmp_path: 
     asked = await search_for(platform, tmp_path, "always").ask()
     (new,) = set(made(platform)) - {old.id}
     assert asked.export_id == new
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(-1, False), (0, True), (1, True)])
+async def test_whole_seconds(platform: Platform, tmp_path: Path, seconds: int, *, counts: bool) -> None:
+    """The platform dates in whole seconds: what is dated in the second of the order was made since."""
+    search = search_for(platform, tmp_path, "always")
+    moment = search.order.first_started.replace(microsecond=0)
+    order = search.order.model_copy(update={"first_started": moment + timedelta(seconds=0.7)})
+    export = MeshExport(id="1", status=MeshStatus.COMPLETE, last_modified=moment + timedelta(seconds=seconds))
+    assert replace(search, order=order).serves(export) == counts
 
 
 @pytest.mark.parametrize("start", ["if-missing", "always"])

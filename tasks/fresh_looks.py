@@ -16,7 +16,7 @@ class OvertakenError(Exception):
 
 
 def check_of_this_moment(
-    number: int, *, fresh_seconds: float = FRESH_SECONDS, is_overtaken: Callable[[], bool] = bool
+    number: int, *, fresh_seconds: float = FRESH_SECONDS, is_overtaken: Callable[[], bool] = lambda: False
 ) -> Check:
     """What to call right before the request that follows the look which begins now.
 

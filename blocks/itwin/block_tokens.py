@@ -20,7 +20,9 @@ class BlockTokens:
     """The refresh token of one block document.
 
     A new token is written to a private file first and to the block then, so that a process that ends in between, or a
-    Prefect server that is away, costs nobody the sign-in: the next run on this machine goes on from the file.
+    Prefect server that is away, costs nobody the sign-in: the next run on this machine goes on from the file. It stays
+    there until a renewal finds the block in order: what a process that stood still, or a server that did, writes to the
+    block late is a token that was spent meanwhile, and the file tells its successor.
 
     Args:
         document_id: The saved block.
@@ -35,6 +37,7 @@ class BlockTokens:
         self._guard = SharedGuard(f"itwin_export_sign_in_{document_id.hex}")
         self._hold: Hold | None = None
         self._in_block = ""
+        self._in_order = True
 
     @property
     def sign_in(self) -> str:
@@ -60,17 +63,19 @@ class BlockTokens:
         self._in_block = token
         if self._hold is not None:
             await self._hold.check()
-        return self._file.successor_of(token) or token
+        successor = self._file.successor_of(token)
+        self._in_order = successor is None and not (self._hold and self._hold.taken_over)
+        return successor or token
 
-    async def replace(self, used: str, new: str) -> None:  # noqa: ARG002  the file goes by the token in the block
+    async def replace(self, used: str, new: str) -> None:
         """Put the new token into the block, and only that: other fields may be edited meanwhile.
 
         Raises:
             ExportError: The block does not take it; the message says where the token is now.
         """
-        waits_in_file = self._wait_in_file(new)
+        waits_in_file = self._wait_in_file(used, new)
         try:
-            await self.store(new)
+            await self._put(new)
         except ExportError as error:
             where = (
                 f"It waits in {self._file.path}: only runs on this machine can sign in until the block takes it."
@@ -80,18 +85,23 @@ class BlockTokens:
             raise type(error)(
                 f"The new refresh token did not get into the block “{self._name}”. {where} {error}"
             ) from None
+        if self._in_order and self._file.successor_of(used) == new:
+            self._file.forget()
 
     async def store(self, new: str) -> None:
-        """Put a token into the block; nothing waits in the file any longer."""
+        """Put the token of a new sign-in into the block; nothing waits in the file any longer."""
+        await self._put(new)
+        self._file.forget()
+
+    async def _put(self, new: str) -> None:
         update = BlockDocumentUpdate(data={FIELD: new}, merge_existing_data=True)
         with prefect_errors(f"Store the refresh token in the block “{self._name}”"):
             async with get_client() as client:
                 await client.update_block_document(self._document_id, update)
-        self._file.forget()
 
-    def _wait_in_file(self, new: str) -> bool:
+    def _wait_in_file(self, used: str, new: str) -> bool:
         try:
-            self._file.keep(self._in_block, new)
+            self._file.keep(new, self._in_block, used)
         except DiskError:
             return False
         return True

@@ -2,7 +2,8 @@
 
 A Prefect variable is the guard: its name is unique, so creating it takes the guard; deleting it by its id gives it
 back. The holder changes the variable every few seconds. Who waits and sees no change for a while deletes that very
-variable, by its id, so a guard taken anew by somebody else is never touched. No clock is compared with another one.
+variable, by its id, so a guard taken anew by somebody else is never touched. No clock is compared with another one, and
+the time that the server itself stands still is not held against the holder.
 
 Prefect's own concurrency leases last a minute at least, expire up to 15 seconds late and are forgotten, with the slot
 still taken, when a server restarts with its default settings.
@@ -30,6 +31,7 @@ from blocks.itwin.prefect_errors import prefect_errors
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 0.5
+LONGEST_LOOK = 0.2  # of the time after which a holder is taken for dead
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,18 @@ class GuardTimes:
 
 @dataclass
 class Hold:
-    """The guard, while it is ours; `last_beat` is when the newest sign of life was sent, by our own clock."""
+    """The guard, while it is ours.
+
+    Attributes:
+        last_beat: When the newest sign of life was sent, by our own clock; seconds.
+        taken_over: From somebody who was taken for dead, and may yet come round.
+    """
 
     client: PrefectClient
     variable_id: UUID
     times: GuardTimes
     last_beat: float
+    taken_over: bool
 
     async def check(self) -> None:
         """Make sure that nobody can have taken us for dead, for example because this process stood still.
@@ -113,16 +121,18 @@ class SharedGuard:
         watch = _Watch(self._times.stale)
         give_up = time.monotonic() + self._times.patience
         pause = FIRST_PAUSE_SECONDS
+        taken_over = False
         while (asked_at := time.monotonic()) < give_up:
             if (taken := await self._try_to_take(client, mine)) is not None:
-                return Hold(client, taken, self._times, asked_at)
+                return Hold(client, taken, self._times, asked_at, taken_over)
             other = await client.read_variable_by_name(self._name)
             if other is None:
                 continue
             if _holder(other) == mine:  # our request got through and its answer was lost
-                return Hold(client, other.id, self._times, asked_at)
+                return Hold(client, other.id, self._times, asked_at, taken_over)
             if watch.shows_no_life(other):
                 await _delete(client, other.id)
+                taken_over = True
                 continue
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter is no secret
             pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
@@ -140,26 +150,34 @@ class SharedGuard:
 
 
 class _Watch:
-    """Looks at another holder: since when has nothing changed?"""
+    """Looks at another holder: for how long has nothing changed?
+
+    Between two looks only so much time counts, because a server that left us waiting may have left the holder waiting.
+    """
 
     def __init__(self, stale: float) -> None:
         self._stale = stale
         self._seen: tuple[UUID, str] | None = None
-        self._since = 0.0
+        self._looked_at = 0.0
+        self._unchanged = 0.0
 
     def shows_no_life(self, other: Variable) -> bool:
         now, sign = time.monotonic(), (other.id, str(other.value))
+        passed, self._looked_at = now - self._looked_at, now
         if sign != self._seen:
-            self._seen, self._since = sign, now
-        return now - self._since >= self._stale
+            self._seen, self._unchanged = sign, 0.0
+        else:
+            self._unchanged += min(passed, self._stale * LONGEST_LOOK)
+        return self._unchanged >= self._stale
 
 
 async def _beat(hold: Hold) -> None:
-    """Show signs of life until cancelled; one that fails is made up for by the next."""
+    """Show signs of life until cancelled; one that fails, or does not get through, is made up for by the next."""
     while True:
         await asyncio.sleep(hold.times.beat)
-        with contextlib.suppress(httpx.HTTPError, TransientError):
-            await hold.show_life()
+        with contextlib.suppress(httpx.HTTPError, TransientError, TimeoutError):
+            async with asyncio.timeout(hold.times.beat):
+                await hold.show_life()
 
 
 async def _give_back(client: PrefectClient, hold: Hold) -> None:

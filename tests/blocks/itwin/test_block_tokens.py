@@ -5,9 +5,10 @@ import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
-from prefect import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import SecretStr
 
@@ -20,8 +21,9 @@ from blocks.itwin.shared_guard import GuardTimes, SharedGuard
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
 
 NAME = "ada-block"
+STALLED = GuardTimes(beat=0.1, stale=1, patience=60)
 QUICK = GuardTimes(beat=0.1, stale=0.6, patience=20)
-LIVELY = GuardTimes(beat=0.1, stale=4, patience=60)
+LIVELY = GuardTimes(beat=1, stale=4, patience=60)
 """A busy server may keep a sign of life waiting for a second or two."""
 
 
@@ -48,10 +50,18 @@ async def read_block() -> ItwinCredentials:
     return await ItwinCredentials.aload(NAME)
 
 
+def revealed(block: ItwinCredentials) -> str:
+    return block.refresh_token.get_secret_value() if block.refresh_token else ""
+
+
 def tokens_of(block: ItwinCredentials, file: TokenFile) -> BlockTokens:
+    return BlockTokens(document_id_of(block), NAME, file)
+
+
+def document_id_of(block: ItwinCredentials) -> UUID:
     document_id = block._block_document_id  # pyright: ignore[reportPrivateUsage]
     assert document_id is not None
-    return BlockTokens(document_id, NAME, file)
+    return document_id
 
 
 async def test_only_the_token_is_stored(saved: ItwinCredentials, file: TokenFile) -> None:
@@ -63,8 +73,8 @@ async def test_only_the_token_is_stored(saved: ItwinCredentials, file: TokenFile
         await edited.asave(NAME, overwrite=True)
         await tokens.replace(used, "second")
     now = await read_block()
-    revealed = [secret.get_secret_value() for secret in (now.refresh_token, now.client_secret) if secret]
-    assert revealed == ["second", "edited-secret"]
+    assert now.client_secret is not None
+    assert (revealed(now), now.client_secret.get_secret_value()) == ("second", "edited-secret")
     assert now.scope == "edited"
     assert not file.path.exists()
 
@@ -83,13 +93,55 @@ async def test_a_token_that_cannot_be_stored_waits_on_this_machine(saved: ItwinC
     later = tokens_of(saved, file)
     assert await later.load() == "second-token"
     await later.replace("second-token", "third-token")
-    assert await tokens_of(saved, file).load() == "third-token"
+    latest = tokens_of(saved, file)
+    assert await latest.load() == "third-token"
+    await latest.replace("third-token", "fourth-token")
+    assert not file.path.exists()
+
+
+async def test_a_late_write_does_not_bring_a_spent_token_back(
+    saved: ItwinCredentials, file: TokenFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server takes a token late, after another process has spent it, its successor is still found."""
+    late, arrives = tokens_of(saved, file), asyncio.Event()
+    put = PrefectClient.update_block_document
+
+    async def put_late(*arguments: Any, **more: Any) -> None:
+        await arrives.wait()
+        await put(*arguments, **more)
+
+    used = await late.load()
+    with monkeypatch.context() as patched:
+        patched.setattr(PrefectClient, "update_block_document", put_late)
+        writing = asyncio.create_task(late.replace(used, "second"))
+        await asyncio.sleep(0)
+    other = tokens_of(saved, file)
+    assert await other.load() == "second"
+    await other.replace("second", "third")
+    arrives.set()
+    await writing
+    assert revealed(await read_block()) == "second"
+    assert await tokens_of(saved, file).load() == "third"
+
+
+async def test_a_guard_taken_over_leaves_the_newest_token_in_the_file(saved: ItwinCredentials, file: TokenFile) -> None:
+    """Who took another one for dead keeps the new token on this machine too, for the dead one may come round."""
+    async with get_client() as client:
+        name = f"itwin_export_sign_in_{document_id_of(saved).hex}"
+        await client.request("POST", "/variables/", json={"name": name, "value": {"beat": 1}})
+    tokens = tokens_of(saved, file)
+    tokens._guard = SharedGuard(name, QUICK)  # pyright: ignore[reportPrivateUsage]
+    async with tokens.exclusively():
+        await tokens.replace(await tokens.load(), "second")
+    assert file.successor_of("first") == "second"
+    async with tokens.exclusively():
+        await tokens.replace(await tokens.load(), "third")
     assert not file.path.exists()
 
 
 async def test_an_old_waiting_token_does_not_overrule_the_block(saved: ItwinCredentials, file: TokenFile) -> None:
     """A token that waits for a block signed in anew meanwhile is not used."""
-    file.keep("first", "stale")
+    file.keep("stale", "first")
     await saved.model_copy(update={"refresh_token": SecretStr("signed-in-anew")}).asave(NAME, overwrite=True)
     assert await tokens_of(saved, file).load() == "signed-in-anew"
 
@@ -136,7 +188,7 @@ async def test_a_living_holder_keeps_the_guard() -> None:
     async def hold_long() -> None:
         async with SharedGuard("test_guard_long", LIVELY).held():
             entered.set()
-            await asyncio.sleep(LIVELY.stale * 1.5)
+            await asyncio.sleep(LIVELY.stale * 2.5)
             order.append("holder")
 
     async def wait() -> None:
@@ -146,6 +198,50 @@ async def test_a_living_holder_keeps_the_guard() -> None:
 
     await asyncio.gather(hold_long(), wait())
     assert order == ["holder", "waiter"]
+
+
+async def test_a_server_that_stands_still_is_no_dead_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nobody gets an answer, a holder cannot show life either, and is not taken for dead for that."""
+    create = PrefectClient.create_variable
+
+    async def create_late(*arguments: Any, **more: Any) -> Any:
+        try:
+            return await create(*arguments, **more)
+        finally:
+            await asyncio.sleep(STALLED.stale)
+
+    async def wait() -> None:
+        async with SharedGuard("test_guard_stall", STALLED).held():
+            pass
+
+    async with SharedGuard("test_guard_stall", GuardTimes(beat=60)).held() as hold:
+        with monkeypatch.context() as patched:
+            patched.setattr(PrefectClient, "create_variable", create_late)
+            waiting = asyncio.create_task(wait())
+            await asyncio.sleep(STALLED.stale * 2.5)  # two looks: in between, longer than the dead are waited for
+        await hold.show_life()  # which is refused to whom others have taken for dead
+    await waiting
+
+
+async def test_a_sign_of_life_that_hangs_does_not_stop_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A holder goes on showing life when an answer to one sign never comes."""
+    send = PrefectClient.request
+    hung, answered = asyncio.Event(), asyncio.Event()
+
+    async def hang_once(*arguments: Any, **more: Any) -> Any:
+        if "PATCH" not in arguments:
+            return await send(*arguments, **more)
+        if not hung.is_set():
+            hung.set()
+            await asyncio.sleep(3600)
+        answer = await send(*arguments, **more)
+        answered.set()
+        return answer
+
+    monkeypatch.setattr(PrefectClient, "request", hang_once)
+    async with SharedGuard("test_guard_hung", LIVELY).held():
+        await asyncio.wait_for(answered.wait(), timeout=30)
+    assert hung.is_set()
 
 
 async def test_a_dead_holder_loses_the_guard() -> None:

@@ -26,7 +26,7 @@ def test_only_the_owner_can_read_the_file(file: TokenFile) -> None:
     """File and folder are for their owner alone, whatever the process's mask says (Windows: the profile's list)."""
     old = os.umask(0)
     try:
-        file.keep("first", "second")
+        file.keep("second", "first")
     finally:
         os.umask(old)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (file.path, file.path.parent)]
@@ -62,7 +62,7 @@ async def test_two_users_of_one_application_do_not_disturb_each_other(file: Toke
 def test_old_sign_ins_are_forgotten(file: TokenFile) -> None:
     """The file does not grow with every sign-in."""
     for number in range(KEPT + 3):
-        file.keep(f"first-{number}", f"newest-{number}")
+        file.keep(f"newest-{number}", f"first-{number}")
     assert file.successor_of("first-0") is None
     assert file.successor_of(f"first-{KEPT + 2}") == f"newest-{KEPT + 2}"
 
@@ -87,7 +87,7 @@ def test_an_unreadable_file_counts_as_none(file: TokenFile, content: bytes) -> N
 
 def test_no_token_stands_in_the_name_of_the_file(file: TokenFile) -> None:
     """The file's name is a hash of its owner."""
-    file.keep("first", "second")
+    file.keep("second", "first")
     assert [path.name for path in file.path.parent.iterdir()] == [file.path.name]
     assert "native-1" not in file.path.name
 
@@ -100,7 +100,7 @@ async def test_what_cannot_be_kept_leaves_the_old_state(file: TokenFile) -> None
     before = file.path.read_bytes()
     elsewhere = TokenFile(file.path / "below-a-file", "owner")  # a file is no folder, not even for root
     with pytest.raises(DiskError):
-        elsewhere.keep("first", "third")
+        elsewhere.keep("third", "first")
     assert file.path.read_bytes() == before
     assert said == []
 

@@ -116,14 +116,18 @@ class SharedGuard:
                 await _give_back(client, hold)
 
     async def _take(self, client: PrefectClient) -> Hold:
-        """Wait until the guard is ours."""
+        """Wait until the guard is ours.
+
+        While another one has it, it is read and not asked for: every refusal is a failed write, and the garbage that
+        those leave behind can freeze a Prefect server on SQLite for a minute.
+        """
         mine = secrets.token_hex(8)
         watch = _Watch(self._times.stale)
         give_up = time.monotonic() + self._times.patience
         pause = FIRST_PAUSE_SECONDS
-        taken_over = False
+        taken_over, other = False, None
         while (asked_at := time.monotonic()) < give_up:
-            if (taken := await self._try_to_take(client, mine)) is not None:
+            if other is None and (taken := await self._try_to_take(client, mine)) is not None:
                 return Hold(client, taken, self._times, asked_at, taken_over)
             other = await client.read_variable_by_name(self._name)
             if other is None:
@@ -132,7 +136,7 @@ class SharedGuard:
                 return Hold(client, other.id, self._times, asked_at, taken_over)
             if watch.shows_no_life(other):
                 await _delete(client, other.id)
-                taken_over = True
+                taken_over, other = True, None
                 continue
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter is no secret
             pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)

@@ -202,11 +202,11 @@ async def test_a_living_holder_keeps_the_guard() -> None:
 
 async def test_a_server_that_stands_still_is_no_dead_holder(monkeypatch: pytest.MonkeyPatch) -> None:
     """While nobody gets an answer, a holder cannot show life either, and is not taken for dead for that."""
-    create = PrefectClient.create_variable
+    read = PrefectClient.read_variable_by_name
 
-    async def create_late(*arguments: Any, **more: Any) -> Any:
+    async def read_late(*arguments: Any, **more: Any) -> Any:
         try:
-            return await create(*arguments, **more)
+            return await read(*arguments, **more)
         finally:
             await asyncio.sleep(STALLED.stale)
 
@@ -216,7 +216,7 @@ async def test_a_server_that_stands_still_is_no_dead_holder(monkeypatch: pytest.
 
     async with SharedGuard("test_guard_stall", GuardTimes(beat=60)).held() as hold:
         with monkeypatch.context() as patched:
-            patched.setattr(PrefectClient, "create_variable", create_late)
+            patched.setattr(PrefectClient, "read_variable_by_name", read_late)
             waiting = asyncio.create_task(wait())
             await asyncio.sleep(STALLED.stale * 2.5)  # two looks: in between, longer than the dead are waited for
         await hold.show_life()  # which is refused to whom others have taken for dead

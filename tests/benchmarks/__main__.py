@@ -35,18 +35,16 @@ Measured = dict[str, Any]
 
 
 def measure(name: str, host: BlobHost, folder: Path) -> Measured:
-    """One run of one contender, in a process of its own."""
-    target = folder / "target"
-    target.mkdir()
-    try:
+    """One run of one contender, in a process of its own; nothing of a run before is left to go on from."""
+    with tempfile.TemporaryDirectory(dir=folder) as room:
+        target = Path(room, "target")
+        target.mkdir()
         run = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.contenders", name, host.url, target, host.folder],
             env=os.environ | {"SSL_CERT_FILE": str(host.certificate)},
             stdout=subprocess.PIPE,
             check=True,
         )
-    finally:
-        shutil.rmtree(target)
     measured: Measured = json.loads(run.stdout)
     assert (measured["files"], measured["bytes"]) == (host.count, host.total_bytes), (name, measured)
     return measured

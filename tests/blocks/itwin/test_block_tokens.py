@@ -253,6 +253,24 @@ async def test_a_dead_holder_loses_the_guard() -> None:
         assert str(hold.variable_id) != variable.json()["id"]
 
 
+async def test_waiting_for_the_guard_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits asks for the guard once and then looks: refused requests can freeze a server on SQLite."""
+    create = PrefectClient.create_variable
+    asked = 0
+
+    async def create_counted(*arguments: Any, **more: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await create(*arguments, **more)
+
+    async with SharedGuard("test_guard_seen", GuardTimes()).held():
+        monkeypatch.setattr(PrefectClient, "create_variable", create_counted)
+        with pytest.raises(TransientError, match="test_guard_seen"):
+            async with SharedGuard("test_guard_seen", GuardTimes(patience=2)).held():
+                pytest.fail("two hold the guard")
+    assert asked == 1
+
+
 async def test_patience_has_an_end() -> None:
     """Whoever waits in vain for the guard is told what holds it."""
     async with SharedGuard("test_guard_busy", QUICK).held():

@@ -88,7 +88,7 @@ class Hold:
             if error.response.status_code == HTTPStatus.NOT_FOUND:
                 raise TransientError("This process stood still while it was signing in. Try again.") from None
             raise
-        self.last_beat = sent_at
+        self.last_beat = max(self.last_beat, sent_at)
 
 
 class SharedGuard:
@@ -176,12 +176,16 @@ class _Watch:
 
 
 async def _beat(hold: Hold) -> None:
-    """Show signs of life until cancelled; one that fails, or does not get through, is made up for by the next."""
-    while True:
-        await asyncio.sleep(hold.times.beat)
-        with contextlib.suppress(httpx.HTTPError, TransientError, TimeoutError):
-            async with asyncio.timeout(hold.times.beat):
-                await hold.show_life()
+    """Show signs of life until cancelled; one that fails or hangs is made up for by the next."""
+    async with asyncio.TaskGroup() as signs:
+        while True:
+            await asyncio.sleep(hold.times.beat)
+            signs.create_task(_try_to_show_life(hold))
+
+
+async def _try_to_show_life(hold: Hold) -> None:
+    with contextlib.suppress(httpx.HTTPError, TransientError):
+        await hold.show_life()
 
 
 async def _give_back(client: PrefectClient, hold: Hold) -> None:

@@ -224,24 +224,31 @@ async def test_a_server_that_stands_still_is_no_dead_holder(monkeypatch: pytest.
 
 
 async def test_a_sign_of_life_that_hangs_does_not_stop_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A holder goes on showing life when an answer to one sign never comes."""
+    """A holder goes on showing life while one sign gets no answer, and an answer that comes late makes it no older."""
     send = PrefectClient.request
-    hung, answered = asyncio.Event(), asyncio.Event()
+    hung, goes_on, answered, answered_late = (asyncio.Event() for _ in range(4))
 
     async def hang_once(*arguments: Any, **more: Any) -> Any:
         if "PATCH" not in arguments:
             return await send(*arguments, **more)
-        if not hung.is_set():
-            hung.set()
-            await asyncio.sleep(3600)
+        hangs = not hung.is_set()
+        hung.set()
+        if hangs:
+            await goes_on.wait()
         answer = await send(*arguments, **more)
-        answered.set()
+        (answered_late if hangs else answered).set()
         return answer
 
     monkeypatch.setattr(PrefectClient, "request", hang_once)
-    async with SharedGuard("test_guard_hung", LIVELY).held():
-        await asyncio.wait_for(answered.wait(), timeout=30)
-    assert hung.is_set()
+    async with SharedGuard("test_guard_hung", LIVELY).held() as hold, asyncio.timeout(30):
+        taken_at = hold.last_beat
+        await answered.wait()
+        await asyncio.sleep(0)
+        assert (before := hold.last_beat) > taken_at
+        goes_on.set()
+        await answered_late.wait()
+        await asyncio.sleep(0)
+        assert hold.last_beat >= before
 
 
 async def test_a_dead_holder_loses_the_guard() -> None:

@@ -37,7 +37,6 @@ class BlockTokens:
         self._guard = SharedGuard(f"itwin_export_sign_in_{document_id.hex}")
         self._hold: Hold | None = None
         self._in_block = ""
-        self._in_order = True
 
     @property
     def sign_in(self) -> str:
@@ -63,9 +62,7 @@ class BlockTokens:
         self._in_block = token
         if self._hold is not None:
             await self._hold.check()
-        successor = self._file.successor_of(token)
-        self._in_order = successor is None and not (self._hold and self._hold.taken_over)
-        return successor or token
+        return self._file.successor_of(token) or token
 
     async def replace(self, used: str, new: str) -> None:
         """Put the new token into the block, and only that: other fields may be edited meanwhile.
@@ -85,7 +82,8 @@ class BlockTokens:
             raise type(error)(
                 f"The new refresh token did not get into the block “{self._name}”. {where} {error}"
             ) from None
-        if self._in_order and self._file.successor_of(used) == new:
+        in_order = used == self._in_block and not (self._hold and self._hold.taken_over)
+        if in_order and self._file.successor_of(used) == new:
             self._file.forget()
 
     async def store(self, new: str) -> None:
@@ -101,7 +99,7 @@ class BlockTokens:
 
     def _wait_in_file(self, used: str, new: str) -> bool:
         try:
-            self._file.keep(new, self._in_block, used)
+            self._file.keep(used, new)
         except DiskError:
             return False
         return True

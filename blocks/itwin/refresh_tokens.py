@@ -38,15 +38,16 @@ class TokenFile:
         """The newest token that descends from this one; none if none is known."""
         return self._read().get(fingerprint(token))
 
-    def keep(self, newest: str, *ancestors: str) -> None:
-        """Keep the newest descendant of these tokens; a reader finds the old file or the new one.
+    def keep(self, token: str, newest: str) -> None:
+        """Keep the newest descendant of a token and of all that led to it; a reader finds the old file or the new one.
 
         Raises:
             DiskError: The disk refuses it; what was there before is still there.
         """
-        roots = dict.fromkeys((fingerprint(token) for token in ancestors), newest)
-        others = {root: known for root, known in self._read().items() if root not in roots}
-        entries = dict([*others.items(), *roots.items()][-KEPT:])
+        before = self._read()
+        before.pop(fingerprint(token), None)
+        others = {root: newest if known == token else known for root, known in before.items()}
+        entries = dict([*others.items(), (fingerprint(token), newest)][-KEPT:])
         with disk_errors(self.path.parent):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_private(self.path, json.dumps(entries).encode())
@@ -109,7 +110,7 @@ class EnvironmentTokens:
         Raises:
             DiskError: It cannot be kept.
         """
-        self._file.keep(new, self._token.get_secret_value())
+        self._file.keep(self._token.get_secret_value(), new)
         if self._say is not None:
             self._say(
                 f"The platform replaces the refresh token with every use, and the environment cannot be changed from "

@@ -103,10 +103,11 @@ async def test_a_late_write_does_not_bring_a_spent_token_back(
     saved: ItwinCredentials, file: TokenFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the server takes a token late, after another process has spent it, its successor is still found."""
-    late, arrives = tokens_of(saved, file), asyncio.Event()
+    late, on_its_way, arrives = tokens_of(saved, file), asyncio.Event(), asyncio.Event()
     put = PrefectClient.update_block_document
 
     async def put_late(*arguments: Any, **more: Any) -> None:
+        on_its_way.set()
         await arrives.wait()
         await put(*arguments, **more)
 
@@ -114,7 +115,7 @@ async def test_a_late_write_does_not_bring_a_spent_token_back(
     with monkeypatch.context() as patched:
         patched.setattr(PrefectClient, "update_block_document", put_late)
         writing = asyncio.create_task(late.replace(used, "second"))
-        await asyncio.sleep(0)
+        await on_its_way.wait()
     other = tokens_of(saved, file)
     assert await other.load() == "second"
     await other.replace("second", "third")
@@ -141,7 +142,7 @@ async def test_a_guard_taken_over_leaves_the_newest_token_in_the_file(saved: Itw
 
 async def test_an_old_waiting_token_does_not_overrule_the_block(saved: ItwinCredentials, file: TokenFile) -> None:
     """A token that waits for a block signed in anew meanwhile is not used."""
-    file.keep("stale", "first")
+    file.keep("first", "stale")
     await saved.model_copy(update={"refresh_token": SecretStr("signed-in-anew")}).asave(NAME, overwrite=True)
     assert await tokens_of(saved, file).load() == "signed-in-anew"
 

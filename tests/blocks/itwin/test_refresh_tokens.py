@@ -26,7 +26,7 @@ def test_only_the_owner_can_read_the_file(file: TokenFile) -> None:
     """File and folder are for their owner alone, whatever the process's mask says (Windows: the profile's list)."""
     old = os.umask(0)
     try:
-        file.keep("second", "first")
+        file.keep("first", "second")
     finally:
         os.umask(old)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (file.path, file.path.parent)]
@@ -59,10 +59,17 @@ async def test_two_users_of_one_application_do_not_disturb_each_other(file: Toke
     assert (await ada.load(), await ben.load()) == ("ada-2", "ben-2")
 
 
+def test_every_ancestor_leads_to_the_newest_token(file: TokenFile) -> None:
+    """Whichever of the spent tokens turns up again, its newest descendant is found."""
+    for token, newest in (("first", "second"), ("second", "third"), ("third", "fourth")):
+        file.keep(token, newest)
+    assert [file.successor_of(token) for token in ("first", "second", "third")] == ["fourth"] * 3
+
+
 def test_old_sign_ins_are_forgotten(file: TokenFile) -> None:
     """The file does not grow with every sign-in."""
     for number in range(KEPT + 3):
-        file.keep(f"newest-{number}", f"first-{number}")
+        file.keep(f"first-{number}", f"newest-{number}")
     assert file.successor_of("first-0") is None
     assert file.successor_of(f"first-{KEPT + 2}") == f"newest-{KEPT + 2}"
 
@@ -87,7 +94,7 @@ def test_an_unreadable_file_counts_as_none(file: TokenFile, content: bytes) -> N
 
 def test_no_token_stands_in_the_name_of_the_file(file: TokenFile) -> None:
     """The file's name is a hash of its owner."""
-    file.keep("second", "first")
+    file.keep("first", "second")
     assert [path.name for path in file.path.parent.iterdir()] == [file.path.name]
     assert "native-1" not in file.path.name
 
@@ -100,7 +107,7 @@ async def test_what_cannot_be_kept_leaves_the_old_state(file: TokenFile) -> None
     before = file.path.read_bytes()
     elsewhere = TokenFile(file.path / "below-a-file", "owner")  # a file is no folder, not even for root
     with pytest.raises(DiskError):
-        elsewhere.keep("third", "first")
+        elsewhere.keep("first", "third")
     assert file.path.read_bytes() == before
     assert said == []
 

@@ -43,10 +43,11 @@ test: system $(INSTALLED) $(NODE) ## Run every test that must pass, two files at
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
-	$(BIN)/pytest tests/processes/every_*.py
+	$(BIN)/pytest -m crash
 
 campaign: $(INSTALLED) $(NODE) ## Live through 200 made-up schedules of faults, and long downloads of tilesets (half an hour)
-	$(BIN)/pytest tests/flows/test_fault_schedules.py tests/flows/every_tileset.py --seeds 200
+	$(BIN)/pytest -m campaign
+	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
 
 bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
 	$(BIN)/python -m tests.benchmarks

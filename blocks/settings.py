@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from blocks.itwin.errors import ConfigurationError
-from blocks.itwin.hosts import host_of
+from blocks.errors import ConfigurationError
+from blocks.urls import host_of
 
 AuthenticationType = Literal["Service", "User"]
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 from deployments.cli.tables import report_table, wide_console
 from deployments.sandbox.azurite import running_azurite
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import running_sandbox
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from tasks.reports import ExportReport
 

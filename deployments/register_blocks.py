@@ -6,8 +6,8 @@ It can be run as often as you like. Secrets go to the Prefect API and nowhere el
 import asyncio
 import sys
 
+from blocks.errors import ConfigurationError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.errors import ConfigurationError
 from blocks.settings import Settings, read_settings
 from blocks.storage.user_blob_storage import UserBlobStorage
 

@@ -7,18 +7,18 @@ from typing import Annotated
 
 from prefect import flow
 
-from tasks.authorization import verify_authorization
-from tasks.changesets import resolve_changeset
-from tasks.connections import connect
-from tasks.following import tell_what_goes_on
-from tasks.forms import OptionalText, titled
-from tasks.loading import load_blob_storage, load_credentials
-from tasks.mapping import with_mapping
-from tasks.output import fetch_output
-from tasks.places import place_at_platform
-from tasks.publishing import find_published, publish, report_skipped
-from tasks.reports import ExportReport
-from tasks.requests import (
+from tasks.changeset import resolve_changeset
+from tasks.first_start import record_first_start
+from tasks.form_fields import OptionalText, titled
+from tasks.ifc.connection import connect
+from tasks.ifc.consent import verify_authorization
+from tasks.ifc.mapping_file import with_mapping
+from tasks.ifc.output import fetch_output
+from tasks.ifc.publish import publish
+from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
+from tasks.ifc.run_heartbeat import report_detached_run
+from tasks.load_blocks import load_blob_storage, load_credentials
+from tasks.options import (
     Consent,
     IfcVersion,
     OnActiveRun,
@@ -26,16 +26,18 @@ from tasks.requests import (
     OutputLocation,
     check_asked,
 )
-from tasks.runs import begin_run, note_first_start, place_order, wait_for_run
+from tasks.platform_slots import platform_slot
+from tasks.published import find_published, report_skipped
+from tasks.reports import ExportReport
 
 
 @flow(
     name="export-ifc",
     flow_run_name="ifc-{imodel_id}",
     persist_result=False,
-    on_failure=[tell_what_goes_on],
-    on_crashed=[tell_what_goes_on],
-    on_cancellation=[tell_what_goes_on],
+    on_failure=[report_detached_run],
+    on_crashed=[report_detached_run],
+    on_cancellation=[report_detached_run],
 )
 async def export_ifc(
     imodel_id: Annotated[str, titled("iModel")],
@@ -92,12 +94,12 @@ async def export_ifc(
         looked_at = await itwin.get_platform_time()
         if published := await find_published(itwin, request, changeset, policy):
             return await report_skipped(published, request)
-        first_started = await note_first_start(str(request.folder), looked_at)
+        first_started = await record_first_start(str(request.folder), looked_at)
         connection = await connect(itwin, request, connection_id)
         await verify_authorization(itwin, consent, policy)
-        order = place_order(request, policy, connection, changeset, first_started)
-        async with place_at_platform():
-            run = await begin_run(itwin, order, storage)
+        order = build_run_spec(request, policy, connection, changeset, first_started)
+        async with platform_slot():
+            run = await start_or_reconnect(itwin, order, storage)
             finished = await wait_for_run(itwin, request, run, policy)
         fetched = await fetch_output(itwin, request, run, finished, storage)
         return await publish(itwin, order, run, finished, fetched)

@@ -9,14 +9,14 @@ from prefect import flow
 
 from flows.export_ifc import export_ifc
 from flows.export_mesh import export_mesh
-from tasks.batch_requests import FailWhen, check_batch_asked
-from tasks.batches import Runbook, conclude, export_all, list_imodels, tell_batch
-from tasks.forms import OptionalText, titled
-from tasks.loading import load_credentials
-from tasks.mesh_requests import MeshType, Start
+from tasks.batch.export_all import ExportFlow, conclude, export_all, list_imodels, publish_report
+from tasks.batch.options import FailWhen, check_batch_asked
+from tasks.batch.shards import export_in_shards
+from tasks.form_fields import OptionalText, titled
+from tasks.load_blocks import load_credentials
+from tasks.mesh.options import MeshType, Start, check_mesh_asked
+from tasks.options import Consent, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation, check_asked
 from tasks.reports import BatchReport, ExportFormat
-from tasks.requests import Consent, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
-from tasks.shards import export_in_shards
 
 
 @flow(name="export-itwin", flow_run_name="itwin-{itwin_id}", persist_result=False)
@@ -78,14 +78,14 @@ async def export_itwin(
         force: Export even what is already there.
         verify: Read published files whole before trusting them, not only their size and time stamp.
     """
-    request = check_batch_asked(locals())
+    request = check_batch_asked(locals(), (check_asked, check_mesh_asked))
     itwin = await load_credentials(credentials)
     async with itwin.get_client():
         imodels = await list_imodels(itwin, request)
-        runbooks: dict[ExportFormat, Runbook] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
+        runbooks: dict[ExportFormat, ExportFlow] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
         if request.shards > 1:
             report = await export_in_shards(request, imodels)
         else:
             report = await export_all(request, imodels, runbooks)
-    await tell_batch(request, report, imodels)
+    await publish_report(request, report, imodels)
     return conclude(report, fail_when)

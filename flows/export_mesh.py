@@ -7,16 +7,16 @@ from typing import Annotated
 
 from prefect import flow
 
-from tasks.changesets import resolve_changeset
-from tasks.forms import OptionalText, titled
-from tasks.loading import load_credentials
-from tasks.mesh_requests import MeshType, Start, check_mesh_asked
-from tasks.meshes import ask_for_mesh, place_mesh_order, wait_for_mesh
-from tasks.places import place_at_platform
-from tasks.publishing import report_skipped
+from tasks.changeset import resolve_changeset
+from tasks.form_fields import OptionalText, titled
+from tasks.load_blocks import load_credentials
+from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
+from tasks.mesh.options import MeshType, Start, check_mesh_asked
+from tasks.mesh.tileset import fetch_tiles, find_published_tiles, publish_tiles
+from tasks.platform_slots import platform_slot
+from tasks.published import report_skipped
 from tasks.reports import ExportReport
-from tasks.tiles import fetch_tiles, find_published_tiles, publish_tiles
-from tasks.workshop import workbench
+from tasks.state_dir import staging_dir
 
 
 @flow(name="export-mesh", flow_run_name="mesh-{imodel_id}", persist_result=False)
@@ -50,10 +50,10 @@ async def export_mesh(
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
         if published := await find_published_tiles(itwin, request, changeset, policy):
             return await report_skipped(published, request)
-        order = await place_mesh_order(itwin, request, policy, changeset)
-        async with place_at_platform():
-            asked = await ask_for_mesh(itwin, order)
+        order = await build_mesh_spec(itwin, request, policy, changeset)
+        async with platform_slot():
+            asked = await ensure_mesh_export(itwin, order)
             mesh = await wait_for_mesh(itwin, order, asked)
-        with workbench(request, "mesh") as staging:
+        with staging_dir(request, "mesh") as staging:
             fetched = await fetch_tiles(itwin, order, mesh, staging)
             return await publish_tiles(itwin, order, mesh, fetched)

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from prefect import flow
 
-from tasks.changes import announce_change, find_changed
-from tasks.forms import OptionalText, titled
-from tasks.loading import load_credentials
-from tasks.requests import check_guid
+from tasks.form_fields import OptionalText, titled
+from tasks.imodel_events import announce_change, find_changed
+from tasks.load_blocks import load_credentials
+from tasks.options import check_guid
 
 
 @flow(name="watch-imodels", flow_run_name="watch-{itwin_id}", persist_result=False)

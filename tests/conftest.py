@@ -17,8 +17,8 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.azurite import RunningAzurite, running_azurite
-from deployments.sandbox.options import Options
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.options import Options
 
 SLOW = frozenset(
     {

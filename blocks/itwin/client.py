@@ -15,10 +15,10 @@ from urllib.parse import parse_qs
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from blocks.itwin.auth import TokenProvider
-from blocks.itwin.errors import TransientError
-from blocks.itwin.hosts import AllowedHosts
-from blocks.itwin.wire import Check, Json, Wire, error_from, json_object
+from blocks.errors import TransientError
+from blocks.itwin.allowed_hosts import AllowedHosts
+from blocks.itwin.auth.access_tokens import TokenProvider
+from blocks.itwin.transport import Json, Precondition, Transport, error_from, json_object
 
 V1_JSON = "application/vnd.bentley.itwin-platform.v1+json"
 V2_JSON = "application/vnd.bentley.itwin-platform.v2+json"
@@ -29,7 +29,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """What came back: the status, the JSON object (empty if there was none) and where Location leads."""
 
     status: int
@@ -47,7 +47,7 @@ class ItwinClient:
         tokens: Where access tokens come from.
     """
 
-    def __init__(self, api_url: str, hosts: AllowedHosts, wire: Wire, tokens: TokenProvider) -> None:
+    def __init__(self, api_url: str, hosts: AllowedHosts, wire: Transport, tokens: TokenProvider) -> None:
         self._api_url = api_url.rstrip("/")
         self._hosts = hosts
         self._wire = wire
@@ -87,8 +87,8 @@ class ItwinClient:
         what: str,
         accept: str = V1_JSON,
         redirects: tuple[int, ...] = (),
-        check: Check | None = None,
-    ) -> Answer:
+        check: Precondition | None = None,
+    ) -> ApiResponse:
         """Send a JSON object; statuses in `redirects` are answers like any other."""
         headers = {"Accept": accept}
         return await self.call("POST", path, what=what, headers=headers, json=body, redirects=redirects, check=check)
@@ -103,8 +103,8 @@ class ItwinClient:
         params: Parameters | None = None,
         json: Json | None = None,
         redirects: tuple[int, ...] = (),
-        check: Check | None = None,
-    ) -> Answer:
+        check: Precondition | None = None,
+    ) -> ApiResponse:
         """One call, signed; signed in again once if the platform refuses the token.
 
         Raises:
@@ -127,7 +127,7 @@ class ItwinClient:
         token: str,
         *,
         headers: Mapping[str, str],
-        check: Check | None,
+        check: Precondition | None,
         **content: Any,
     ) -> httpx.Response:
         signed = {**headers, "Authorization": f"Bearer {token}"}
@@ -166,11 +166,11 @@ class ItwinClient:
                 return
             asked = {**asked, **_next_position(page, count)}
 
-    def _read(self, response: httpx.Response, what: str) -> Answer:
+    def _read(self, response: httpx.Response, what: str) -> ApiResponse:
         location = response.headers.get("Location")
         if location:
             location = self._hosts.resolve(location, base=str(response.request.url))
-        return Answer(response.status_code, json_object(response, what), location)
+        return ApiResponse(response.status_code, json_object(response, what), location)
 
 
 def model_from(kind: type[Model], value: object, what: str) -> Model:

@@ -15,25 +15,26 @@ from prefect.logging import get_logger, get_run_logger
 from prefect.settings import get_current_settings
 from pydantic import Field, SecretStr, model_validator
 
-from blocks.itwin.auth import AccessTokens, RefreshTokens, TokenShelf
-from blocks.itwin.block_tokens import BlockTokens
+from blocks.errors import ConfigurationError
+from blocks.itwin.allowed_hosts import AllowedHosts
+from blocks.itwin.api.exports import ExportApi
+from blocks.itwin.api.imodels import IModelsApi
+from blocks.itwin.api.meshes import MeshExportApi
+from blocks.itwin.api.storage import StorageApi
+from blocks.itwin.auth.access_tokens import AccessTokens, RefreshTokens, TokenCache
+from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
+from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile, fingerprint
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.errors import ConfigurationError
-from blocks.itwin.export_api import ExportApi
-from blocks.itwin.hosts import AllowedHosts, host_of
-from blocks.itwin.imodels_api import IModelsApi
-from blocks.itwin.limiter import limiter_for
-from blocks.itwin.mesh_export_api import MeshExportApi
-from blocks.itwin.refresh_tokens import EnvironmentTokens, TokenFile, fingerprint
-from blocks.itwin.shared_budget import SharedBudget
-from blocks.itwin.storage_api import StorageApi
-from blocks.itwin.token_endpoint import Identity, TokenEndpoint
-from blocks.itwin.wire import Wire
+from blocks.itwin.rate_limit import burst_of, limiter_for
+from blocks.itwin.transport import Transport
+from blocks.prefect_server.block_token_store import BlockTokens
+from blocks.prefect_server.rate_limit import SharedRateLimiter
 from blocks.settings import AuthenticationType, Settings, read_settings
+from blocks.urls import host_of
 
 
 @dataclass(frozen=True)
-class Itwin:
+class ItwinApis:
     """The platform as one caller sees it, an API a field."""
 
     client: ItwinClient
@@ -152,11 +153,11 @@ class ItwinCredentials(CredentialsBlock):
         return host_of(self.api_url)
 
     @asynccontextmanager
-    async def get_client(self) -> AsyncGenerator[Itwin]:
+    async def get_client(self) -> AsyncGenerator[ItwinApis]:
         """The platform, signed in on first use; open clients of the same caller share connections and tokens."""
         pool = _pools.setdefault(asyncio.get_running_loop(), {})
         key = self._caller
-        shared = pool.get(key) or pool.setdefault(key, _Shared(self, _shelves.setdefault(key, TokenShelf())))
+        shared = pool.get(key) or pool.setdefault(key, _Shared(self, _shelves.setdefault(key, TokenCache())))
         shared.users += 1
         try:
             yield shared.itwin
@@ -180,13 +181,15 @@ class ItwinCredentials(CredentialsBlock):
         finally:
             await wire.aclose()
 
-    def wire(self) -> Wire:
+    def wire(self) -> Transport:
         """A new line to the platform, at the common pace of this process, or of all that share a Prefect server."""
         settings = read_settings()
         own = limiter_for(self.api_url, settings.requests_per_minute)
         if not (settings.share_requests and get_current_settings().api.url):
-            return Wire(own)
-        return Wire(SharedBudget(f"itwin-export-requests-{self.api_host}", settings.requests_per_minute, own))
+            return Transport(own)
+        name = f"itwin-export-requests-{self.api_host}"
+        burst = burst_of(settings.requests_per_minute)
+        return Transport(SharedRateLimiter(name, settings.requests_per_minute, burst, own))
 
     @property
     def block_tokens(self) -> BlockTokens | None:
@@ -215,16 +218,16 @@ class ItwinCredentials(CredentialsBlock):
 class _Shared:
     """One open client and how many use it."""
 
-    def __init__(self, block: ItwinCredentials, shelf: TokenShelf) -> None:
+    def __init__(self, block: ItwinCredentials, shelf: TokenCache) -> None:
         self.users = 0
         self.wire = block.wire()
         tokens = AccessTokens(block.identity, self.wire, block.hosts, block.refresh_tokens, shelf=shelf)
         client = ItwinClient(block.api_url, block.hosts, self.wire, tokens)
-        self.itwin = Itwin(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+        self.itwin = ItwinApis(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
 
 
 _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = weakref.WeakKeyDictionary()
-_shelves: dict[str, TokenShelf] = {}
+_shelves: dict[str, TokenCache] = {}
 
 
 def _token_file(*owner: str) -> TokenFile:

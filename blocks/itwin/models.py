@@ -5,27 +5,14 @@ defaults, unknown states are kept as text. Vendor pages: https://developer.bentl
 …/apis/storage/operations/, …/apis/imodels-v2/operations/.
 """
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-_TOO_PRECISE = re.compile(r"(\.\d{6})\d+")
-
-
-def parse_timestamp(value: object) -> object:
-    """Accept 0 to 7 fractional digits, `Z` or an offset; a time without zone is UTC; what is no time is none."""
-    if not isinstance(value, str):
-        return value if isinstance(value, datetime) else None
-    try:
-        moment = datetime.fromisoformat(_TOO_PRECISE.sub(r"\1", value.strip()))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
+from blocks.timestamps import parse_timestamp
 
 Timestamp = Annotated[datetime | None, BeforeValidator(parse_timestamp)]
 

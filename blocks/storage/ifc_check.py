@@ -7,8 +7,8 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
-from blocks.itwin.errors import ContentError
-from blocks.storage.disk import disk_errors
+from blocks.disk import disk_errors
+from blocks.errors import ContentError
 
 _HEADER_SIZES = (64 * 1024, 4 * 1024 * 1024)
 """Bytes that hold the header nearly always, and those that always do."""

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
 
-from blocks.storage.disk import disk_errors, write_whole
-from blocks.storage.names import MANIFEST_NAME
+from blocks.disk import disk_errors, write_whole
+from blocks.storage.file_names import MANIFEST_NAME
 
 Role = Literal["model", "log", "tileset", "tile"]
 

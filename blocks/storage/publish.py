@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from blocks.itwin.errors import ContentError
-from blocks.storage.disk import disk_errors, replace, sync_file, sync_folder
+from blocks.disk import disk_errors, replace, sync_file, sync_folder
+from blocks.errors import ContentError
+from blocks.storage.file_names import MANIFEST_NAME, safe_name
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
-from blocks.storage.names import MANIFEST_NAME, safe_name
 
 
 def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest) -> Manifest:

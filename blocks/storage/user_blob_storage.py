@@ -11,9 +11,9 @@ from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_b
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
-from blocks.itwin.errors import ConfigurationError, without_secrets
-from blocks.itwin.models import parse_timestamp
+from blocks.errors import ConfigurationError, without_secrets
 from blocks.settings import Settings
+from blocks.timestamps import parse_timestamp
 
 CLOCK_SKEW = timedelta(minutes=15)
 

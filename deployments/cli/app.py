@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any
 
 import httpx
@@ -12,23 +12,23 @@ from prefect import Flow
 from prefect.exceptions import ParameterTypeError
 from rich.console import Console
 
-from blocks.itwin.errors import BatchFailedError, ExportError, InputError, without_secrets
+from blocks.errors import BatchFailedError, ExportError, InputError, without_secrets
 from deployments.cli import sandbox_commands, webhooks
 from deployments.cli.consent import show_consent
 from deployments.cli.doctor import doctor
 from deployments.cli.interruption import INTERRUPTED, INTERRUPTIONS, InterruptibleRun
 from deployments.cli.login import login
-from deployments.cli.logs import tell_only_the_story
+from deployments.cli.logs import quiet_console
 from deployments.cli.tables import failure_table, report_table, wide_console
 from deployments.cli.viewing import view
 from flows.export_ifc import export_ifc
 from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
-from tasks.authorization import NEEDS_DEPLOYMENT, consent_shown_by
-from tasks.batch_requests import check_batch_asked
-from tasks.mesh_requests import check_mesh_asked
+from tasks.batch.options import check_batch_asked
+from tasks.ifc.consent import NEEDS_DEPLOYMENT, consent_shown_by
+from tasks.mesh.options import check_mesh_asked
+from tasks.options import check_asked
 from tasks.reports import BatchReport, ExportReport
-from tasks.requests import check_asked
 
 Report = ExportReport | BatchReport
 
@@ -100,7 +100,7 @@ def flow_command(flow: Flow[..., Any], check: Callable[[dict[str, Any]], object]
         bound = signature.bind(*positional, **asked)
         bound.apply_defaults()
         check(bound.arguments)  # a slip costs no start of a server
-        tell_only_the_story()
+        quiet_console()
         consent_shown_by.set(show_consent)
         try:
             print_report(InterruptibleRun(flow, bound.arguments).run(), as_json=json)
@@ -135,7 +135,9 @@ app.command(flow_command(export_ifc, check_asked), name="ifc")
 app.command(doctor, name="doctor")
 app.command(webhooks.app)
 app.command(flow_command(export_mesh, check_mesh_asked), name="mesh")
-app.command(flow_command(export_itwin, check_batch_asked), name="itwin")
+app.command(
+    flow_command(export_itwin, partial(check_batch_asked, checks=(check_asked, check_mesh_asked))), name="itwin"
+)
 app.command(login, name="login")
 app.command(view, name="view")
 app.command(sandbox_commands.sandbox, name="sandbox")

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 
-from blocks.itwin.doorstep import Doorstep
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
+from blocks.itwin.auth.redirect_server import RedirectServer
 from deployments.cli.browser import show_link
 
 _greeters: set[asyncio.Task[None]] = set()
@@ -20,5 +20,7 @@ async def show_consent(url: str, redirect_url: str) -> None:
 
 async def _greet(redirect_url: str) -> None:
     with contextlib.suppress(ConfigurationError):  # nobody is greeted where the address is not ours
-        async with Doorstep(redirect_url) as doorstep:
-            await doorstep.greet("Thank you", "Once the platform knows of your consent, the export goes on by itself.")
+        async with RedirectServer(redirect_url) as doorstep:
+            await doorstep.serve_message(
+                "Thank you", "Once the platform knows of your consent, the export goes on by itself."
+            )

@@ -18,8 +18,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from rich.table import Table
 
-from blocks.itwin.credentials import Itwin, ItwinCredentials
-from blocks.itwin.errors import (
+from blocks.disk import disk_errors, write_whole
+from blocks.errors import (
     ConfigurationError,
     ConsentRequiredError,
     ExportError,
@@ -28,13 +28,13 @@ from blocks.itwin.errors import (
     SignInRequiredError,
     without_secrets,
 )
+from blocks.itwin.credentials import ItwinApis, ItwinCredentials
 from blocks.settings import Settings, read_settings
-from blocks.storage.disk import disk_errors, write_whole
 from deployments.cli.orphans import show_orphans
 from deployments.cli.tables import human_size, wide_console
 from deployments.pull import POOL
-from tasks.loading import load_credentials
-from tasks.requests import check_guid
+from tasks.load_blocks import load_credentials
+from tasks.options import check_guid
 
 NOBODYS_IMODEL = "00000000-0000-0000-0000-000000000000"
 SKEW_SECONDS = 60.0
@@ -165,7 +165,7 @@ async def _platform(settings: Settings, imodel_id: str | None, name: str) -> Asy
             yield await _look("Storage", _storage(itwin, imodel_id))
 
 
-async def _sign_in(itwin: Itwin, known: ItwinCredentials) -> str:
+async def _sign_in(itwin: ItwinApis, known: ItwinCredentials) -> str:
     """A refusal to show an iModel that nobody has proves that the token is accepted."""
     try:
         await itwin.imodels.get_imodel(NOBODYS_IMODEL)
@@ -176,14 +176,14 @@ async def _sign_in(itwin: Itwin, known: ItwinCredentials) -> str:
     return f"Signed in at {known.issuer_url} with scope “{known.identity.scopes}”."
 
 
-async def _clock(itwin: Itwin) -> str:
+async def _clock(itwin: ItwinApis) -> str:
     skew = (itwin.client.server_now() - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW_SECONDS:
         raise ConfigurationError(f"This machine's clock is {abs(skew):.0f} seconds off. Set it, or let NTP do it.")
     return f"Within {max(1, round(abs(skew)))} seconds of the platform's."
 
 
-async def _consent(itwin: Itwin, known: ItwinCredentials) -> str:
+async def _consent(itwin: ItwinApis, known: ItwinCredentials) -> str:
     if known.authentication_type == "Service":
         return "A service application needs none."
     given = await itwin.exports.get_authorization_information(known.redirect_url)
@@ -196,7 +196,7 @@ async def _consent(itwin: Itwin, known: ItwinCredentials) -> str:
     return "Given."
 
 
-async def _imodel(itwin: Itwin, imodel_id: str) -> str:
+async def _imodel(itwin: ItwinApis, imodel_id: str) -> str:
     imodel = await itwin.imodels.get_imodel(imodel_id)
     if imodel.state not in {None, "initialized"}:
         raise ConfigurationError(f"“{imodel.display_name}” is {imodel.state}; it cannot be exported yet.")
@@ -205,7 +205,7 @@ async def _imodel(itwin: Itwin, imodel_id: str) -> str:
     return f"“{imodel.display_name}” and its export connections can be read."
 
 
-async def _storage(itwin: Itwin, imodel_id: str) -> str:
+async def _storage(itwin: ItwinApis, imodel_id: str) -> str:
     """Writing is the platform's own part of an export and shows there; a missing role shows here already."""
     imodel = await itwin.imodels.get_imodel(imodel_id)
     async for _ in itwin.storage.list_files(folder_id=None, itwin_id=imodel.itwin_id or ""):

@@ -13,9 +13,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.states import Cancelled
 
-from blocks.itwin.errors import ExportError
-from tasks.following import what_goes_on
-from tasks.requests import workshop_of
+from blocks.errors import ExportError
+from tasks.ifc.run_heartbeat import what_goes_on
+from tasks.options import state_dir_of
 
 INTERRUPTED = 130
 LOOK_EVERY = 2.0  # seconds between two looks for a cancellation at the Prefect server
@@ -103,5 +103,5 @@ class InterruptibleRun:
             return ""
         if "imodel_id" not in self._parameters:
             return "Runs that were started go on at the platform. Run the same command again: it picks them up."
-        workshop = workshop_of(self._parameters.get("output_dir"), str(self._parameters["imodel_id"]))
-        return what_goes_on(workshop, str(self._flow_run_id))
+        state_dir = state_dir_of(self._parameters.get("output_dir"), str(self._parameters["imodel_id"]))
+        return what_goes_on(state_dir, str(self._flow_run_id))

@@ -8,10 +8,10 @@ from cyclopts import Parameter
 from prefect.blocks.core import Block
 from pydantic import SecretStr, ValidationError
 
+from blocks.errors import ConfigurationError
+from blocks.itwin.auth.sign_in import sign_in
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.errors import ConfigurationError
-from blocks.itwin.prefect_errors import prefect_errors
-from blocks.itwin.sign_in import sign_in
+from blocks.prefect_server.errors import prefect_errors
 from blocks.settings import read_settings
 from deployments.cli.browser import notes, show_link
 

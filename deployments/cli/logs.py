@@ -4,23 +4,23 @@ import logging
 import os
 
 ENGINE = frozenset({"flow_engine", "task_engine"})
-BACKSTAGE = frozenset({"EventsWorker", "prefect.events.worker", "prefect._internal"})
+ENGINE_LOGGERS = frozenset({"EventsWorker", "prefect.events.worker", "prefect._internal"})
 
 
-class _OnlyTheStory(logging.Filter):
+class _EngineLogFilter(logging.Filter):
     """Drops the engine's own lines, but for retries; the Prefect server gets them all the same."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name in BACKSTAGE:
+        if record.name in ENGINE_LOGGERS:
             return False
         return record.module not in ENGINE or "Retry" in str(record.msg)
 
 
-def tell_only_the_story() -> None:
+def quiet_console() -> None:
     """Quieten the console, unless `PREFECT_LOGGING_LEVEL` says what to show."""
     if "PREFECT_LOGGING_LEVEL" in os.environ:
         return
     for name in (None, "prefect", "prefect.flow_runs", "prefect.task_runs"):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, logging.StreamHandler):
-                handler.addFilter(_OnlyTheStory())
+                handler.addFilter(_EngineLogFilter())

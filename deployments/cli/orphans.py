@@ -6,12 +6,12 @@ import sys
 
 from rich.table import Table
 
+from blocks.errors import InputError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.errors import InputError
 from deployments.cli.tables import wide_console
-from tasks.loading import load_credentials
-from tasks.orphans import OrphanedRun, find_orphans
-from tasks.requests import check_guid
+from tasks.ifc.orphaned_runs import OrphanedRun, find_orphans
+from tasks.load_blocks import load_credentials
+from tasks.options import check_guid
 
 PICK_UP = "Run the export of the iModel again with the same options: it picks the run up."
 

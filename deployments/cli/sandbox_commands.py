@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from blocks.itwin.errors import ConfigurationError, ExportError
+from blocks.errors import ConfigurationError, ExportError
 
 
 def sandbox(*, port: int = 3110, run_seconds: float = 3.0) -> None:
@@ -17,8 +17,8 @@ def sandbox(*, port: int = 3110, run_seconds: float = 3.0) -> None:
         run_seconds: How long an export run takes.
     """
     try:
-        from deployments.sandbox.options import Options  # noqa: PLC0415  an optional extra
         from deployments.sandbox.server import serve  # noqa: PLC0415
+        from deployments.sandbox.state.options import Options  # noqa: PLC0415  an optional extra
     except ImportError as error:
         raise _extra_missing(error) from None
     try:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from blocks.itwin.errors import ConfigurationError, InputError
+from blocks.errors import ConfigurationError, InputError
 
 
 def view(folder: Path, *, port: int = 3111) -> None:

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from rich.table import Table
 
-from blocks.itwin.errors import ConfigurationError, InputError
-from blocks.itwin.hosts import host_of, is_loopback
-from blocks.itwin.webhooks_api import Webhook, WebhooksApi
+from blocks.errors import ConfigurationError, InputError
+from blocks.itwin.api.webhooks import Webhook, WebhooksApi
 from blocks.settings import read_settings
+from blocks.urls import host_of, is_loopback
 from deployments.cli.tables import wide_console
 from deployments.webhooks.message import FOLLOWED
-from tasks.loading import load_credentials
-from tasks.requests import check_guid
+from tasks.load_blocks import load_credentials
+from tasks.options import check_guid
 
 app = App(name="webhooks", help="Manage subscriptions to news about iModels.", help_format="plaintext")
 AsJson = Annotated[bool, Parameter(negative="")]

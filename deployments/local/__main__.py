@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cyclopts import App
 
-from blocks.itwin.errors import ExportError
-from deployments.local.machine import Database, Machine
+from blocks.errors import ExportError
+from deployments.local.machine import Database, LocalStack
 from deployments.local.processes import Processes
 from deployments.pull import PROJECT
 
@@ -22,7 +22,7 @@ def up(*, port: int = 4200, database: Database = "sqlite", state_dir: Path = PRO
         database: Where Prefect keeps its data; postgres needs the machine's PostgreSQL.
         state_dir: Folder for the database, the logs and the notes about what runs.
     """
-    return Machine(Processes(state_dir.absolute())).up(port, database)
+    return LocalStack(Processes(state_dir.absolute())).up(port, database)
 
 
 @app.command
@@ -32,7 +32,7 @@ def down(*, state_dir: Path = PROJECT / ".itwin-export") -> list[str]:
     Args:
         state_dir: The folder given to `up`.
     """
-    return Machine(Processes(state_dir.absolute())).down()
+    return LocalStack(Processes(state_dir.absolute())).down()
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.local.postgres import start_postgres
 from deployments.local.processes import Processes
@@ -20,7 +20,7 @@ Database = Literal["sqlite", "postgres"]
 
 
 @dataclass
-class Machine:
+class LocalStack:
     """A Prefect server with all deployments, a worker, and what they need, on loopback."""
 
     processes: Processes
@@ -72,8 +72,8 @@ class Machine:
         """A stand-in platform, unless the environment or `.env` holds real credentials."""
         if read_settings().client_id:
             return []
-        from deployments.sandbox.seed import SEEDED, seeded_world  # noqa: PLC0415  an optional extra
         from deployments.sandbox.server import environment  # noqa: PLC0415
+        from deployments.sandbox.state.seed import SEEDED, seeded_world  # noqa: PLC0415  an optional extra
 
         port = free_port(3110)
         url = f"http://127.0.0.1:{port}"

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 from deployments.local.processes import Processes
 from deployments.local.waiting import free_port, wait_until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, TypeAdapter
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 
 MARK = "ITWIN_EXPORT_STATE"
 """Every process we start inherits this variable, so that none of its descendants is overlooked."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 
 PATIENCE_SECONDS = 120.0
 

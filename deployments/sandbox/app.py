@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from deployments.sandbox import (
+from deployments.sandbox.api import (
     blob_routes,
     control,
     export_routes,
@@ -22,14 +22,16 @@ from deployments.sandbox import (
     storage_routes,
     webhook_routes,
 )
-from deployments.sandbox.answers import RefusedError, answer_refusal, envelope
-from deployments.sandbox.exporter import Exporter
-from deployments.sandbox.gate import Gate
-from deployments.sandbox.seed import seeded_world
-from deployments.sandbox.world import World
+from deployments.sandbox.api.middleware import SandboxMiddleware
+from deployments.sandbox.api.responses import RefusedError, answer_refusal, envelope
+from deployments.sandbox.state.exporter import Exporter
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import seeded_world
 
 
-def create_app(world: World | None = None, upload_transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
+def create_app(
+    world: SandboxState | None = None, upload_transport: httpx.AsyncBaseTransport | None = None
+) -> Starlette:
     """A sandbox over this world, or over the seeded one.
 
     The upload transport carries the exporter's PUTs to a user's own blob storage; the network by default.
@@ -57,7 +59,7 @@ def create_app(world: World | None = None, upload_transport: httpx.AsyncBaseTran
     return app
 
 
-def _routes(world: World) -> list[Route]:
+def _routes(world: SandboxState) -> list[Route]:
     return [
         *oauth.ROUTES,
         *export_routes.ROUTES,
@@ -70,12 +72,12 @@ def _routes(world: World) -> list[Route]:
     ]
 
 
-def _middleware(world: World) -> list[Middleware]:
+def _middleware(world: SandboxState) -> list[Middleware]:
     every = ["*"]
     cors = Middleware(
         CORSMiddleware, allow_origins=every, allow_methods=every, allow_headers=every, expose_headers=every
     )
-    return [Middleware(Gate, world=world), cors]
+    return [Middleware(SandboxMiddleware, world=world), cors]
 
 
 def _answer_routing(_request: Request, error: Exception) -> JSONResponse:

@@ -13,12 +13,12 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from deployments.sandbox.api.middleware import CUT
 from deployments.sandbox.app import create_app
-from deployments.sandbox.gate import CUT
-from deployments.sandbox.identity import IDENTITY
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED, seeded_world
-from deployments.sandbox.world import World
+from deployments.sandbox.state.identity import IDENTITY
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import SEEDED, seeded_world
 
 HOST = "127.0.0.1"
 _BACKLOG = 2048
@@ -29,7 +29,7 @@ class RunningSandbox:
     """A sandbox that serves."""
 
     url: str
-    world: World
+    world: SandboxState
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,7 +49,9 @@ class RunningSandbox:
         return self.url + path
 
 
-def environment(url: str, world: World, authentication_type: Literal["Service", "User"] = "Service") -> dict[str, str]:
+def environment(
+    url: str, world: SandboxState, authentication_type: Literal["Service", "User"] = "Service"
+) -> dict[str, str]:
     """`ITWIN_*` variables for this sandbox."""
     common = {
         "ITWIN_API_URL": url,
@@ -68,7 +70,7 @@ def serve(
     port: int = 0,
     *,
     host: str = HOST,
-    world: World | None = None,
+    world: SandboxState | None = None,
     options: Options | None = None,
     output: TextIO | None = None,
 ) -> None:
@@ -84,7 +86,7 @@ def serve(
 
 @contextlib.contextmanager
 def running_sandbox(
-    world: World | None = None, *, options: Options | None = None, port: int = 0, host: str = HOST
+    world: SandboxState | None = None, *, options: Options | None = None, port: int = 0, host: str = HOST
 ) -> Generator[RunningSandbox]:
     """Serve from a thread with its own event loop for as long as the block lasts."""
     world = world or seeded_world(options=options)
@@ -120,7 +122,7 @@ class _CuttableProtocol(H11Protocol):
         self.app: Any = app
 
 
-def _server(world: World) -> uvicorn.Server:
+def _server(world: SandboxState) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(world),
         http=_CuttableProtocol,
@@ -151,7 +153,7 @@ def _url(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def _greeting(url: str, world: World) -> str:
+def _greeting(url: str, world: SandboxState) -> str:
     lines = [f"Sandbox of the iTwin Platform: {url}", "", *_assignments(environment(url, world)), ""]
     names = {value: key for key, value in vars(SEEDED).items()}
     lines.append(f"iTwin    {SEEDED.itwin}")

@@ -18,9 +18,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from blocks.itwin.errors import ConfigurationError, InputError
-from blocks.storage.names import MANIFEST_NAME
-from blocks.storage.tileset_refs import ROOT
+from blocks.errors import ConfigurationError, InputError
+from blocks.storage.file_names import MANIFEST_NAME
+from blocks.storage.tileset.references import ROOT
 from deployments.node_tools import MODULES
 
 HOST = "127.0.0.1"
@@ -31,7 +31,7 @@ _POLICY = "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'"
 
 
 @dataclass(frozen=True)
-class Sight:
+class ViewableItem:
     """Something to look at."""
 
     name: str
@@ -65,7 +65,7 @@ def create_app(folder: Path, *, modules: Path = MODULES) -> Starlette:
             Mount("/data", StaticFiles(directory=folder)),
             *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(_Secluded)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(_CspMiddleware)],
     )
 
 
@@ -85,18 +85,18 @@ def serve(folder: Path, port: int, output: TextIO) -> None:
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def sights(folder: Path) -> list[Sight]:
+def sights(folder: Path) -> list[ViewableItem]:
     """Tilesets and IFC files in a folder and in the exports below it; parts of a tileset are none of their own."""
     manifests = [*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")]
     exports = sorted({folder, *(manifest.parent for manifest in manifests)})
     return [sight for export in exports for sight in _sights_of(export, folder)]
 
 
-def _sights_of(export: Path, folder: Path) -> list[Sight]:
+def _sights_of(export: Path, folder: Path) -> list[ViewableItem]:
     tilesets = [(path, "tileset") for path in [export / ROOT] if path.is_file()]
     models = [(path, "ifc") for path in sorted(export.glob("*.ifc"))]
     return [
-        Sight(path.relative_to(folder).as_posix(), kind, f"/data/{quote(path.relative_to(folder).as_posix())}")
+        ViewableItem(path.relative_to(folder).as_posix(), kind, f"/data/{quote(path.relative_to(folder).as_posix())}")
         for path, kind in [*tilesets, *models]
     ]
 
@@ -109,7 +109,7 @@ async def _page(_: Request) -> FileResponse:
     return FileResponse(_PAGES / "pages" / "index.html")
 
 
-class _Secluded:
+class _CspMiddleware:
     """Tells the browser to load nothing from anywhere else."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -11,11 +11,11 @@ import uvicorn
 from cyclopts import App
 from pydantic import SecretStr
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.webhooks.inbox import Inbox, Waiting
 from deployments.webhooks.receiver import Receiver
-from tasks.changes import emit_change
+from tasks.imodel_events import emit_change
 
 app = App(name="deployments.webhooks", help_format="plaintext", result_action="return_value")
 

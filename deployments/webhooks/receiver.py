@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from blocks.itwin.errors import without_secrets
+from blocks.errors import without_secrets
 from deployments.webhooks.inbox import Inbox, Waiting
 from deployments.webhooks.message import MalformedError, is_signed, read_change
 

@@ -19,7 +19,7 @@ from tests.benchmarks.report import machine, put_section
 
 ROUNDS = 5
 TILES, SIZES = 5_000, (10_000, 500_000)
-MANY, SMALL = 50_000, (1_000, 4_000)
+BULK_LIST_THRESHOLD, SMALL = 50_000, (1_000, 4_000)
 LABELS = {
     "ours": "itwin-export (listed, SHA-256 and MD5 checked, journal)",
     "ours_without_md5": "itwin-export, listing without MD5 (SHA-256 noted)",
@@ -63,7 +63,7 @@ def compare(folder: Path) -> dict[str, list[Measured]]:
 
 def count_many(folder: Path) -> Measured:
     """Our own way with very many tiles."""
-    with serving(folder, MANY, SMALL) as host:
+    with serving(folder, BULK_LIST_THRESHOLD, SMALL) as host:
         return measure("ours", host, folder)
 
 
@@ -87,7 +87,7 @@ Server and client share the cores, and the link is faster than any real one, so 
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-{MANY} tiles of {SMALL[0] // 1000}–{SMALL[1] // 1000} KB: {many["seconds"]:.1f} s, peak memory
+{BULK_LIST_THRESHOLD} tiles of {SMALL[0] // 1000}–{SMALL[1] // 1000} KB: {many["seconds"]:.1f} s, peak memory
 {many["rss"] / 1e6:.0f} MB (with the imports of all contenders).
 
 {machine(packages, programs)}

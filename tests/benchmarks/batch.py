@@ -20,7 +20,7 @@ import httpx
 from blocks.settings import Settings
 from deployments.local.postgres import find_programs, start_postgres
 from deployments.local.processes import Processes
-from tasks.batches import TASK_RUNS_PER_EXPORT
+from tasks.batch.export_all import TASK_RUNS_PER_EXPORT
 from tests.benchmarks.report import machine, put_section
 
 REPOSITORY = Path(__file__).parents[2]

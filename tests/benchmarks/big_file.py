@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from blocks.storage.azure_ranges import AzureBlobRanges
-from blocks.storage.download import download
-from blocks.storage.http_ranges import HttpRanges
-from blocks.storage.links import fixed
+from blocks.storage.download.azure_source import AzureBlobRanges
+from blocks.storage.download.download import download
+from blocks.storage.download.http_source import HttpRanges
+from blocks.storage.signed_url import fixed
 from tests.benchmarks.report import machine, put_section
 
 REPOSITORY = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ import obstore
 from azure.storage.blob.aio import ContainerClient
 from obstore.store import HTTPStore
 
-from blocks.storage.links import fixed
-from blocks.storage.tileset_fetch import fetch_tileset
+from blocks.storage.signed_url import fixed
+from blocks.storage.tileset.download import fetch_tileset
 from tests.benchmarks.blob_host import PLAIN
 
 SDK_WORKERS, LOOP_THREADS, LOOP_AT_ONCE, RCLONE_TRANSFERS = 32, 16, 64, 32

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from tests.blocks.storage.tile_server import TileServer
-from tests.blocks.storage.tilesets import glb, tile, tileset
+from tests.blocks.storage.tileset.tile_server import TileServer
+from tests.blocks.storage.tileset.tilesets import glb, tile, tileset
 
 
 async def main(count: int, size: int) -> None:

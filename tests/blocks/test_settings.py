@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 from blocks.settings import Settings, read_settings
 
 

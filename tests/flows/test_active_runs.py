@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from blocks.errors import ActiveRunError
+from blocks.itwin.api.exports import RunInput, RunOutput
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.errors import ActiveRunError
-from blocks.itwin.export_api import RunInput, RunOutput
 from blocks.settings import read_settings
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
-from tasks.orphans import find_orphans
+from tasks.ifc.orphaned_runs import find_orphans
 from tasks.reports import ExportReport
 from tests.prefect_api import end_leftovers
-from tests.tasks.orders import request_for
+from tests.tasks.run_specs import request_for
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from tasks.reports import ExportReport
 

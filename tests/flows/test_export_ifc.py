@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from blocks.itwin.errors import ContentError, NotFoundError, RunFailedError
+from blocks.errors import ContentError, NotFoundError, RunFailedError
 from deployments.sandbox.azurite import RunningAzurite
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
-from deployments.sandbox.state import Outcome
+from deployments.sandbox.state.entities import Outcome
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
+from tasks.options import IfcVersion
 from tasks.reports import ExportReport
-from tasks.requests import IfcVersion
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 

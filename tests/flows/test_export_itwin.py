@@ -6,13 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from blocks.itwin.errors import BatchFailedError, InputError
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.seed import SEEDED
+from blocks.errors import BatchFailedError, InputError
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
-from deployments.sandbox.state import Outcome
+from deployments.sandbox.state.entities import Outcome
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_itwin import export_itwin
-from tasks.batch_requests import FailWhen
+from tasks.batch.options import FailWhen
 from tasks.reports import BatchReport
 
 pytestmark = [

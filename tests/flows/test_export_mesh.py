@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.itwin.errors import (
+from blocks.errors import (
     ContentError,
     ExportTimeoutError,
     NotAuthorizedError,
@@ -14,11 +14,11 @@ from blocks.itwin.errors import (
     RunFailedError,
 )
 from blocks.storage.manifest import read_manifest
-from blocks.storage.tileset_verify import verify_tileset
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.meshes import MeshExport
-from deployments.sandbox.seed import SEEDED
+from blocks.storage.tileset.verify import verify_tileset
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.meshes import MeshExport
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_mesh import export_mesh
 from tests.flows.tilesets import TILE, blobs_of, files_in, tileset_of
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from blocks.itwin.credentials import ItwinCredentials
-from tests.flows.schedules import schedule_of
-from tests.flows.voyages import live_through
+from tests.flows.fault_scenarios import run_scenario
+from tests.flows.fault_schedules import schedule_of
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -33,7 +33,7 @@ async def test_exports_survive_made_up_troubles(
 
     async def live(seed: int) -> str:
         async with gate:
-            return await live_through(schedule_of(seed), tmp_path / str(seed))
+            return await run_scenario(schedule_of(seed), tmp_path / str(seed))
 
     failures = [failure for failure in await asyncio.gather(*map(live, seeds)) if failure]
     assert not failures, "\n".join([*failures, "again: pytest tests/flows/test_fault_schedules.py --seed N"])

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_HOME
 
-from blocks.itwin.errors import ExportError
+from blocks.errors import ExportError
 from deployments.sandbox.azurite import RunningAzurite
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
-from deployments.sandbox.state import Outcome
+from deployments.sandbox.state.entities import Outcome
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.export_mesh import export_mesh
 

@@ -7,11 +7,11 @@ import pytest
 from prefect import get_client
 from prefect.events.filters import EventFilter, EventNameFilter
 
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.watch_imodels import watch_imodels
-from tasks.changes import CHANGED
+from tasks.imodel_events import CHANGED
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 

@@ -12,18 +12,18 @@ from typing import Any
 
 import psutil
 
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
-from deployments.sandbox.state import Run
+from deployments.sandbox.state.entities import Run
+from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import ExportReport
 from tests.processes.server import PrefectServer
 
 HOUR = 3600.0  # seconds; a run that takes so long is at the platform until its clock is advanced
-PATIENCE = 90.0  # seconds until something that must happen counts as not happening
+LONGEST_WAIT = 90.0  # seconds until something that must happen counts as not happening
 
 
-def until(happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
+def until(happened: Callable[[], Any], what: str, patience: float = LONGEST_WAIT) -> None:
     """Wait until something has happened.
 
     Raises:
@@ -36,7 +36,7 @@ def until(happened: Callable[[], Any], what: str, patience: float = PATIENCE) ->
 
 
 @dataclass
-class Place:
+class CliSandbox:
     """A Prefect server, a stand-in platform and an empty folder."""
 
     server: PrefectServer
@@ -146,14 +146,14 @@ class Command:
         self.process.send_signal(number)
         return self.ended()
 
-    def ended(self, patience: float = PATIENCE) -> Ended:
+    def ended(self, patience: float = LONGEST_WAIT) -> Ended:
         """Wait for the end."""
         since = time.monotonic()
         stdout, _ = self.process.communicate(timeout=patience)
         return Ended(self.process.returncode, stdout, self.log.read_text(), time.monotonic() - since)
 
 
-def assert_shared(place: Place, reports: tuple[ExportReport, ExportReport]) -> None:
+def assert_shared(place: CliSandbox, reports: tuple[ExportReport, ExportReport]) -> None:
     """One run at the platform, its files in both reports, and one report that says where they come from."""
     for report in reports:
         place.assert_right(report)

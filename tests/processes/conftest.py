@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_HOME
 
-from deployments.sandbox.options import Options
 from deployments.sandbox.server import running_sandbox
-from tests.processes.commands import Place
+from deployments.sandbox.state.options import Options
+from tests.processes.commands import CliSandbox
 from tests.processes.server import PrefectServer
 from tests.processes.workers import Worker, running_worker
 
@@ -27,10 +27,10 @@ def worker(server: PrefectServer) -> Generator[Worker]:
 
 
 @pytest.fixture
-def place(server: PrefectServer, tmp_path: Path) -> Generator[Place]:
+def place(server: PrefectServer, tmp_path: Path) -> Generator[CliSandbox]:
     """A stand-in platform and an empty folder; whatever command still runs at the end is ended."""
     with running_sandbox(options=Options(run_seconds=0.6)) as sandbox:
-        place = Place(server, sandbox, tmp_path / "exports")
+        place = CliSandbox(server, sandbox, tmp_path / "exports")
         yield place
         for command in place.commands:
             if command.process.poll() is None:

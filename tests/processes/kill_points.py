@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.seed import SEEDED
-from tests.processes.commands import Place, until
+from deployments.sandbox.faults.faults import Fault
+from deployments.sandbox.state.seed import SEEDED
+from tests.processes.commands import CliSandbox, until
 
 RUNS = "/export/connections/[^/]+/runs$"
 ONE_RUN = "/export/connections/[^/]+/runs/."
@@ -31,7 +31,7 @@ class KillPoint:
     files: str = ""
     is_telling: bool = False
 
-    def arm(self, place: Place) -> Callable[[], bool]:
+    def arm(self, place: CliSandbox) -> Callable[[], bool]:
         """Make the moment last; the function tells when it is there."""
         if "lost" in self.name:
             place.sandbox.world.faults.add(Fault(path=RUNS, method="POST", cut="after"))
@@ -69,7 +69,7 @@ KILL_POINTS = [
 ]
 
 
-def kill_at(point: KillPoint, place: Place) -> None:
+def kill_at(point: KillPoint, place: CliSandbox) -> None:
     """Start an export and kill its process at this moment."""
     is_there = point.arm(place)
     command = place.start()

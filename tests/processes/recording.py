@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import seeded_world
-from deployments.sandbox.tokens import Grant, Tokens
-from deployments.sandbox.world import World
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.tokens import Grant, Tokens
 
 
 class RecordingTokens(Tokens):
     """Mints like the sandbox and keeps a list."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SandboxState) -> None:
         super().__init__(world.clock)
         self.refresh_tokens.update(world.tokens.refresh_tokens)
         self.given_out = list(self.refresh_tokens)
@@ -29,7 +29,7 @@ class RecordingTokens(Tokens):
         return self.given_out[-1]
 
 
-def recording_world(options: Options) -> tuple[World, RecordingTokens]:
+def recording_world(options: Options) -> tuple[SandboxState, RecordingTokens]:
     """The seeded world, and the list of its tokens."""
     world = seeded_world(options=options)
     world.tokens = tokens = RecordingTokens(world)

@@ -4,9 +4,9 @@ import asyncio
 import sys
 from contextlib import aclosing
 
-from blocks.itwin.auth import AccessTokens
+from blocks.errors import TransientError
+from blocks.itwin.auth.access_tokens import AccessTokens
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.errors import TransientError
 
 
 async def renewed(tokens: AccessTokens, token: str | None) -> str:

@@ -1,8 +1,8 @@
 """The same command twice at the same time."""
 
-from tests.processes.commands import Place, assert_shared
+from tests.processes.commands import CliSandbox, assert_shared
 
 
-def test_two_commands_at_once_make_one_run(place: Place) -> None:
+def test_two_commands_at_once_make_one_run(place: CliSandbox) -> None:
     """Both end with the same verified files of the one run, or the second says that there was nothing to do."""
     assert_shared(place, place.export_twice())

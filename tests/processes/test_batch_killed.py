@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.processes.commands import Place
-from tests.processes.nights import kill_in_the_middle
+from tests.processes.batch_runs import kill_in_the_middle
+from tests.processes.commands import CliSandbox
 
 
 @pytest.mark.parametrize("count", [24])
-def test_a_killed_batch_is_taken_up_again(place: Place, count: int) -> None:
+def test_a_killed_batch_is_taken_up_again(place: CliSandbox, count: int) -> None:
     """After a SIGKILL in the middle the same command exports the rest, and no iModel twice."""
     kill_in_the_middle(place, count)

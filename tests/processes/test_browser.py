@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from deployments.sandbox.identity import IDENTITY
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.identity import IDENTITY
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 from tests.processes.server import REPOSITORY, PrefectServer
 
 BLOCK = "ada-in-a-browser"

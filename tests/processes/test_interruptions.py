@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.state.seed import SEEDED
 from tests.prefect_api import ask
-from tests.processes.commands import HOUR, Place, until
+from tests.processes.commands import HOUR, CliSandbox, until
 from tests.processes.kill_points import EFFECT
 
 
-def polls(place: Place) -> int:
+def polls(place: CliSandbox) -> int:
     return place.runs[0].polls if place.runs else 0
 
 
@@ -27,7 +27,7 @@ def artifact(api: str, flow_run_id: str) -> str:
     return found["data"]
 
 
-def end_by(how: str, place: Place, api: str) -> float:
+def end_by(how: str, place: CliSandbox, api: str) -> float:
     """End a waiting export in this way; seconds until the process is gone."""
     place.sandbox.world.imodels[SEEDED.plant].run_seconds = HOUR
     command = place.start()
@@ -52,7 +52,7 @@ def end_by(how: str, place: Place, api: str) -> float:
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "cancel"])
 def test_an_export_that_is_ended_says_what_goes_on(
-    place: Place, prefect_server: str, how: str, record_property: Callable[[str, object], None]
+    place: CliSandbox, prefect_server: str, how: str, record_property: Callable[[str, object], None]
 ) -> None:
     """It stops at once, names the run that goes on, publishes nothing, and the same command adopts that run."""
     record_property("seconds until the process was gone", round(end_by(how, place, prefect_server), 1))
@@ -66,7 +66,7 @@ def test_an_export_that_is_ended_says_what_goes_on(
     assert report.adopted
 
 
-def test_an_export_ended_while_it_fetches_leaves_nothing_half(place: Place) -> None:
+def test_an_export_ended_while_it_fetches_leaves_nothing_half(place: CliSandbox) -> None:
     """Ctrl-C during the download publishes nothing; the same command fetches the same run's file."""
     held = place.hold("/sandboxblobs/")
     command = place.start()
@@ -78,7 +78,7 @@ def test_an_export_ended_while_it_fetches_leaves_nothing_half(place: Place) -> N
     place.assert_right(place.export())
 
 
-def test_an_export_ended_before_it_asked_for_a_run_says_so(place: Place) -> None:
+def test_an_export_ended_before_it_asked_for_a_run_says_so(place: CliSandbox) -> None:
     """Ctrl-C before a run was asked for leaves nothing behind to tell of."""
     held = place.hold("/export/connections$")
     command = place.start()
@@ -90,7 +90,7 @@ def test_an_export_ended_before_it_asked_for_a_run_says_so(place: Place) -> None
     )
 
 
-def test_an_export_ended_while_it_asks_for_a_run_says_what_may_be(place: Place) -> None:
+def test_an_export_ended_while_it_asks_for_a_run_says_what_may_be(place: CliSandbox) -> None:
     """Ctrl-C while the answer to create-run is awaited says that a run may go on; the same command adopts it."""
     place.hold("/runs$", "POST", **EFFECT)
     command = place.start()

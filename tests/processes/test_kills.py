@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.processes.commands import Place
+from tests.processes.commands import CliSandbox
 from tests.processes.kill_points import KILL_POINTS, KillPoint, kill_at
 
 TELLING = [point for point in KILL_POINTS if point.is_telling]
 
 
 @pytest.mark.parametrize("point", TELLING, ids=lambda point: point.name)
-def test_a_killed_export_is_taken_up_again(place: Place, point: KillPoint) -> None:
+def test_a_killed_export_is_taken_up_again(place: CliSandbox, point: KillPoint) -> None:
     """Whenever the process dies, the same command ends with the file of the one run, whole."""
     kill_at(point, place)
     place.assert_right(place.export())

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 from tests.processes.server import PrefectServer
 
 HALF = 300

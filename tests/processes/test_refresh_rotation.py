@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from blocks.itwin.credentials import ItwinCredentials
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.identity import IDENTITY, SCOPE
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox, running_sandbox
-from deployments.sandbox.tokens import Grant
+from deployments.sandbox.state.identity import IDENTITY, SCOPE
+from deployments.sandbox.state.tokens import Grant
 from tests.processes.server import PrefectServer
 
 pytestmark = pytest.mark.timeout(600)

@@ -18,10 +18,10 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from pydantic import SecretStr
 
 from blocks.itwin.credentials import ItwinCredentials
-from deployments.sandbox.identity import IDENTITY
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.identity import IDENTITY
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from tests.prefect_api import ask
 from tests.processes.recording import RecordingTokens, files_with, recording_world

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Page, Response, sync_playwright
 
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import running_sandbox
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.export_mesh import export_mesh
 from tests.processes.server import REPOSITORY, PrefectServer
@@ -29,7 +29,7 @@ SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 60_000
+LONGEST_WAIT = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +83,12 @@ def test_every_tile_is_drawn(page: Page, address: str, exports: Path) -> None:
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  Playwright sets attributes on it
     page.goto(f"{address}#/data/{SEEDED.plant}/mesh/tileset.json")
-    page.wait_for_selector("body[data-state=complete]", timeout=PATIENCE)
+    page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
     page.evaluate("detail.value = 16; detail.oninput()")
     wanted = tiles_in(exports)
     arrived = "n => performance.getEntriesByType('resource').filter(e => e.name.includes('.glb')).length >= n"
-    page.wait_for_function(arrived, arg=len(wanted), timeout=PATIENCE)
-    page.wait_for_selector("body[data-state=complete]", timeout=PATIENCE)
+    page.wait_for_function(arrived, arg=len(wanted), timeout=LONGEST_WAIT)
+    page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "tileset.png")
     loaded = {name_in(answer.url) for answer in answers if ".glb" in answer.url}
@@ -103,7 +103,7 @@ def test_the_ifc_is_drawn(page: Page, address: str, exports: Path) -> None:
     (model,) = exports.rglob("*.ifc")
     page.goto(f"{address}#/data/{model.relative_to(exports).as_posix()}")
     page.reload()
-    page.wait_for_selector("body[data-state=complete]", timeout=PATIENCE)
+    page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "ifc.png")
     assert page.get_attribute("body", "data-shapes") == "40"

@@ -9,10 +9,10 @@ from typing import cast
 
 import psutil
 
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import ExportReport
 from tests.prefect_api import ask
-from tests.processes.commands import PATIENCE, Place, until
+from tests.processes.commands import LONGEST_WAIT, CliSandbox, until
 from tests.processes.kill_points import KillPoint
 from tests.processes.server import REPOSITORY, PrefectServer
 
@@ -27,7 +27,7 @@ class Worker:
     process: psutil.Process
     deployment_id: str
 
-    def start(self, place: Place) -> "FlowRun":
+    def start(self, place: CliSandbox) -> "FlowRun":
         """Ask for an export of Plant A, as the UI does."""
         asked = {
             "parameters": {"imodel_id": SEEDED.plant, "output_dir": str(place.folder)},
@@ -37,7 +37,7 @@ class Worker:
         made = ask("POST", f"{self.api}/deployments/{self.deployment_id}/create_flow_run", asked)
         return FlowRun(self, made["id"])
 
-    def kill_at_and_retry(self, point: KillPoint, place: Place) -> None:
+    def kill_at_and_retry(self, point: KillPoint, place: CliSandbox) -> None:
         """Start an export, kill its process at this moment, and retry it once it is known to have crashed."""
         is_there = point.arm(place)
         flow_run = self.start(place)
@@ -63,7 +63,7 @@ class FlowRun:
 
     def settled(self) -> str:
         """The type of the state it ends in, once nothing works on it any more."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while True:
             state = self.state
             if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} and not self.worker.process.children():
@@ -97,7 +97,7 @@ class FlowRun:
         return " ".join(line["message"] for line in ask("POST", f"{self.worker.api}/logs/filter", asked))
 
 
-def last_report(place: Place) -> ExportReport:
+def last_report(place: CliSandbox) -> ExportReport:
     """The report an export would give for what lies in the folder: told by the command, which finds it there."""
     report = place.export()
     assert report.skipped

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from tasks.orders import RunOrder
+from tasks.ifc.run_spec import RunSpec
 from tests.blocks.itwin.conftest import platform
 from tests.blocks.itwin.platform import Platform
-from tests.tasks.orders import Place, connection_on, order_for, request_for
+from tests.tasks.run_specs import SpecFactory, connection_on, order_for, request_for
 
 __all__ = ["place", "platform"]
 
 
 @pytest.fixture
-def place(platform: Platform, tmp_path: Path) -> Place:
+def place(platform: Platform, tmp_path: Path) -> SpecFactory:
     """Places an order on a connection of its own; options in `options`."""
 
-    async def placed(options: dict[str, Any] | None = None, **changes: Any) -> RunOrder:
+    async def placed(options: dict[str, Any] | None = None, **changes: Any) -> RunSpec:
         request = request_for(tmp_path, **(options or {}))
         connection_id = changes.pop("connection_id", None) or await connection_on(platform, request.connection_name)
         return order_for(request, connection_id, **changes)

@@ -9,23 +9,23 @@ from typing import Any
 
 import httpx
 
+from blocks.itwin.allowed_hosts import AllowedHosts
+from blocks.itwin.api.exports import ExportApi
+from blocks.itwin.api.imodels import IModelsApi
+from blocks.itwin.api.meshes import MeshExportApi
+from blocks.itwin.api.storage import StorageApi
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.credentials import Itwin
-from blocks.itwin.export_api import ExportApi
-from blocks.itwin.hosts import AllowedHosts
-from blocks.itwin.imodels_api import IModelsApi
-from blocks.itwin.limiter import RequestLimiter
-from blocks.itwin.mesh_export_api import MeshExportApi
-from blocks.itwin.storage_api import StorageApi
-from blocks.itwin.wire import Wire
+from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.rate_limit import RequestLimiter
+from blocks.itwin.transport import Transport
 from deployments.sandbox.app import create_app
 from deployments.sandbox.clock import Clock
-from deployments.sandbox.identity import IDENTITY, SCOPE
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import seeded_world
-from deployments.sandbox.state import Outcome
-from deployments.sandbox.tokens import Grant
-from deployments.sandbox.world import World
+from deployments.sandbox.state.entities import Outcome
+from deployments.sandbox.state.identity import IDENTITY, SCOPE
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.tokens import Grant
 
 API = "https://api.bentley.com"
 ISSUER = "https://ims.bentley.com"
@@ -64,7 +64,7 @@ class FixedToken:
 class WorldToken:
     """Tokens the stand-in accepts."""
 
-    world: World
+    world: SandboxState
 
     async def token(self, rejected: str | None = None) -> str:
         del rejected
@@ -95,18 +95,18 @@ class Server:
         return [request.url.params.get(name) for request in self.requests]
 
 
-def wire_to(answer: Handler, time: FakeTime | None = None, per_minute: int = 1_000_000) -> Wire:
+def wire_to(answer: Handler, time: FakeTime | None = None, per_minute: int = 1_000_000) -> Transport:
     time = time or FakeTime()
     limiter = RequestLimiter(per_minute, clock=time, sleep=time.sleep)
-    return Wire(limiter, transport=httpx.MockTransport(answer))
+    return Transport(limiter, transport=httpx.MockTransport(answer))
 
 
 def client_to(answer: Handler, tokens: Any = None) -> ItwinClient:
     return ItwinClient(API, HOSTS, wire_to(answer), tokens or FixedToken())
 
 
-def itwin_of(client: ItwinClient) -> Itwin:
-    return Itwin(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+def itwin_of(client: ItwinClient) -> ItwinApis:
+    return ItwinApis(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
 
 
 def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Response:
@@ -118,10 +118,10 @@ def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Resp
 class Platform:
     """The stand-in with a clock that stands still until it is advanced; `another` process has a pace of its own."""
 
-    world: World
-    itwin: Itwin
+    world: SandboxState
+    itwin: ItwinApis
     close: Callable[[], Awaitable[None]]
-    another: Callable[[], Itwin]
+    another: Callable[[], ItwinApis]
 
     async def sleep(self, seconds: float) -> None:
         """Let the platform's time pass."""
@@ -140,10 +140,10 @@ def open_platform(options: Options | None = None) -> Platform:
     for imodel_id in world.imodels:
         world.script_always(imodel_id, Outcome(content=b"ISO-10303-21;"))
     app = create_app(world)
-    wires: list[Wire] = []
+    wires: list[Transport] = []
 
-    def another() -> Itwin:
-        wires.append(Wire(RequestLimiter(10_000_000), transport=httpx.ASGITransport(app)))
+    def another() -> ItwinApis:
+        wires.append(Transport(RequestLimiter(10_000_000), transport=httpx.ASGITransport(app)))
         return itwin_of(ItwinClient(API, HOSTS, wires[-1], WorldToken(world)))
 
     async def close() -> None:

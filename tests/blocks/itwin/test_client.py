@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from blocks.itwin.client import Answer, ItwinClient, model_from
-from blocks.itwin.errors import ConfigurationError, SignInRequiredError, TransientError
+from blocks.errors import ConfigurationError, SignInRequiredError, TransientError
+from blocks.itwin.client import ApiResponse, ItwinClient, model_from
 from blocks.itwin.models import ExportRun
 from tests.blocks.itwin.platform import API, FixedToken, Server, answer, client_to
 
 Items = list[dict[str, Any]]
 
 
-async def call(client: ItwinClient, *redirects: int) -> Answer:
+async def call(client: ItwinClient, *redirects: int) -> ApiResponse:
     return await client.call("GET", "/x", what="Look", headers={}, redirects=redirects)
 
 
@@ -48,7 +48,7 @@ async def test_an_unexpected_redirect_is_not_followed(status: int) -> None:
 async def test_an_expected_redirect_is_read_and_not_followed(location: str) -> None:
     """A 303 that was asked for is an answer whose Location is absolute."""
     server = Server([answer(status=303, Location=location)])
-    assert await call(client_to(server), 303) == Answer(303, {}, f"{API}/runs/1")
+    assert await call(client_to(server), 303) == ApiResponse(303, {}, f"{API}/runs/1")
     assert len(server.requests) == 1
 
 

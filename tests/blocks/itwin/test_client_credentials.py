@@ -7,17 +7,17 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from blocks.itwin.auth import AccessTokens
+from blocks.errors import ConfigurationError, ExportError, NotAuthorizedError, SignInRequiredError, TransientError
+from blocks.itwin.auth.access_tokens import AccessTokens
+from blocks.itwin.auth.token_endpoint import Identity, discover
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.errors import ConfigurationError, ExportError, NotAuthorizedError, SignInRequiredError, TransientError
-from blocks.itwin.limiter import RequestLimiter
-from blocks.itwin.token_endpoint import Identity, discover
-from blocks.itwin.wire import Wire
+from blocks.itwin.rate_limit import RequestLimiter
+from blocks.itwin.transport import Transport
 from deployments.sandbox.app import create_app
-from deployments.sandbox.faults import Fault
-from deployments.sandbox.identity import IDENTITY
-from deployments.sandbox.seed import SEEDED, seeded_world
-from deployments.sandbox.world import World
+from deployments.sandbox.faults.faults import Fault
+from deployments.sandbox.state.identity import IDENTITY
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import SEEDED, seeded_world
 from tests.blocks.itwin.platform import API, HOSTS, ISSUER, FakeTime, Server, answer, wire_to
 
 SECRET = "s3cret"
@@ -109,7 +109,7 @@ async def test_fifty_callers_share_one_request() -> None:
         issued.append(f"token-{len(issued)}")
         return answer({"access_token": issued[-1], "expires_in": 3600})
 
-    wire = Wire(RequestLimiter(1_000_000), transport=httpx.MockTransport(serve))
+    wire = Transport(RequestLimiter(1_000_000), transport=httpx.MockTransport(serve))
     tokens = AccessTokens(SERVICE, wire, HOSTS)
     assert set(await asyncio.gather(*(tokens.token() for _ in range(50)))) == {"token-0"}
     assert set(await asyncio.gather(*(tokens.token(rejected="token-0") for _ in range(50)))) == {"token-1"}
@@ -148,10 +148,10 @@ async def test_a_failed_sign_in_is_tried_again_by_the_next_caller() -> None:
     assert await tokens.token() == "t"
 
 
-def signed_in(world: World) -> ItwinClient:
+def signed_in(world: SandboxState) -> ItwinClient:
     service = IDENTITY.service
     identity = Identity(issuer_url=ISSUER, client_id=service.id, client_secret=SecretStr(service.secret or ""))
-    wire = Wire(RequestLimiter(1_000_000), transport=httpx.ASGITransport(create_app(world)))
+    wire = Transport(RequestLimiter(1_000_000), transport=httpx.ASGITransport(create_app(world)))
     return ItwinClient(API, HOSTS, wire, AccessTokens(identity, wire, HOSTS))
 
 

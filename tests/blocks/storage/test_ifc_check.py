@@ -6,7 +6,7 @@ from typing import Any, Literal
 import ifcopenshell
 import pytest
 
-from blocks.itwin.errors import ContentError
+from blocks.errors import ContentError
 from blocks.storage.ifc_check import check_ifc, fits
 
 Schema = Literal["IFC2X3", "IFC4", "IFC4X3"]

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.itwin.errors import ContentError, DiskError
-from blocks.storage import disk, publish
+from blocks import disk
+from blocks.errors import ContentError, DiskError
+from blocks.storage import publish
+from blocks.storage.file_names import LONGEST_NAME, is_reserved, safe_name
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
-from blocks.storage.names import LONGEST_NAME, is_reserved, safe_name
 from blocks.storage.publish import publish_files, verify_published
 
 

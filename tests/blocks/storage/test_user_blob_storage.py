@@ -9,19 +9,19 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from blocks.itwin.errors import ConfigurationError, TransferError
+from blocks.errors import ConfigurationError, TransferError
 from blocks.settings import Settings
-from blocks.storage.azure_ranges import AzureBlobRanges
-from blocks.storage.download import download
-from blocks.storage.links import fixed
-from blocks.storage.patience import Patience
+from blocks.storage.download.azure_source import AzureBlobRanges
+from blocks.storage.download.download import download
+from blocks.storage.retry import RetryPolicy
+from blocks.storage.signed_url import fixed
 from blocks.storage.user_blob_storage import UserBlobStorage
 from deployments.sandbox.azurite import CONTAINER, RunningAzurite
 
 UNTIL = datetime.now(UTC) + timedelta(hours=4)
 CONTENT = bytes(range(256)) * 500
 KEY = "c2VjcmV0LWFjY291bnQta2V5"
-HASTY = Patience(attempts=2, first_pause=0.01, longest_pause=0.01)
+HASTY = RetryPolicy(attempts=2, first_pause=0.01, longest_pause=0.01)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
-from deployments.sandbox.state import Outcome
+from deployments.sandbox.state.entities import Outcome
+from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import ExportReport
 
 NOWHERE = "http://127.0.0.1:9"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from deployments.cli.app import run
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from tests.prefect_api import ask
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -12,10 +12,10 @@ import pytest
 
 from blocks.itwin.credentials import ItwinCredentials
 from deployments.cli.app import run
-from deployments.sandbox.identity import IDENTITY
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.identity import IDENTITY
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 
 
 @pytest.fixture

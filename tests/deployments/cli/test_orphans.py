@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from deployments.cli.app import run
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from tests.prefect_api import end_leftovers
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.itwin.errors import ConfigurationError
+from blocks.errors import ConfigurationError
 from deployments.cli.app import run
 from deployments.viewer.server import create_app, sights
 

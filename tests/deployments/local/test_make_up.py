@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from deployments.sandbox.seed import SEEDED
+from deployments.sandbox.state.seed import SEEDED
 from tests.deployments.local.machine import REPOSITORY, LocalMachine, clean_environment, wait_for
 from tests.deployments.webhooks.deliveries import delivery
 from tests.prefect_api import ask

@@ -16,9 +16,9 @@ from deployments.local.postgres import start_postgres
 from deployments.local.processes import Processes
 from deployments.local.waiting import answers, free_port, wait_until
 from deployments.pull import POOL
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import BatchReport
 from tests.deployments.local.machine import REPOSITORY, LocalMachine, wait_for
 from tests.prefect_api import ask
@@ -155,7 +155,8 @@ def test_two_workers_share_the_exports(team: LocalMachine, sandbox: RunningSandb
 def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox) -> None:
     """An event reaches the automation by way of Redis and starts the export of its iModel."""
     emit = (
-        "import asyncio, sys; from tasks.changes import emit_change; asyncio.run(emit_change(sys.argv[1], reason='t'))"
+        "import asyncio, sys; from tasks.imodel_events import emit_change; "
+        "asyncio.run(emit_change(sys.argv[1], reason='t'))"
     )
     environment = own_environment(team.state) | {"PREFECT_API_URL": f"{team.url}/api"}
     run_python(["-c", emit, SEEDED.stadium], environment, team.state / "emit.log")

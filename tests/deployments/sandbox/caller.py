@@ -3,9 +3,9 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from deployments.sandbox.seed import SEEDED
-from deployments.sandbox.tokens import Grant
-from deployments.sandbox.world import World
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import SEEDED
+from deployments.sandbox.state.tokens import Grant
 
 BASE = "http://sandbox.test"
 JSON = dict[str, Any]
@@ -14,7 +14,7 @@ JSON = dict[str, Any]
 class Caller(httpx.AsyncClient):
     """Somebody with a token, and the few steps most tests begin with."""
 
-    def __init__(self, app: Starlette, world: World, grant: Grant) -> None:
+    def __init__(self, app: Starlette, world: SandboxState, grant: Grant) -> None:
         token = world.tokens.mint_access_token(BASE, grant, 3600)
         super().__init__(
             transport=httpx.ASGITransport(app), base_url=BASE, headers={"Authorization": f"Bearer {token}"}

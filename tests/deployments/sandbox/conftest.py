@@ -7,11 +7,11 @@ from starlette.applications import Starlette
 
 from deployments.sandbox.app import create_app
 from deployments.sandbox.clock import Clock
-from deployments.sandbox.exporter import Exporter
-from deployments.sandbox.identity import IDENTITY, SCOPE
-from deployments.sandbox.seed import seeded_world
-from deployments.sandbox.tokens import Grant
-from deployments.sandbox.world import World
+from deployments.sandbox.state.exporter import Exporter
+from deployments.sandbox.state.identity import IDENTITY, SCOPE
+from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.tokens import Grant
 from tests.deployments.sandbox.caller import BASE, Caller
 
 SERVICE = Grant(IDENTITY.service.id, "sandbox-service@apps.imsoidc.bentley.com", (SCOPE,))
@@ -19,12 +19,12 @@ USER = Grant(IDENTITY.native.id, IDENTITY.user, (SCOPE,))
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> SandboxState:
     return seeded_world(Clock(frozen_at=datetime(2026, 3, 2, 8, 15, 4, 120334, tzinfo=UTC)))
 
 
 @pytest.fixture
-def app(world: World) -> Starlette:
+def app(world: SandboxState) -> Starlette:
     app = create_app(world)
     # The exporter uploads to this very application: its blob room plays the user's own storage.
     app.state.exporter = Exporter(world, httpx.ASGITransport(app))
@@ -38,12 +38,12 @@ async def anybody(app: Starlette) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def service(app: Starlette, world: World) -> AsyncGenerator[Caller]:
+async def service(app: Starlette, world: SandboxState) -> AsyncGenerator[Caller]:
     async with Caller(app, world, SERVICE) as caller:
         yield caller
 
 
 @pytest.fixture
-async def user(app: Starlette, world: World) -> AsyncGenerator[Caller]:
+async def user(app: Starlette, world: SandboxState) -> AsyncGenerator[Caller]:
     async with Caller(app, world, USER) as caller:
         yield caller

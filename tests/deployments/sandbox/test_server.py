@@ -10,9 +10,9 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from deployments.sandbox.options import Options
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.seed import SEEDED
 
 ROOT = Path(__file__).parents[3]
 SERVE = """

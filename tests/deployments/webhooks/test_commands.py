@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from deployments.cli.app import run
-from deployments.sandbox.seed import SEEDED
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from deployments.webhooks.message import is_signed, read_change
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

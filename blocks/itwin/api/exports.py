@@ -1,0 +1,161 @@
+"""Export API (technology preview). Vendor page: https://developer.bentley.com/apis/export/operations/."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import SecretStr
+
+from blocks.errors import TransientError
+from blocks.itwin.client import ApiResponse, ItwinClient, model_from
+from blocks.itwin.models import AuthorizationInformation, ExportConnection, ExportRun
+from blocks.itwin.transport import Json, Precondition
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """What a run exports; `changeset_id` empty is the baseline of an iModel without changesets."""
+
+    ifc_version: str
+    changeset_id: str = ""
+    saved_view_id: str | None = None
+    model_ids: tuple[str, ...] = ()
+    mapping_file_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """Where a run puts its file; the SAS URLs are for `USER_BLOB_STORAGE` and go nowhere but to the platform."""
+
+    location: str
+    folder_id: str | None = None
+    replace_older_file: bool = True
+    save_logs: bool = True
+    output_sas_url: SecretStr | None = None
+    logs_sas_url: SecretStr | None = None
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """The run a create-run request leads to: a new one, or the one that already holds the iModel."""
+
+    connection_id: str
+    run_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class ExportApi:
+    """Export connections and their runs."""
+
+    client: ItwinClient
+
+    async def list_connections(self, imodel_id: str) -> AsyncIterator[ExportConnection]:
+        """Every export connection of an iModel that the caller can see."""
+        what, params = f"List the export connections of iModel {imodel_id}", {"imodelId": imodel_id}
+        async for item in self.client.items(
+            "/export/connections", "connections", what=what, page_size=PAGE_SIZE, params=params
+        ):
+            yield model_from(ExportConnection, item, what)
+
+    async def create_connection(
+        self, imodel_id: str, *, display_name: str, authentication_type: str
+    ) -> ExportConnection:
+        """Register an iModel for exporting."""
+        what = f"Create an export connection for iModel {imodel_id}"
+        body = {"iModelId": imodel_id, "displayName": display_name, "authenticationType": authentication_type}
+        answer = await self.client.post("/export/connections", body, what=what)
+        return model_from(ExportConnection, answer.body.get("connection"), what)
+
+    async def get_connection(self, connection_id: str) -> ExportConnection:
+        """One connection."""
+        what = f"Read export connection {connection_id}"
+        page = await self.client.get(_connection_path(connection_id), what=what)
+        return model_from(ExportConnection, page.get("connection"), what)
+
+    async def create_run(
+        self, connection_id: str, asked: RunInput, output: RunOutput, *, check: Precondition | None = None
+    ) -> StartedRun:
+        """Start a run, or learn which run already holds the iModel.
+
+        Raises:
+            ConflictError: A simultaneous request for the same iModel won; look again.
+            NotFoundError: The connection is gone.
+        """
+        what = f"Start an export run on connection {connection_id}"
+        answer = await self.client.post(
+            f"{_connection_path(connection_id)}/runs",
+            _run_body(asked, output),
+            what=what,
+            redirects=(303,),
+            check=check,
+        )
+        return _started(answer, connection_id, what)
+
+    async def list_runs(self, connection_id: str) -> AsyncIterator[ExportRun]:
+        """Every run of a connection, in no promised order."""
+        what = f"List the runs of export connection {connection_id}"
+        path = f"{_connection_path(connection_id)}/runs"
+        async for item in self.client.items(path, "runs", what=what, page_size=PAGE_SIZE):
+            yield model_from(ExportRun, {**item, "connectionId": connection_id}, what)
+
+    async def get_run(self, connection_id: str, run_id: str) -> ExportRun:
+        """One run with its jobs and tasks."""
+        what = f"Read export run {run_id}"
+        path = f"{_connection_path(connection_id)}/runs/{quote(run_id, safe='')}"
+        page = await self.client.get(path, what=what)
+        run = model_from(ExportRun, page.get("run"), what)
+        return run.model_copy(update={"connection_id": run.connection_id or connection_id})
+
+    async def get_authorization_information(self, redirect_url: str) -> AuthorizationInformation:
+        """Whether the platform holds the caller's consent to export, and where to give it."""
+        what = "Check the consent to export"
+        params = {"redirectUrl": redirect_url}
+        page = await self.client.get("/export/authorizationinformation", what=what, params=params)
+        return model_from(AuthorizationInformation, page.get("authorizationInformation"), what)
+
+
+def _connection_path(connection_id: str) -> str:
+    return f"/export/connections/{quote(connection_id, safe='')}"
+
+
+def _run_body(asked: RunInput, output: RunOutput) -> Json:
+    """The request body; unknown members are refused by the platform, so what is not asked for is left out."""
+    return {
+        "exportType": "IFC",
+        "ifcVersion": asked.ifc_version,
+        "inputOptions": _without_empty(
+            changesetId=asked.changeset_id,
+            savedViewId=asked.saved_view_id,
+            modelIds=list(asked.model_ids),
+            mappingFileId=asked.mapping_file_id,
+        ),
+        "outputOptions": _without_empty(
+            location=output.location,
+            folderId=output.folder_id,
+            outputSasUrl=_revealed(output.output_sas_url),
+            logsSasUrl=_revealed(output.logs_sas_url),
+        )
+        | {"replaceOlderFile": output.replace_older_file, "saveLogs": output.save_logs},
+    }
+
+
+def _without_empty(**members: object) -> Json:
+    return {name: value for name, value in members.items() if value}
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _started(answer: ApiResponse, connection_id: str, what: str) -> StartedRun:
+    is_new = answer.status != 303
+    match urlsplit(answer.location or "").path.rstrip("/").split("/"):
+        case [*_, "connections", owner, "runs", run_id] if run_id:
+            return StartedRun(unquote(owner), unquote(run_id), is_new)
+        case _:
+            if "run" in answer.body:
+                return StartedRun(connection_id, model_from(ExportRun, answer.body["run"], what).id, is_new)
+    raise TransientError(f"{what}: the iTwin Platform answered {answer.status} without naming the run.")

@@ -1,0 +1,137 @@
+"""The address on this machine that a browser returns to after a sign-in: one page, loopback only."""
+
+import asyncio
+import contextlib
+import hmac
+import html
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from blocks.errors import ConfigurationError, SignInRequiredError
+from blocks.urls import is_loopback
+
+READ_SECONDS = 10.0
+LONGEST_REQUEST = 32 * 1024
+FOREIGN = "This page belongs to another sign-in. Go back to the terminal and open the link it shows."
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}}</style>
+<h1>{title}</h1><p>{text}</p></html>"""
+
+
+@dataclass(frozen=True)
+class CallbackRequest:
+    """The browser, back with an answer and waiting for a page."""
+
+    query: dict[str, str]
+    writer: asyncio.StreamWriter
+
+    async def answer(self, title: str, text: str, status: str = "200 OK") -> None:
+        """Show a page, and end the visit; a browser that has gone is no loss."""
+        body = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+            "Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n"
+        )
+        with contextlib.suppress(OSError):
+            self.writer.write(head.encode() + body)
+            await self.writer.drain()
+            self.writer.close()
+            await self.writer.wait_closed()
+
+
+class RedirectServer:
+    """Listens on the redirect address for as long as the block lasts.
+
+    Raises:
+        ConfigurationError: The address is not on this machine, or its port is taken.
+    """
+
+    def __init__(self, redirect_url: str) -> None:
+        self._address = _checked(redirect_url)
+        self._servers: list[asyncio.Server] = []
+        self._visits: asyncio.Queue[CallbackRequest] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        first, *others = _hosts(self._address.hostname or "")
+        port = self._address.port or 80
+        try:
+            self._servers.append(await self._listen(first, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} of this machine cannot be listened on ({error.strerror or 'it is in use'}). End what "
+                f"uses it, or register another redirect address with the application and set ITWIN_REDIRECT_URL."
+            ) from None
+        for host in others:
+            with contextlib.suppress(OSError):  # a machine without IPv6
+                self._servers.append(await self._listen(host, port))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers:
+            server.close()
+
+    async def visit(self, state: str, timeout_seconds: float) -> CallbackRequest:
+        """The browser that brings this state back; others are sent away.
+
+        Raises:
+            SignInRequiredError: Nobody came in time.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while True:
+                    visit = await self._visits.get()
+                    if hmac.compare_digest(visit.query.get("state", "").encode(), state.encode()):
+                        return visit
+                    await visit.answer("Not this sign-in", FOREIGN, "400 Bad Request")
+        except TimeoutError:
+            raise SignInRequiredError(
+                f"Nobody signed in within {timeout_seconds:g} seconds. Run itwin-export login again."
+            ) from None
+
+    async def serve_message(self, title: str, text: str) -> None:
+        """Show everybody the same page, until cancelled."""
+        while True:
+            await (await self._visits.get()).answer(title, text)
+
+    async def _listen(self, host: str, port: int) -> asyncio.Server:
+        return await asyncio.start_server(self._handle, host, port, limit=LONGEST_REQUEST)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        target = await _read_target(reader)
+        visit = CallbackRequest(dict(parse_qsl(target.query)), writer)
+        if target.path == (self._address.path or "/"):
+            self._visits.put_nowait(visit)
+        else:
+            await visit.answer("Nothing here", "This is not the page you look for.", "404 Not Found")
+
+
+async def _read_target(reader: asyncio.StreamReader) -> SplitResult:
+    """What a GET asks for; nothing when it is no GET, too long or too slow."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+        method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+        return urlsplit(target if method == "GET" else "")
+    except (TimeoutError, ValueError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return urlsplit("")
+
+
+def _checked(redirect_url: str) -> SplitResult:
+    address = urlsplit(redirect_url)
+    if address.scheme != "http" or not is_loopback((address.hostname or "").lower()):
+        raise ConfigurationError(
+            f"ITWIN_REDIRECT_URL is {address.scheme}://{address.netloc}{address.path}: the sign-in has to return to "
+            f"this machine, for example to http://localhost:3113/callback. Register that with the application."
+        )
+    return address
+
+
+def _hosts(host: str) -> list[str]:
+    """Loopback addresses to listen on; browsers try both for localhost."""
+    return ["127.0.0.1", "::1"] if host.endswith("localhost") else [host]

@@ -1,0 +1,112 @@
+"""Sign-in of a person: authorization code with PKCE, the browser returning to a listener on this machine.
+
+Vendor page: https://developer.bentley.com/apis/overview/authorization/native-spa/
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from authlib.common.security import generate_token
+from authlib.oauth2.client import OAuth2Client
+
+from blocks.errors import ExportError, NotAuthorizedError, SignInRequiredError, without_secrets
+from blocks.itwin.auth.redirect_server import CallbackRequest, RedirectServer
+from blocks.itwin.auth.token_endpoint import InvalidGrantError, TokenEndpoint
+
+VERIFIER_LENGTH = 64
+AGAIN = "Run itwin-export login again."
+
+
+@dataclass(frozen=True)
+class AuthorizationRequest:
+    """The link a person opens, and what has to come back."""
+
+    url: str
+    state: str
+    verifier: str
+
+    @classmethod
+    def to(cls, endpoint: str, *, client_id: str, scopes: str, redirect_url: str) -> "AuthorizationRequest":
+        """A new one; state and verifier are never used twice."""
+        verifier = generate_token(VERIFIER_LENGTH)
+        client: Any = OAuth2Client(
+            None, client_id=client_id, scope=scopes, redirect_uri=redirect_url, code_challenge_method="S256"
+        )
+        url, state = client.create_authorization_url(endpoint, code_verifier=verifier)
+        return cls(url, state, verifier)
+
+
+async def sign_in(
+    endpoint: TokenEndpoint,
+    redirect_url: str,
+    *,
+    show: Callable[[str], Awaitable[object]],
+    keep: Callable[[str], Awaitable[object]],
+    timeout_seconds: float,
+) -> None:
+    """Let a person sign in, and keep the refresh token that comes of it.
+
+    Args:
+        endpoint: Where the code is traded for tokens.
+        redirect_url: Where the browser returns to, on this machine.
+        show: Gets the link to open.
+        keep: Gets the refresh token; the browser says "signed in" after that.
+        timeout_seconds: Longest wait for the person.
+
+    Raises:
+        ConfigurationError: The redirect address cannot be listened on.
+        NotAuthorizedError: The person refused, nobody came in time, or the code was refused.
+    """
+    async with RedirectServer(redirect_url) as doorstep:
+        invitation = AuthorizationRequest.to(
+            (await endpoint.endpoints()).authorization,
+            client_id=endpoint.identity.client_id,
+            scopes=endpoint.identity.scopes,
+            redirect_url=redirect_url,
+        )
+        await show(invitation.url)
+        visit = await doorstep.visit(invitation.state, timeout_seconds)
+        try:
+            await keep(await _traded(visit, endpoint, invitation, redirect_url))
+        except ExportError as error:
+            await visit.answer("You are not signed in", str(error))
+            raise
+        await visit.answer("You are signed in", "You can close this window and go back to the terminal.")
+
+
+async def _traded(
+    visit: CallbackRequest, endpoint: TokenEndpoint, invitation: AuthorizationRequest, redirect_url: str
+) -> str:
+    """The refresh token for the code that the visit brought."""
+    if (code := visit.query.get("code")) is None:
+        raise _refusal(visit)
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_url,
+        "code_verifier": invitation.verifier,
+    }
+    try:
+        answer = await endpoint.request_token(form)
+    except InvalidGrantError as error:
+        raise SignInRequiredError(f"{error} {AGAIN}") from None
+    token = answer.get("refresh_token")
+    if not isinstance(token, str) or not token:
+        raise NotAuthorizedError(
+            f"The sign-in service gave no refresh token for the scope “{endpoint.identity.scopes}”. Allow client "
+            f"{endpoint.identity.client_id} the scope offline_access at developer.bentley.com, then sign in again."
+        )
+    return token
+
+
+def _refusal(visit: CallbackRequest) -> NotAuthorizedError:
+    code = without_secrets(visit.query.get("error", "no code"))
+    description = without_secrets(visit.query.get("error_description", "")).rstrip(".")
+    said = f"{code}: {description}" if description else code
+    if code == "access_denied":
+        return NotAuthorizedError(f"The sign-in was refused in the browser ({said}). {AGAIN}")
+    return NotAuthorizedError(
+        f"The sign-in service refuses the request ({said}). Check ITWIN_CLIENT_ID, ITWIN_SCOPE and that "
+        f"ITWIN_REDIRECT_URL is registered with the application, then sign in again."
+    )

@@ -1,0 +1,95 @@
+"""One pace for all requests of a process."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+WINDOW_SECONDS = 60.0
+BURST_SHARE = 0.1
+RESOLUTION_SECONDS = 1e-6  # shorter waits are rounding errors
+
+
+class Limiter(Protocol):
+    """Says when a request may be sent."""
+
+    async def admit(self) -> None:
+        """Wait until one more request may be sent."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Hold every request back for so many seconds."""
+        ...
+
+
+def burst_of(requests_per_minute: int) -> int:
+    """Requests that may go at once, after a pause."""
+    return max(1, int(requests_per_minute * BURST_SHARE))
+
+
+class RequestLimiter:
+    """Admits at most `requests_per_minute` in any 60 seconds, first come first served.
+
+    A tenth of the budget may go at once; the rest flows evenly, so that a long queue moves steadily. A pause asked for
+    by the platform (429) puts the whole queue off, and so does a process that stood still: the requests that fell due
+    meanwhile do not all go at once. Safe to share between threads and event loops.
+
+    Vendor page: https://developer.bentley.com/apis/overview/rate-limits
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        burst = burst_of(requests_per_minute)
+        self._spacing = WINDOW_SECONDS / max(1, requests_per_minute - burst)
+        self._credit = (burst - 1) * self._spacing
+        self._latest = requests_per_minute * self._spacing - WINDOW_SECONDS  # so late, the budget is still kept to
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._put_off = 0.0  # by how much the queue is behind the clock
+        self._next = clock() - self._credit  # in the queue's time, as are all slots
+        self._paused_until = clock()
+
+    async def admit(self) -> None:
+        """Wait until one more request may be sent."""
+        slot = self._reserve()
+        while (wait := self._wait_for(slot)) > RESOLUTION_SECONDS:
+            await self._sleep(wait)
+
+    def pause(self, seconds: float) -> None:
+        """Hold every request back for so many seconds."""
+        with self._lock:
+            now = self._clock()
+            self._next = max(self._next, now - self._put_off)  # no burst after the pause
+            self._put_off += max(0.0, now + seconds - max(now, self._paused_until))
+            self._paused_until = max(self._paused_until, now + seconds)
+
+    def _reserve(self) -> float:
+        with self._lock:
+            slot = max(self._next, self._clock() - self._put_off - self._credit)
+            self._next = slot + self._spacing
+            return slot
+
+    def _wait_for(self, slot: float) -> float:
+        with self._lock:
+            now = self._clock()
+            late = now - self._put_off - slot
+            if late > self._latest:
+                self._put_off += late
+            return -late
+
+
+_limiters: dict[str, RequestLimiter] = {}
+_limiters_lock = threading.Lock()
+
+
+def limiter_for(api_url: str, requests_per_minute: int) -> RequestLimiter:
+    """The limiter that all requests of this process to one API share; the first budget named wins."""
+    with _limiters_lock:
+        return _limiters.setdefault(api_url, RequestLimiter(requests_per_minute))

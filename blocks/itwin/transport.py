@@ -1,0 +1,205 @@
+"""Sending and mapping: every request to the platform leaves here, every failure becomes an error of the family."""
+
+import email.utils
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import httpx
+
+from blocks.errors import (
+    ConflictError,
+    ExportError,
+    NotAuthorizedError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRefusedError,
+    SignInRequiredError,
+    TransientError,
+    without_secrets,
+)
+from blocks.itwin.rate_limit import Limiter
+
+API_TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
+API_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
+LONGEST_PAUSE_SECONDS = 300.0
+DEFAULT_PAUSE_SECONDS = 5.0
+USER_AGENT = "itwin-export"
+MAX_RATE_LIMIT_RETRIES = 6  # 429s in a row before one request gives up
+
+Json = dict[str, Any]
+Precondition = Callable[[], None]
+"""Called right before each sending of a request, after any wait; what it raises leaves the request unsent."""
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold whole URLs, signatures included
+
+
+class Transport:
+    """Sends requests at the common pace and maps every failure."""
+
+    def __init__(self, limiter: Limiter, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._limiter = limiter
+        self._http = httpx.AsyncClient(
+            timeout=API_TIMEOUT, limits=API_LIMITS, follow_redirects=False, transport=transport
+        )
+        self._clock_offset = timedelta(0)
+
+    async def send(self, request: httpx.Request, *, what: str, check: Precondition | None = None) -> httpx.Response:
+        """Send, waiting out what the platform asks us to wait.
+
+        Raises:
+            TransientError: No answer, or an unreadable one.
+            RateLimitedError: The platform keeps asking for pauses.
+        """
+        attempts = 0
+        while True:
+            await self._limiter.admit()
+            if check:
+                check()
+            response = await self._send_once(request, what)
+            self._note_server_time(response)
+            if response.status_code != 429:
+                return response
+            attempts += 1
+            pause = retry_after(response) or DEFAULT_PAUSE_SECONDS
+            if attempts == MAX_RATE_LIMIT_RETRIES or pause > LONGEST_PAUSE_SECONDS:
+                raise error_from(response, what)
+            self._limiter.pause(pause)
+
+    def server_now(self) -> datetime:
+        """The time by the platform's clock, as far as its `Date` headers tell."""
+        return datetime.now(UTC) + self._clock_offset
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send_once(self, request: httpx.Request, what: str) -> httpx.Response:
+        request.headers.setdefault("User-Agent", USER_AGENT)
+        try:
+            return await self._http.send(request)
+        except httpx.TimeoutException:
+            problem = "did not answer in time"
+        except httpx.HTTPError as error:
+            problem = f"could not be reached ({without_secrets(str(error)) or type(error).__name__})"
+        raise TransientError(
+            f"{what}: {_origin(request.url)} {problem}. Check the network and ITWIN_API_URL / ITWIN_ISSUER_URL, "
+            f"then try again."
+        )
+
+    def _note_server_time(self, response: httpx.Response) -> None:
+        moment = _http_date(response.headers.get("Date", ""))
+        if moment is not None:
+            self._clock_offset = moment - datetime.now(UTC)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds the platform asks us to wait: whole seconds or an HTTP date; none if it does not say."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    moment = _http_date(text)
+    if moment is None:
+        return None
+    now = _http_date(response.headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR0911  one row per status
+    """The error of the family that fits an answer; the one place where statuses become errors."""
+    status = response.status_code
+    said = _what_it_said(response)
+    sentence = f"{what}: the iTwin Platform answered {status}{said}."
+    match status:
+        case 401:
+            return SignInRequiredError(f"{sentence} Check the credentials; as a user, run: itwin-export login")
+        case 403:
+            return NotAuthorizedError(
+                f"{sentence} Ask the iTwin's administrator to give this client or user a role with access to it."
+            )
+        case 404 | 405 | 410:
+            return NotFoundError(f"{sentence} Check the id, and that this client or user may see it.")
+        case 409:
+            return ConflictError(f"{sentence} Another request got there first; try again.")
+        case 429:
+            return RateLimitedError(
+                f"{sentence} The rate limit is reached{_limited_operation(response)}: try again later, or lower "
+                f"ITWIN_REQUESTS_PER_MINUTE."
+            )
+        case _ if status >= 500 or status in {408, 425}:
+            return TransientError(f"{sentence} Try again later.")
+        case _ if response.is_redirect:
+            return TransientError(f"{sentence} A redirect was not expected here; check ITWIN_API_URL.")
+        case _:
+            return RequestRefusedError(f"{sentence} Correct what was asked for.")
+
+
+def _what_it_said(response: httpx.Response) -> str:
+    try:
+        body: object = response.json()
+    except ValueError:
+        body = None
+    parts: list[str] = []
+    if isinstance(body, dict):
+        envelope = cast("Json", body)
+        inner = envelope.get("error", envelope)
+        parts = _parts_of_error(cast("Json", inner)) if isinstance(inner, dict) else [str(inner or "")]
+    correlation = response.headers.get("x-correlation-id")
+    if correlation:
+        parts.append(f"correlation id {correlation}")
+    text = without_secrets(" · ".join(part for part in parts if part)).rstrip(".")
+    return f" ({text})" if text else ""
+
+
+def _parts_of_error(error: Json) -> list[str]:
+    parts = [str(error.get("code") or ""), str(error.get("message") or "").rstrip(".")]
+    details: object = error.get("details")
+    for detail in cast("list[object]", details) if isinstance(details, list) else []:
+        if isinstance(detail, dict):
+            known = cast("Json", detail)
+            target = f" {known['target']}" if known.get("target") else ""
+            parts.append(f"{known.get('code') or ''}{target}: {str(known.get('message') or '').rstrip('.')}")
+    return parts
+
+
+def _limited_operation(response: httpx.Response) -> str:
+    names = ("API", "Operation", "Tier")
+    said = [response.headers.get(f"ITwinPlatform-RateLimited-{name}", "") for name in names]
+    return f", {' '.join(filter(None, said))}" if any(said) else ""
+
+
+def json_object(response: httpx.Response, what: str) -> Json:
+    """The JSON object of an answer; empty without a body, or where Location is what counts."""
+    if not response.content:
+        return {}
+    if response.is_redirect or response.status_code == 202:
+        return _json_or_nothing(response)
+    try:
+        body: object = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise TransientError(f"{what}: the iTwin Platform answered {response.status_code} with an unreadable body.")
+    return cast("Json", body)
+
+
+def _json_or_nothing(response: httpx.Response) -> Json:
+    """The body of an answer whose Location is what counts."""
+    try:
+        body: object = response.json()
+    except ValueError:
+        return {}
+    return cast("Json", body) if isinstance(body, dict) else {}
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"

@@ -1,0 +1,132 @@
+"""Ranges of a blob behind a SAS URL, read with the Azure SDK and checked by us."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import aiohttp
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError
+from azure.storage.blob.aio import BlobClient
+
+from blocks.errors import InterruptedTransferError, LinkExpiredError
+from blocks.storage.download.http_source import STALL_SECONDS
+from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
+from blocks.storage.signed_url import FetchLink, RenewableLink
+from blocks.urls import host_of
+
+LARGEST_RANGE = 16 * 1024 * 1024
+"""The SDK holds each range in memory; above this size it would split the range."""
+
+_SDK_FAULTS = (AzureError, aiohttp.ClientError, OSError, ValueError, TypeError, LookupError, AttributeError)
+"""Besides its own errors the SDK lets raw ones through when a header is garbled."""
+
+
+class AzureBlobRanges:
+    """A `RangeSource` over azure-storage-blob; use as an async context manager.
+
+    Args:
+        fetch_link: Yields a SAS URL of the blob that is fresh.
+        stall_seconds: Silence after which a connection is given up.
+    """
+
+    chunk_size = 4 * 1024 * 1024
+
+    def __init__(self, fetch_link: FetchLink, *, stall_seconds: float = STALL_SECONDS) -> None:
+        self._link = RenewableLink(fetch_link)
+        self._stall_seconds = stall_seconds
+        self._clients: dict[str, BlobClient] = {}
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def facts(self) -> BlobProperties:
+        """Ask for the blob's properties."""
+        url = await self._link.current()
+        async with AsyncExitStack() as answers:
+            try:
+                hook = self._guard(url, answers)
+                properties = await self._client(url).get_blob_properties(raw_response_hook=hook)
+                md5 = properties.content_settings.content_md5
+                return BlobProperties(properties.size, properties.etag, bytes(md5) if md5 else None, properties.name)
+            except _SDK_FAULTS as fault:
+                raise _broken(fault, url) from None
+
+    async def read(self, start: int, length: int, facts: BlobProperties) -> AsyncGenerator[bytes]:
+        """Yield one range, whole: the SDK collects it in memory."""
+        url = await self._link.current()
+        is_pinned = is_strong(facts.etag)
+        async with AsyncExitStack() as answers:
+            try:
+                stream: Any = await self._client(url).download_blob(
+                    start,
+                    length,
+                    max_concurrency=1,
+                    etag=facts.etag if is_pinned else None,
+                    match_condition=MatchConditions.IfNotModified if is_pinned else None,
+                    raw_response_hook=self._guard(url, answers, (start, length), facts),
+                )
+                content: bytes = await stream.readall()
+            except _SDK_FAULTS as fault:
+                raise _broken(fault, url) from None
+        yield content
+
+    async def renew(self) -> None:
+        """Get a fresh link unless another caller just did."""
+        await self._link.renew()
+
+    def _client(self, url: str) -> BlobClient:
+        """One client per link; those of former links stay open for the reads they still serve."""
+        if url not in self._clients:
+            client = BlobClient.from_blob_url(
+                url,
+                max_single_get_size=LARGEST_RANGE,
+                retry_total=0,  # retries are counted in one place: patience
+                permit_redirects=False,
+                connection_timeout=self._stall_seconds,
+                read_timeout=self._stall_seconds,
+            )
+            self._clients[url] = client
+            self._open.push_async_callback(client.close)
+        return self._clients[url]
+
+    def _guard(
+        self,
+        url: str,
+        answers: AsyncExitStack,
+        wanted: tuple[int, int] | None = None,
+        facts: BlobProperties | None = None,
+    ) -> Callable[[Any], None]:
+        """Look at each answer before the SDK does; close it in the end: the SDK leaves broken ones open."""
+
+        def look(response: Any) -> None:
+            answer = response.http_response
+            answers.callback(answer.internal_response.close)
+            self._check(url, answer.status_code, answer.headers, wanted, facts)
+
+        return look
+
+    def _check(
+        self,
+        url: str,
+        status: int,
+        headers: Mapping[str, str],
+        wanted: tuple[int, int] | None,
+        facts: BlobProperties | None,
+    ) -> None:
+        host = host_of(url)
+        if status not in BYTES_COME:
+            error = refusal(status, headers, host)
+            if isinstance(error, LinkExpiredError):
+                self._link.refuse(url)
+            raise error
+        if wanted and facts:
+            check_range(status, headers, host, wanted, facts)
+
+
+def _broken(fault: BaseException, url: str) -> InterruptedTransferError:
+    return InterruptedTransferError(f"The connection to {host_of(url)} broke ({type(fault).__name__}).")

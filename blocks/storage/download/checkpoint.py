@@ -1,0 +1,76 @@
+"""Which chunks of a file are on the disk: survives the process, never holds a link."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast
+
+from blocks.disk import write_whole
+from blocks.storage.download.source import BlobProperties
+
+_FORMAT = 1
+
+
+@dataclass
+class ChunkCheckpoint:
+    """The finished chunks of one version of a blob; sizes in bytes."""
+
+    facts: BlobProperties
+    chunk_size: int
+    finished: set[int] = field(default_factory=set[int])
+
+    @classmethod
+    def load(cls, path: Path, part: Path, facts: BlobProperties, chunk_size: int) -> Self:
+        """Read what is known of this very version cut into these very chunks; else begin an empty one."""
+        fresh = cls(facts, chunk_size)
+        if facts.etag is None or not part.exists() or part.stat().st_size != facts.size:
+            return fresh
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return fresh
+        fresh.finished = fresh._accept(found)
+        return fresh
+
+    def save(self, path: Path) -> None:
+        """Write it whole."""
+        write_whole(path, json.dumps(self._head() | {"finished": sorted(self.finished)}).encode())
+
+    @property
+    def count(self) -> int:
+        """How many chunks the file has."""
+        return -(-self.facts.size // self.chunk_size)
+
+    @property
+    def missing(self) -> Iterator[int]:
+        """The chunks still to be fetched, in order."""
+        return (index for index in range(self.count) if index not in self.finished)
+
+    @property
+    def finished_bytes(self) -> int:
+        """Bytes of all finished chunks."""
+        return sum(self.extent(index)[1] for index in self.finished)
+
+    def extent(self, index: int) -> tuple[int, int]:
+        """Start and length of a chunk."""
+        start = index * self.chunk_size
+        return start, min(self.chunk_size, self.facts.size - start)
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "etag": self.facts.etag,
+            "size": self.facts.size,
+            "md5": self.facts.md5.hex() if self.facts.md5 else None,
+            "chunk_size": self.chunk_size,
+        }
+
+    def _accept(self, found: object) -> set[int]:
+        if not isinstance(found, dict):
+            return set()
+        known = cast("dict[str, Any]", found)
+        finished = known.pop("finished", None)
+        if known != self._head() or not isinstance(finished, list):
+            return set()
+        return {index for index in cast("list[object]", finished) if isinstance(index, int)} & set(range(self.count))

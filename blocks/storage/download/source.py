@@ -1,0 +1,109 @@
+"""One big blob, read in ranges: what a source of ranges promises, and the checks no client library makes.
+
+Seen with azure-storage-blob and others: a self-consistent answer that is shorter than asked for, a
+whole body in place of a range and another version of the blob pass unnoticed. So each answer is held against
+the question.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from blocks.errors import (
+    ExportError,
+    InterruptedTransferError,
+    LinkExpiredError,
+    NotFoundError,
+    TransferError,
+)
+from blocks.storage.retry import BlobChangedError, ThrottledError, parse_retry_after
+
+BYTES_COME = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}
+_CONTENT_RANGE = re.compile(r"bytes \d{1,18}-\d{1,18}/(\d{1,18})")
+
+
+@dataclass(frozen=True)
+class BlobProperties:
+    """What the server says about the whole blob: bytes, version, MD5 digest, its name for it."""
+
+    size: int
+    etag: str | None = None
+    md5: bytes | None = None
+    name: str | None = None
+
+
+class RangeSource(Protocol):
+    """A blob behind a link that may have to be renewed.
+
+    Attributes:
+        chunk_size: Bytes worth asking for at once, given what the source holds in memory.
+    """
+
+    chunk_size: int
+
+    async def facts(self) -> BlobProperties:
+        """Ask for size and version."""
+        ...
+
+    def read(self, start: int, length: int, facts: BlobProperties) -> AsyncGenerator[bytes]:
+        """Yield the pieces of a range of exactly this version; safe to call many times at once.
+
+        The caller counts the bytes: a body that ends early is the one fault no header tells.
+        """
+        ...
+
+    async def renew(self) -> None:
+        """Get a fresh link after a `LinkExpiredError`; callers at the same moment share one."""
+        ...
+
+
+def is_strong(etag: str | None) -> bool:
+    """True when the ETag may be used with If-Match (RFC 9110, 13.1.1)."""
+    return etag is not None and not etag.startswith("W/")
+
+
+def refusal(status: int, headers: Mapping[str, str], host: str) -> ExportError:
+    """The error for an answer that brings no bytes."""
+    if status in {401, 403}:
+        return LinkExpiredError(f"{host} no longer accepts the link (HTTP {status}); a fresh one is needed.")
+    if status in {404, 410}:
+        return NotFoundError(f"{host} has no such file any more (HTTP {status}). Export it again.")
+    if status in {412, 416}:
+        return BlobChangedError(f"The file on {host} was replaced while it was read (HTTP {status}).")
+    if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        pause = parse_retry_after(headers.get("Retry-After"))
+        return ThrottledError(f"{host} cannot answer now (HTTP {status}).", pause)
+    return TransferError(f"{host} refuses the download (HTTP {status}); redirects are not followed.")
+
+
+def check_range(
+    status: int, headers: Mapping[str, str], host: str, wanted: tuple[int, int], facts: BlobProperties
+) -> None:
+    """Hold the answer to a range request against what was asked.
+
+    Raises:
+        BlobChangedError: It is another version of the blob.
+        InterruptedTransferError: It is anything but the range asked for.
+    """
+    start, length = wanted
+    if headers.get("ETag") != facts.etag:
+        raise BlobChangedError(f"The file on {host} was replaced while it was read.")
+    if headers.get("Content-Encoding", "identity") != "identity":
+        raise InterruptedTransferError(f"{host} sent an encoded body where plain bytes were asked for.")
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        _check_extent(headers.get("Content-Range", ""), f"bytes {start}-{start + length - 1}/{facts.size}", host)
+    elif status != HTTPStatus.OK or wanted != (0, facts.size):
+        raise InterruptedTransferError(f"{host} sent the whole file where a range was asked for.")
+    if headers.get("Content-Length", str(length)) != str(length):
+        raise InterruptedTransferError(f"{host} announced another length than the range asked for.")
+
+
+def _check_extent(said: str, asked: str, host: str) -> None:
+    if said == asked:
+        return
+    match = _CONTENT_RANGE.fullmatch(said)
+    if match and match[1] != asked.rpartition("/")[2]:
+        raise BlobChangedError(f"The file on {host} changed its size while it was read.")
+    raise InterruptedTransferError(f"{host} sent another range than the one asked for ({asked}).")

@@ -1,0 +1,81 @@
+"""How long to keep trying one small step, and how long to wait between two tries."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from blocks.errors import InterruptedTransferError, LinkExpiredError
+
+T = TypeVar("T")
+
+
+class ThrottledError(InterruptedTransferError):
+    """The server asks for a pause.
+
+    Attributes:
+        retry_after: Seconds it asks for; 0 when it names none.
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message, retry_after)
+        self.message = message
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BlobChangedError(InterruptedTransferError):
+    """The blob is not the one the transfer began with: what was kept of it is worthless."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """A back-off: pauses double from the first to the longest, in seconds, half of each left to chance."""
+
+    attempts: int = 6
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+
+    def pause(self, attempt: int, asked_for: float = 0.0) -> float:
+        """Seconds to wait after the given attempt (from 1); a server may ask for more, up to the longest."""
+        backoff = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1))
+        chance = random.uniform(0.5, 1)  # noqa: S311  spreads retries, guards no secret
+        return min(self.longest_pause, max(backoff * chance, asked_for))
+
+
+def parse_retry_after(value: str | None) -> float:
+    """Read a `Retry-After`, seconds or an HTTP date; 0 when there is none or it makes no sense."""
+    text = (value or "").strip()
+    if text.isdecimal():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (zoned - datetime.now(UTC)).total_seconds())
+
+
+async def persist(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[None]], patience: RetryPolicy) -> T:
+    """Repeat a step until it works: pause after an interruption, renew the link after a refusal.
+
+    Raises:
+        BlobChangedError: At once; repeating cannot help.
+        InterruptedTransferError, LinkExpiredError: Once patience is exhausted.
+    """
+    for attempt in range(1, patience.attempts):
+        try:
+            return await step()
+        except BlobChangedError:
+            raise
+        except LinkExpiredError:
+            await renew()
+        except InterruptedTransferError as error:
+            asked_for = error.retry_after if isinstance(error, ThrottledError) else 0.0
+            await asyncio.sleep(patience.pause(attempt, asked_for))
+    return await step()

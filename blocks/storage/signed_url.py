@@ -1,0 +1,93 @@
+"""A pre-signed link that is renewed before it expires and after it was refused."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+from blocks.errors import LinkExpiredError
+from blocks.urls import host_of
+
+FetchLink = Callable[[], Awaitable[str]]
+
+
+def expiry_of(url: str) -> float | None:
+    """When the link says it expires, in seconds since 1970: `se` of a SAS, `Expires` of a CDN."""
+    query = parse_qs(urlsplit(url).query)
+    if stamp := query.get("Expires", [""])[0]:
+        return float(stamp) if stamp.isdecimal() else None
+    try:
+        moment = datetime.fromisoformat(query["se"][0])
+    except (KeyError, ValueError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def fixed(url: str) -> FetchLink:
+    """A link nobody can renew: the user's own SAS URL."""
+
+    async def fetch() -> str:
+        return url
+
+    return fetch
+
+
+class RenewableLink:
+    """Hands out the current link; however many ask at once, one renewal is made.
+
+    Args:
+        fetch: Asks the platform for a link.
+        margin: Seconds before its expiry from which a link counts as stale.
+    """
+
+    def __init__(self, fetch: FetchLink, *, margin: float = 60.0) -> None:
+        self._fetch = fetch
+        self._margin = margin
+        self._lock = asyncio.Lock()
+        self._url = ""
+        self._is_refused = False
+        self._fetched_at = 0.0
+
+    async def current(self) -> str:
+        """The link to use now.
+
+        Raises:
+            LinkExpiredError: The server refuses the link and there is no other.
+        """
+        if self._is_stale():
+            async with self._lock:
+                if self._is_stale():
+                    await self._replace()
+        return self._url
+
+    def refuse(self, url: str) -> None:
+        """Note that the server no longer accepts this link; a newer one is not affected."""
+        if url == self._url:
+            self._is_refused = True
+
+    def forgive(self) -> None:
+        """Take the refusal back: it was not the link but the question."""
+        self._is_refused = False
+
+    async def renew(self) -> None:
+        """Fetch a fresh link if the current one was refused or runs out."""
+        await self.current()
+
+    def _is_stale(self) -> bool:
+        return not self._url or self._is_refused or self._runs_out()
+
+    def _runs_out(self) -> bool:
+        """A link that is short-lived (or a clock that is wrong) must not cause a renewal each time."""
+        expiry = expiry_of(self._url)
+        is_old = time.monotonic() - self._fetched_at > self._margin
+        return expiry is not None and is_old and expiry - time.time() < self._margin
+
+    async def _replace(self) -> None:
+        url = await self._fetch()
+        if self._is_refused and url == self._url:
+            raise LinkExpiredError(
+                f"{host_of(url)} refuses the link and there is no other: it has expired or may not read. "
+                "Make a new link and run the same again."
+            )
+        self._url, self._is_refused, self._fetched_at = url, False, time.monotonic()

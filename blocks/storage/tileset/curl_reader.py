@@ -1,0 +1,308 @@
+"""Small blobs to disk with libcurl, one handle per thread.
+
+libcurl takes two thirds of the processor time of obstore, the next best (`tests/benchmarks/REPORT.md`), and unlike
+it follows no redirect: that would tell another host the link.
+"""
+
+import hashlib
+import math
+import ssl
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO, FileIO
+from pathlib import Path
+from typing import Self
+
+import pycurl
+
+from blocks.disk import disk_errors
+from blocks.errors import ContentError, ExportError, InterruptedTransferError
+from blocks.storage.download.http_source import proxy_for, untrusted
+from blocks.storage.download.source import is_strong, refusal
+from blocks.storage.retry import BlobChangedError, ThrottledError
+from blocks.storage.tileset.listing import Tile, blob_url
+from blocks.urls import host_of
+
+NEAR_THREADS = 4
+"""Beside the host, more threads than these get in each other's way."""
+_WORTH_WAITING_FOR = 3000
+"""Files a second that this process could take in, if only the host answered at once."""
+_BUFFER = 512 * 1024
+"""Bytes gathered before they are hashed and written: 64 threads hold 32 MB, and most tiles fit in."""
+_LONGEST_TILE = 3600
+"""Seconds; a SAS link is valid no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedTile:
+    """A file of the tileset that is on the disk, whole; digests in hex digits."""
+
+    name: str
+    size: int
+    sha256: str
+    etag: str | None = None
+    md5: str | None = None
+
+
+class TileDownloader:
+    """A connection that is kept open from tile to tile; for one thread at a time.
+
+    Args:
+        folder: Where the tiles go; the folders that their names ask for must be there.
+        stall_seconds: Silence after which a tile is given up, in whole seconds.
+
+    Attributes:
+        wait: Seconds the host took to answer the latest question.
+    """
+
+    def __init__(self, folder: Path, stall_seconds: float) -> None:
+        self.wait = 0.0
+        self._folder = folder
+        self._link = ""
+        self._head: list[bytes] = []
+        self._body = _Body(folder)
+        self._curl = _new_handle(stall_seconds)
+        self._curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._curl.close()
+
+    def save(self, link: str, tile: Tile, kept: FetchedTile | None = None) -> FetchedTile:
+        """Fetch one file; `kept` is what is there and is good if the host still has the same.
+
+        Args:
+            link: Of the container (or CDN folder).
+            tile: What to fetch, as the listing describes it.
+            kept: Asks the host to send the file only if it has another one.
+
+        Raises:
+            BlobChangedError: The host has another file under this name, or none any more.
+            LinkExpiredError: The link is refused.
+            InterruptedTransferError: The bytes do not come, or not all of them, or others than were listed.
+            ContentError: The host does not have the file.
+            DiskError: The disk refuses the data.
+        """
+        with disk_errors(self._folder), self._body:
+            self._perform(link, tile, kept)
+            headers = self._headers()
+            status = self._curl.getinfo(pycurl.RESPONSE_CODE)
+            if status == HTTPStatus.NOT_MODIFIED and kept:
+                return kept
+            if status != HTTPStatus.OK:
+                raise _refusal(status, headers, host_of(link), tile)
+            _require_end(headers, tile)
+            return self._body.conclude(headers.get("etag"))
+
+    def _perform(self, link: str, tile: Tile, kept: FetchedTile | None) -> None:
+        curl = self._curl
+        self._head.clear()
+        self._follow(link)
+        curl.setopt(pycurl.URL, blob_url(link, tile.name))
+        curl.setopt(pycurl.HTTPHEADER, _condition(tile, kept))
+        curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if tile.size is None else max(tile.size, _BUFFER))
+        curl.setopt(pycurl.WRITEFUNCTION, self._body.write_callback(tile))
+        try:
+            curl.perform()
+        except pycurl.error as fault:
+            raise self._body.fault or _broken(int(fault.args[0]), host_of(link), tile) from None
+        self.wait = curl.getinfo(pycurl.STARTTRANSFER_TIME) - curl.getinfo(pycurl.PRETRANSFER_TIME)
+
+    def _follow(self, link: str) -> None:
+        """Ask the environment for the way to a host once per link: it takes longer than a small tile."""
+        if link != self._link:
+            self._link = link
+            self._curl.setopt(pycurl.PROXY, proxy_for(link) or "")
+
+    def _headers(self) -> dict[str, str]:
+        """Of the last answer, names in lower case."""
+        start = max(number for number, line in enumerate(self._head) if line.startswith(b"HTTP/"))
+        fields = (line.partition(b":") for line in self._head[start + 1 :])
+        return {name.lower().decode("latin-1"): value.strip().decode("latin-1") for name, _, value in fields}
+
+
+class DownloaderPool:
+    """Readers that wait to be used again, with their open connections; for many threads.
+
+    They know the host: how many threads it takes until its delay no longer matters.
+    """
+
+    def __init__(self, folder: Path, stall_seconds: float) -> None:
+        self._folder = folder
+        self._stall_seconds = stall_seconds
+        self._idle: list[TileDownloader] = []
+        self._waits: deque[float] = deque([0.0], maxlen=100)
+
+    @property
+    def threads(self) -> int:
+        """How many threads pay."""
+        waits = sorted(self._waits.copy())
+        return max(NEAR_THREADS, round(waits[len(waits) // 4] * _WORTH_WAITING_FOR))
+
+    def note(self, wait: float) -> None:
+        """Remember how long the host took to answer, in seconds."""
+        self._waits.append(wait)
+
+    @contextmanager
+    def one(self) -> Generator[TileDownloader]:
+        """A reader that nobody else has meanwhile."""
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = TileDownloader(self._folder, self._stall_seconds)
+        try:
+            yield reader
+        finally:
+            self._idle.append(reader)
+
+    def close(self) -> None:
+        """End all connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Body:
+    """What comes of a tile: hashed, checked and written; a large one is written as it comes.
+
+    Attributes:
+        fault: Why no more was taken.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.fault: OSError | None = None
+        self._folder = str(folder)
+        self._buffer = BytesIO(bytes(_BUFFER))
+        self._file: FileIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def write_callback(self, tile: Tile) -> Callable[[bytes], int | None]:
+        """Get ready for a tile; returns what libcurl is to call with each piece of it."""
+        self.fault = None
+        self._tile = tile
+        self._hashed = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if tile.md5 else None
+        self._buffer.seek(0)
+        fits_in = tile.size is not None and tile.size <= _BUFFER
+        return self._buffer.write if fits_in else self._take
+
+    def conclude(self, etag: str | None) -> FetchedTile:
+        """Check what has come against the listing before the last of it is written."""
+        self._hash()
+        tile, size = self._tile, self._hashed
+        if tile.size is not None and size != tile.size:
+            raise InterruptedTransferError(f"{tile.name} is {size} bytes long; its listing says {tile.size}.")
+        if self._md5 and self._md5.digest() != tile.md5:
+            raise InterruptedTransferError(f"{tile.name} came with another MD5 than its listing promises.")
+        if tile.etag and etag != tile.etag:
+            raise BlobChangedError(f"{tile.name} was replaced while the tileset was read.")
+        self._write()
+        md5 = self._md5.hexdigest() if self._md5 else None
+        return FetchedTile(tile.name, size, self._sha256.hexdigest(), etag, md5)
+
+    def _take(self, piece: bytes) -> int | None:
+        """Libcurl ends the transfer when told of another length than that of the piece."""
+        if self._buffer.tell() + len(piece) > _BUFFER:
+            self._hash()
+            try:
+                self._write()
+            except OSError as fault:
+                self.fault = fault
+                return -1
+        return self._buffer.write(piece)
+
+    def _hash(self) -> None:
+        with self._buffer.getbuffer() as whole, whole[: self._buffer.tell()] as come:
+            self._hashed += len(come)
+            self._sha256.update(come)
+            if self._md5:
+                self._md5.update(come)
+
+    def _write(self) -> None:
+        self._file = self._file or _new_file(f"{self._folder}/{self._tile.name}")
+        with self._buffer.getbuffer() as whole, whole[: self._buffer.tell()] as come:
+            written = 0
+            while written < len(come):  # a full disk takes a part at first
+                written += self._file.write(come[written:]) or 0
+        self._buffer.seek(0)
+
+
+def _new_file(path: str) -> FileIO:
+    try:
+        return FileIO(path, "xb")
+    except FileExistsError:
+        Path(path).unlink()  # it may be a hard link to a published file
+        return FileIO(path, "xb")
+
+
+def _new_handle(stall_seconds: float) -> pycurl.Curl:
+    """A handle that adds nothing of its own; trusts what `SSL_CERT_FILE` or the system says now."""
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.NOSIGNAL, 1)  # signals belong to the main thread
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # one connection per thread; Azure has no HTTP/2
+    curl.setopt(pycurl.PATH_AS_IS, 1)
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(stall_seconds * 1000))
+    curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
+    curl.setopt(pycurl.LOW_SPEED_TIME, math.ceil(stall_seconds))
+    curl.setopt(pycurl.TIMEOUT, _LONGEST_TILE)
+    _trust(curl)
+    return curl
+
+
+def _trust(curl: pycurl.Curl) -> None:
+    paths = ssl.get_default_verify_paths()
+    if paths.capath:
+        curl.setopt(pycurl.CAPATH, paths.capath)
+    if paths.cafile:
+        curl.setopt(pycurl.CAINFO, paths.cafile)
+    else:  # Windows has a store and no file
+        known = ssl.create_default_context().get_ca_certs(binary_form=True)
+        curl.setopt(pycurl.CAINFO_BLOB, "".join(map(ssl.DER_cert_to_PEM_cert, known)))
+
+
+def _condition(tile: Tile, kept: FetchedTile | None) -> list[str]:
+    if kept and kept.etag:
+        return [f"If-None-Match: {kept.etag}"]
+    return [f"If-Match: {tile.etag}"] if is_strong(tile.etag) else []
+
+
+def _broken(code: int, host: str, tile: Tile) -> ExportError:
+    """The error for a transfer that libcurl gave up; its messages may hold the whole link, so none is passed on."""
+    match code:
+        case pycurl.E_PEER_FAILED_VERIFICATION:
+            return untrusted(host)
+        case pycurl.E_FILESIZE_EXCEEDED:
+            return InterruptedTransferError(f"{tile.name} is longer than its listing says ({tile.size} bytes).")
+        case pycurl.E_OPERATION_TIMEDOUT:
+            return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent.")
+        case _:
+            return InterruptedTransferError(f"{tile.name} did not come whole from {host} (curl error {code}).")
+
+
+def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> ExportError:
+    """The error for an answer that brings no tile."""
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        if tile.etag:
+            return BlobChangedError(f"{tile.name} vanished while the tileset was read.")
+        return ContentError(f"The tileset lacks {tile.name}: {host} does not have it.")
+    error = refusal(status, {"Retry-After": headers.get("retry-after", "")}, host)
+    return ThrottledError(f"{tile.name}: {error}", error.retry_after) if isinstance(error, ThrottledError) else error
+
+
+def _require_end(headers: dict[str, str], tile: Tile) -> None:
+    """Without its length a body may end anywhere, and encoded it is not what was listed."""
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        raise InterruptedTransferError(f"{tile.name} came without its length.")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise InterruptedTransferError(f"{tile.name} came encoded where plain bytes were asked for.")

@@ -1,0 +1,298 @@
+"""Fetch a tileset: tens of thousands of small blobs into a staging folder, none twice, none wrong."""
+
+import asyncio
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from blocks.disk import disk_errors, require_room
+from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
+from blocks.storage.download.http_source import STALL_SECONDS, new_session
+from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
+from blocks.storage.signed_url import FetchLink, RenewableLink, expiry_of
+from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
+from blocks.storage.tileset.curl_reader import DownloaderPool, FetchedTile, TileDownloader
+from blocks.storage.tileset.listing import Tile, check_names, list_tiles
+from blocks.storage.tileset.references import ROOT, ReferenceCrawler
+
+WORKERS = 64
+"""Threads at most: 44 ms away so many pay."""
+_LOOK_SECONDS = 0.1
+EXPIRY_MARGIN = 60.0
+VERSIONS = 3
+"""How often the tileset may be replaced under our hands before that is the answer."""
+
+Progress = Callable[[int, int], None]
+"""Called a few times a second with the tiles that are here and the tiles known so far."""
+
+
+@dataclass(frozen=True)
+class FetchedTileset:
+    """A tileset that is on the disk; `reused` tiles did not travel."""
+
+    folder: Path
+    tiles: tuple[FetchedTile, ...]
+    reused: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(tile.size for tile in self.tiles)
+
+
+async def fetch_tileset(
+    fetch_link: FetchLink,
+    staging: Path,
+    *,
+    previous: Path | None = None,
+    workers: int = WORKERS,
+    stall_seconds: float = STALL_SECONDS,
+    on_progress: Progress | None = None,
+    patience: RetryPolicy | None = None,
+) -> FetchedTileset:
+    """Bring every file of a tileset into the staging folder and nothing else.
+
+    Finished tiles are noted in a journal beside the folder and survive a crash. The host's listing says what
+    to fetch; where it does not list, references are followed from `tileset.json`.
+
+    Args:
+        fetch_link: Yields a fresh link of the container (or CDN folder).
+        staging: The folder to fill; on the disk where the tileset will stay.
+        previous: The export published before; its unchanged tiles are hard-linked.
+        workers: Files at once, at most; near the host fewer do.
+        stall_seconds: Silence after which a file is given up and asked for again.
+        on_progress: Told a few times a second.
+        patience: Rounds without a single new tile before giving up.
+
+    Raises:
+        InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
+        ContentError: A name is not safe to store, or a file that is referred to does not exist.
+        DiskError: The disk refuses the data.
+    """
+    steady = patience or RetryPolicy()
+    link = RenewableLink(fetch_link, margin=EXPIRY_MARGIN)
+    for version in range(1, VERSIONS + 1):
+        with _open(staging) as journal, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
+            fetch = _Fetch(link, staging, journal, pool, workers, stall_seconds, steady, on_progress)
+            try:
+                return await fetch.run(PublishedTiles(previous))
+            except BlobChangedError:
+                if version == VERSIONS:
+                    raise
+    raise AssertionError
+
+
+def _open(staging: Path) -> TileCheckpoint:
+    with disk_errors(staging.parent):
+        staging.mkdir(parents=True, exist_ok=True)
+        return TileCheckpoint(journal_path(staging))
+
+
+def journal_path(staging: Path) -> Path:
+    """Where the journal of a staging folder lies; to be removed once the tileset is published."""
+    return staging.with_name(f"{staging.name}.journal")
+
+
+class _Fetch:
+    """One attempt at one version of the tileset."""
+
+    def __init__(
+        self,
+        link: RenewableLink,
+        staging: Path,
+        journal: TileCheckpoint,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        stall_seconds: float,
+        patience: RetryPolicy,
+        on_progress: Progress | None,
+    ) -> None:
+        self._link = link
+        self._staging = staging
+        self._journal = journal
+        self._pool = pool
+        self._workers = workers
+        self._stall_seconds = stall_seconds
+        self._readers = DownloaderPool(staging, stall_seconds)
+        self._patience = patience
+        self._tell = on_progress
+        self._done: dict[str, FetchedTile] = {}
+        self._known = 0
+
+    async def run(self, published: PublishedTiles) -> FetchedTileset:
+        async with new_session(self._stall_seconds) as session:
+            tiles = await list_tiles(session, self._link, self._patience)
+        with closing(self._readers):
+            reused = await self._follow() if tiles is None else await self._fetch_listed(tiles, published)
+        await asyncio.to_thread(self._remove_unexpected)
+        return FetchedTileset(self._staging, tuple(self._done[name] for name in sorted(self._done)), reused)
+
+    async def _fetch_listed(self, tiles: list[Tile], published: PublishedTiles) -> int:
+        check_names(tile.name for tile in tiles)
+        self._known = len(tiles)
+        reused = await asyncio.to_thread(self._take_over, tiles, published)
+        missing = [tile for tile in tiles if tile.name not in self._done]
+        with disk_errors(self._staging):
+            require_room(self._staging, sum(tile.size or 0 for tile in missing))
+        await self._fetch(missing)
+        return reused
+
+    def _take_over(self, tiles: list[Tile], published: PublishedTiles) -> int:
+        """What a former attempt left and what the export before has."""
+        self._make_folders(tile.name for tile in tiles)
+        kept_before = 0
+        for tile in tiles:
+            if kept := self._journal.kept(tile, self._staging):
+                kept_before += 1
+                self._done[tile.name] = kept
+            elif taken := published.take(tile, self._staging):
+                self._done[tile.name] = taken
+        return len(self._done) - kept_before
+
+    async def _follow(self) -> int:
+        """Fetch what is referred to, level by level: nothing else is known without a listing."""
+        walk = ReferenceCrawler(self._read_done)
+        names = {ROOT}
+        while names:
+            check_names(walk.names)
+            self._known = len(walk.names)
+            await asyncio.to_thread(self._make_folders, names)
+            await self._fetch([Tile(name) for name in sorted(names)])
+            await asyncio.to_thread(walk.advance)
+            names = walk.names - self._done.keys()
+        return 0
+
+    def _read_done(self, name: str) -> bytes | None:
+        return (self._staging / name).read_bytes() if name in self._done else None
+
+    def _make_folders(self, names: Iterable[str]) -> None:
+        with disk_errors(self._staging):
+            for folder in {name.rpartition("/")[0] for name in names}:
+                (self._staging / folder).mkdir(parents=True, exist_ok=True)
+
+    async def _fetch(self, tiles: Collection[Tile]) -> None:
+        """Round after round over what is missing, until nothing is or patience is exhausted."""
+        idle_rounds = 0
+        while tiles:
+            url = await self._link.current()
+            before = len(self._done)
+            one_round = _DownloadPass(self._readers, url, tiles, self._save)
+            await self._work_through(one_round)
+            tiles = [tile for tile in tiles if tile.name not in self._done]
+            idle_rounds = idle_rounds + 1 if len(self._done) == before else 0
+            fault = one_round.fault
+            if isinstance(fault, LinkExpiredError):
+                self._link.refuse(url)
+            if fault and (not fault.is_transient or isinstance(fault, BlobChangedError)):
+                raise fault
+            if tiles and idle_rounds >= self._patience.attempts:
+                raise fault or InterruptedTransferError("The link expires faster than tiles can be read.")
+            if isinstance(fault, InterruptedTransferError):
+                asked_for = fault.retry_after if isinstance(fault, ThrottledError) else 0.0
+                await asyncio.sleep(self._patience.pause(idle_rounds + 1, asked_for))
+
+    async def _work_through(self, one_round: "_DownloadPass") -> None:
+        """Run the threads; when this is cancelled, they end after the tile they are at."""
+        work = partial(asyncio.get_running_loop().run_in_executor, self._pool, one_round.work)
+        futures: set[asyncio.Future[None]] = set()
+        try:
+            while not futures or not all(future.done() for future in futures):
+                futures |= {work() for _ in range(min(self._readers.threads, self._workers) - len(futures))}
+                await asyncio.wait(futures, timeout=_LOOK_SECONDS)
+                self._look_around()
+        finally:
+            one_round.stop.set()
+            await asyncio.wait(futures)
+            self._look_around()
+        for future in futures:
+            future.result()
+
+    def _look_around(self) -> None:
+        with disk_errors(self._staging.parent):
+            self._journal.flush()
+        if self._tell:
+            self._tell(len(self._done), self._known)
+
+    def _save(self, reader: TileDownloader, url: str, tile: Tile) -> None:
+        kept = self._journal.kept(tile, self._staging) if tile.size is None else None
+        fetched = reader.save(url, tile, kept)
+        if fetched is not kept:
+            self._journal.add(fetched)
+        self._done[tile.name] = fetched
+
+    def _remove_unexpected(self) -> None:
+        """What a former attempt fetched of another version."""
+        with disk_errors(self._staging):
+            for folder, _, names in os.walk(self._staging):
+                inside = Path(folder).relative_to(self._staging).as_posix()
+                prefix = "" if inside == "." else f"{inside}/"
+                for name in names:
+                    if f"{prefix}{name}" not in self._done:
+                        Path(folder, name).unlink()
+
+
+_Save = Callable[[TileDownloader, str, Tile], None]
+
+
+class _DownloadPass:
+    """One pass over the missing tiles with one link; threads take tiles until one of them says stop.
+
+    Attributes:
+        fault: What ended it, or the last tile that did not come.
+    """
+
+    def __init__(self, readers: DownloaderPool, url: str, tiles: Collection[Tile], save: _Save) -> None:
+        self.stop = threading.Event()
+        self.fault: ExportError | None = None
+        self._readers = readers
+        self._url = url
+        self._tiles = iter(tiles)
+        self._save = save
+        self._lock = threading.Lock()
+        self._ends_at = _ends_at(url)
+        self._setbacks = 0
+
+    def work(self) -> None:
+        """Take tile after tile; for one thread."""
+        with self._readers.one() as reader:
+            while not self.stop.is_set() and time.time() < self._ends_at:
+                with self._lock:
+                    tile = next(self._tiles, None)
+                if tile is None:
+                    return
+                try:
+                    self._save(reader, self._url, tile)
+                    self._setbacks = 0
+                    self._readers.note(reader.wait)
+                except ExportError as error:
+                    self._note(error)
+
+    def _note(self, error: ExportError) -> None:
+        """A tile may fail and come in the next round; a dead host or link ends this one."""
+        with self._lock:
+            if not self.stop.is_set():
+                self.fault = error
+            self._setbacks += 1
+            if not _is_setback(error) or self._setbacks >= WORKERS:
+                self.stop.set()
+
+
+def _is_setback(error: ExportError) -> bool:
+    """Whether the other tiles may still come."""
+    if isinstance(error, ThrottledError):
+        return not error.retry_after
+    return type(error) is InterruptedTransferError
+
+
+def _ends_at(url: str) -> float:
+    """When to stop using a link; never at once, for the clock here may be wrong."""
+    expiry = expiry_of(url)
+    is_ahead = expiry is not None and expiry - EXPIRY_MARGIN > time.time()
+    return expiry - EXPIRY_MARGIN if expiry is not None and is_ahead else math.inf

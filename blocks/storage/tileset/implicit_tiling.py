@@ -1,0 +1,135 @@
+"""Implicit tiling of 3D Tiles 1.1: which files a subtree says exist.
+
+https://github.com/CesiumGS/3d-tiles/tree/main/specification/ImplicitTiling
+"""
+
+import json
+import struct
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from blocks.errors import ContentError
+
+Json = dict[str, Any]
+Coordinates = tuple[int, int, int, int]
+"""Level, x, y, z; z stays 0 in a quadtree."""
+
+_HEADER = struct.Struct("<4sIQQ")
+_DEEPEST_ROOT = 50
+_DEEPEST = 8
+"""Levels of one subtree; 8 of an octree are 2.4 million tiles, common are 3 to 7."""
+
+
+@dataclass(frozen=True)
+class ImplicitTiling:
+    """How a tile subdivides, and the templates of the files that brings."""
+
+    subtree_template: str
+    content_templates: tuple[str, ...]
+    levels: int
+    is_octree: bool
+
+    @classmethod
+    def parse(cls, tiling: Json, content_templates: tuple[str, ...]) -> "ImplicitTiling":
+        """Read the member `implicitTiling` of a tile."""
+        levels = tiling.get("subtreeLevels")
+        subtrees: Json = tiling.get("subtrees") or {}
+        template = subtrees.get("uri")
+        if not isinstance(levels, int) or not 0 < levels <= _DEEPEST or not isinstance(template, str):
+            raise ContentError("The tileset has an implicit tile without usable subtrees.")
+        is_octree = tiling.get("subdivisionScheme") == "OCTREE"
+        return cls(template, content_templates, levels, is_octree)
+
+    @property
+    def branching(self) -> int:
+        """Children of a tile."""
+        return 8 if self.is_octree else 4
+
+    def uri(self, template: str, at: Coordinates) -> str:
+        """Fill in a template."""
+        for name, value in zip(("level", "x", "y", "z"), at, strict=True):
+            template = template.replace(f"{{{name}}}", str(value))
+        return template
+
+    def descend(self, root: Coordinates, levels: int, morton: int) -> Coordinates:
+        """The coordinates of a descendant, so many levels below, by its Morton index."""
+        axes = 3 if self.is_octree else 2
+        low = [sum((morton >> (bit * axes + axis) & 1) << bit for bit in range(levels)) for axis in range(axes)]
+        x, y, z = ((start << levels) + offset for start, offset in zip(root[1:], (*low, 0)[:3], strict=True))
+        return root[0] + levels, x, y, z if self.is_octree else 0
+
+
+@dataclass(frozen=True)
+class Subtree:
+    """One subtree document: what it says, its own binary part, and buffers from other files by URI."""
+
+    document: Json
+    body: bytes
+    others: Mapping[str, bytes]
+
+    @classmethod
+    def parse(cls, content: bytes, others: Mapping[str, bytes]) -> "Subtree":
+        """Read a binary `.subtree` or its JSON form."""
+        try:
+            if content[:4] != b"subt":
+                return cls(cast("Json", json.loads(content)), b"", others)
+            _, _, json_size, body_size = _HEADER.unpack_from(content)
+            start = _HEADER.size + json_size
+            if start + body_size != len(content):
+                raise ContentError("A subtree of the tileset is cut off.")
+            return cls(cast("Json", json.loads(content[_HEADER.size : start])), content[start:], others)
+        except (struct.error, ValueError):
+            raise ContentError("A subtree of the tileset is no subtree.") from None
+
+    def buffers(self) -> Generator[str]:
+        """URIs of buffers kept in files of their own."""
+        yield from (buffer["uri"] for buffer in self.document.get("buffers", ()) if "uri" in buffer)
+
+    def contents(self, tiling: ImplicitTiling, root: Coordinates) -> Generator[str]:
+        """URIs of the contents that are there."""
+        count = (tiling.branching**tiling.levels - 1) // (tiling.branching - 1)
+        availabilities = self.document.get("contentAvailability") or ()
+        for template, availability in zip(tiling.content_templates, _as_list(availabilities), strict=False):
+            for index in self._available(availability, count):
+                level, first = _level_of(index, tiling.branching)
+                yield tiling.uri(template, tiling.descend(root, level, index - first))
+
+    def children(self, tiling: ImplicitTiling, root: Coordinates) -> Generator[Coordinates]:
+        """Roots of the subtrees below; a level deeper than coordinates go is a circle."""
+        if root[0] > _DEEPEST_ROOT:
+            raise ContentError("The tileset's subtrees never end.")
+        availability = self.document.get("childSubtreeAvailability") or {"constant": 0}
+        for index in self._available(availability, tiling.branching**tiling.levels):
+            yield tiling.descend(root, tiling.levels, index)
+
+    def _available(self, availability: Json, count: int) -> Generator[int]:
+        if availability.get("constant") is not None:
+            yield from range(count if availability["constant"] else 0)
+            return
+        bits = self._view(availability.get("bitstream", availability.get("bufferView")))
+        if len(bits) * 8 < count:
+            raise ContentError("A subtree of the tileset has too few availability bits.")
+        yield from (index for index in range(count) if bits[index >> 3] >> (index & 7) & 1)
+
+    def _view(self, index: Any) -> bytes:
+        try:
+            view = self.document["bufferViews"][index]
+            uri = self.document["buffers"][view["buffer"]].get("uri")
+            source = self.body if uri is None else self.others[uri]
+            start = view.get("byteOffset", 0)
+            return source[start : start + view["byteLength"]]
+        except (KeyError, IndexError, TypeError):
+            raise ContentError("A subtree of the tileset refers to a buffer it does not have.") from None
+
+
+def _as_list(value: Any) -> list[Json]:
+    return cast("list[Json]", value) if isinstance(value, (list, tuple)) else [cast("Json", value)]
+
+
+def _level_of(index: int, branching: int) -> tuple[int, int]:
+    """The level a bit belongs to, and the first bit of that level."""
+    level, first, width = 0, 0, 1
+    while index >= first + width:
+        level, first, width = level + 1, first + width, width * branching
+    return level, first

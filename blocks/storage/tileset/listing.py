@@ -1,0 +1,175 @@
+"""Which files a tileset has: the container's own listing, and what may become a file on this disk.
+
+Listing: https://learn.microsoft.com/rest/api/storageservices/list-blobs. A CDN host lists nothing; then the
+tree is walked from `tileset.json` (`tileset_fetch`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from pathlib import PurePosixPath
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree as ET
+
+import aiohttp
+
+from blocks.errors import ContentError, InterruptedTransferError, LinkExpiredError
+from blocks.storage.download.http_source import decode_md5, get
+from blocks.storage.download.source import refusal
+from blocks.storage.file_names import MANIFEST_NAME, is_reserved
+from blocks.storage.retry import RetryPolicy, persist
+from blocks.storage.signed_url import RenewableLink
+from blocks.urls import host_of
+
+_UNFIT = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f]')
+_LONGEST_SEGMENT = 255
+_REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.CONFLICT}
+"""What hosts that do not list answer; a missing right to list looks like an expired link at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A file of a tileset as the host describes it; without a listing only the name is known."""
+
+    name: str
+    size: int | None = None
+    etag: str | None = None
+    md5: bytes | None = None
+
+
+def blob_url(container_url: str, name: str) -> str:
+    """The link of one file: its path goes before the `?`, the signature stays as it is."""
+    base, mark, query = container_url.partition("?")
+    return f"{base.rstrip('/')}/{quote(name)}{mark}{query}"
+
+
+async def list_tiles(session: aiohttp.ClientSession, link: RenewableLink, patience: RetryPolicy) -> list[Tile] | None:
+    """Every file of the container, or none where the host refuses to list.
+
+    Raises:
+        InterruptedTransferError: The listing stops midway: half a listing is no listing.
+    """
+    tiles: dict[str, Tile] = {}
+    seen = set[str]()
+    marker = ""
+    while marker not in seen:
+        seen.add(marker)
+        page = await _read_page(session, link, marker, patience)
+        if page is None:
+            return None
+        tiles.update((tile.name, tile) for tile in _tiles_of(page))
+        marker = page.findtext("NextMarker") or ""
+        if not marker:
+            return list(tiles.values())
+    raise InterruptedTransferError("The listing of the tileset turns in a circle. Run the same again.")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse a tileset with a name that would leave its folder or does not work on every disk.
+
+    Raises:
+        ContentError: Names the first such file; nothing has been written yet.
+    """
+    spellings: dict[str, str] = {}
+    fit = set[str]()
+    for name in names:
+        _check_segments(name, fit)
+        spelling = unicodedata.normalize("NFC", name).casefold()
+        if (other := spellings.setdefault(spelling, name)) != name:
+            raise ContentError(f"The tileset has {other!r} and {name!r}, which are one file on many disks.")
+    folders = {spelling.rpartition("/")[0] for spelling in spellings}
+    folders |= {str(parent) for folder in folders for parent in PurePosixPath(folder).parents}
+    if both := folders & spellings.keys():
+        raise ContentError(f"The tileset has {min(both)!r} as a file and as a folder.")
+
+
+def _check_segments(name: str, fit: set[str]) -> None:
+    """Hold each part of a path against what disks take; `fit` are those known to be good."""
+    segments = name.split("/")
+    if name.casefold() == MANIFEST_NAME or not all(segment in fit or _is_fit(segment) for segment in segments):
+        raise ContentError(f"The tileset has a file named {name!r}, which cannot be stored safely.")
+    fit.update(segments[:-1])
+
+
+def _is_fit(segment: str) -> bool:
+    return not (
+        segment in {"", ".", ".."}
+        or segment[-1] in ". "
+        or _UNFIT.search(segment)
+        or is_reserved(segment)
+        or len(segment.encode(errors="surrogatepass")) > _LONGEST_SEGMENT
+    )
+
+
+async def _read_page(
+    session: aiohttp.ClientSession, link: RenewableLink, marker: str, patience: RetryPolicy
+) -> ET.Element | None:
+    answer = await persist(partial(_ask_twice, session, link, marker), link.renew, patience)
+    return None if answer is None else _parse(answer)
+
+
+async def _ask_twice(session: aiohttp.ClientSession, link: RenewableLink, marker: str) -> bytes | None:
+    """A link that is refused again when fresh may read but not list."""
+    try:
+        return await _ask(session, link, marker)
+    except LinkExpiredError:
+        try:
+            return await _ask(session, link, marker)
+        except LinkExpiredError:
+            if marker:
+                raise
+            link.forgive()
+            return None
+
+
+async def _ask(session: aiohttp.ClientSession, link: RenewableLink, marker: str) -> bytes | None:
+    url = await link.current()
+    query = f"&restype=container&comp=list&marker={quote(marker, safe='')}"
+    base, _, signature = url.partition("?")
+    async with get(session, f"{base.rstrip('/')}?{signature}{query}", {}) as response:
+        if response.status == HTTPStatus.OK:
+            return await response.read()
+        if response.status in _REFUSED:
+            return None
+        error = refusal(response.status, response.headers, host_of(url))
+    if isinstance(error, LinkExpiredError):
+        link.refuse(url)
+    raise error
+
+
+def _parse(answer: bytes) -> ET.Element | None:
+    """A page of the listing; another kind of answer means that the host does not list."""
+    if b"<EnumerationResults" not in answer[:1000]:
+        return None
+    try:
+        return ET.fromstring(answer.decode("utf-8-sig"))  # noqa: S314  expat itself stops entity bombs
+    except (ET.ParseError, UnicodeDecodeError):
+        raise InterruptedTransferError("The listing of the tileset came garbled. Run the same again.") from None
+
+
+def _tiles_of(page: ET.Element) -> Iterable[Tile]:
+    for blob in page.iterfind("Blobs/Blob"):
+        name, properties = blob.find("Name"), blob.find("Properties")
+        if properties is None or name is None or not name.text:
+            raise InterruptedTransferError("The listing of the tileset lacks a name. Run the same again.")
+        facts = {fact.tag: fact.text for fact in properties}
+        if facts.get("ResourceType") == "directory":
+            continue
+        yield Tile(
+            unquote(name.text) if name.get("Encoded") == "true" else name.text,
+            _size(facts.get("Content-Length")),
+            header_etag(facts.get("Etag")),
+            decode_md5(facts.get("Content-MD5")),
+        )
+
+
+def _size(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def header_etag(etag: str | None) -> str | None:
+    """A listing has the ETag bare, If-Match wants it quoted; what breaks a header is none."""
+    return f'"{etag.strip(chr(34))}"' if etag and etag.isprintable() else None

@@ -1,0 +1,135 @@
+"""Swap a verified tileset into place: readers find the old one or the new one."""
+
+import ctypes
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from blocks.disk import disk_errors, replace, sync_file, sync_folder
+from blocks.errors import DiskError
+from blocks.storage.file_names import MANIFEST_NAME
+from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
+from blocks.storage.tileset.download import journal_path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def publish_tileset(staging: Path, destination: Path, manifest: Manifest) -> Manifest:
+    """Put the staging folder where readers look; returns the manifest as written.
+
+    Linux swaps two folders in one step. Elsewhere there is a moment between two renames when the name is
+    free; a crash in it is repaired by `recover`. What strangers put into the old folder is set aside.
+
+    Args:
+        staging: A whole, verified tileset, on the destination's disk.
+        destination: The folder readers know.
+        manifest: Lists every file; the time stamps are filled in here.
+
+    Raises:
+        DiskError: The disk refuses; the old tileset is in its place.
+    """
+    recover(destination)
+    with disk_errors(destination.parent):
+        files = tuple(_stamped(staging, file) for file in manifest.files)
+        complete = manifest.model_copy(update={"files": files})
+        write_manifest(staging, complete)
+        _sync(staging, complete)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        _swap(staging, destination)
+        sync_folder(destination.parent)
+        journal_path(staging).unlink(missing_ok=True)
+        _discard(previous_path(destination))
+    return complete
+
+
+def recover(destination: Path) -> None:
+    """Repair what a crash in the middle of a swap left; call it before looking at a published tileset.
+
+    Raises:
+        DiskError: The disk refuses.
+    """
+    previous = previous_path(destination)
+    with disk_errors(destination.parent):
+        if not previous.exists():
+            return
+        if destination.exists():
+            _discard(previous)
+        else:
+            replace(previous, destination)
+
+
+def previous_path(destination: Path) -> Path:
+    """Where the old tileset is while the new one takes its place."""
+    return destination.with_name(f".{destination.name}.previous")
+
+
+def _stamped(folder: Path, file: ManifestFile) -> ManifestFile:
+    return dataclasses.replace(file, mtime_ns=(folder / file.path).stat().st_mtime_ns)
+
+
+def _sync(folder: Path, manifest: Manifest) -> None:
+    """Everything to the disk before the swap: one call where there is one, file by file elsewhere."""
+    if hasattr(os, "sync"):
+        os.sync()
+        return
+    for file in manifest.files:
+        sync_file(folder / file.path)
+
+
+def _swap(staging: Path, destination: Path) -> None:
+    previous = previous_path(destination)
+    if not destination.exists():
+        replace(staging, destination)
+    elif _exchange(staging, destination):
+        replace(staging, previous)
+    else:
+        replace(destination, previous)
+        try:
+            replace(staging, destination)
+        except OSError:
+            replace(previous, destination)
+            raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step (Linux, glibc 2.28); False where that cannot be done."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_EXCHANGE)) == 0
+
+
+def _discard(folder: Path) -> None:
+    """Delete what the folder's manifest lists; if anything else lies there, set it aside for its owner."""
+    manifest = read_manifest(folder)
+    if manifest and folder.exists():
+        for file in manifest.files:
+            (folder / file.path).unlink(missing_ok=True)
+        (folder / MANIFEST_NAME).unlink()
+    _remove_empty(folder)
+    if folder.exists():
+        _set_aside(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    if not folder.exists():
+        return
+    inner = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in [*inner, folder]:
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+def _set_aside(folder: Path) -> None:
+    name = folder.name.removeprefix(".").removesuffix(".previous")
+    for number in range(1, 1000):
+        target = folder.with_name(f"{name}.kept-{number}")
+        if not target.exists():
+            replace(folder, target)
+            return
+    raise DiskError(f"The folder {folder.parent} holds too many {name}.kept folders. Look through and delete them.")

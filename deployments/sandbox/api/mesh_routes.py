@@ -1,0 +1,199 @@
+"""The Mesh Export API.
+
+https://developer.bentley.com/apis/mesh-export/operations/
+"""
+
+from datetime import datetime
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from deployments.sandbox.api.responses import (
+    JSON,
+    Detail,
+    Page,
+    RefusedError,
+    base_url,
+    check_access,
+    forbidden,
+    page_links,
+    read_body,
+    read_page,
+    wants_representation,
+    world_of,
+)
+from deployments.sandbox.clock import plain
+from deployments.sandbox.ids import is_changeset_id, is_guid
+from deployments.sandbox.state.entities import IModel
+from deployments.sandbox.state.meshes import DEFAULT_TYPE, TYPES, MeshExport
+
+CODE = "InvalidMeshExportRequest"
+DEFAULT_PAGE = 100
+_DELETABLE = {"Complete", "Invalid"}
+
+
+async def list_exports(request: Request) -> Response:
+    """Tilesets of an iModel, newest changeset first; the first look at an iModel sets its tiles in motion."""
+    page = read_page(request, DEFAULT_PAGE, _refuse)
+    order, imodel, kind = _order(request), _imodel(request), _type(request.query_params.get("exportType"))
+    changeset = request.query_params.get("changesetId", "")
+    if changeset and not is_changeset_id(changeset):
+        raise _refuse("changesetId")
+    if imodel and _is_warming_up(request, imodel):
+        return Response(status_code=202)
+    world = world_of(request)
+    exports = [
+        export
+        for export in list(world.meshes.exports.values())
+        if (imodel is None or export.imodel is imodel)
+        and ("exportType" not in request.query_params or export.export_type == kind)
+        and changeset.lower() in ("", export.changeset_id)
+    ]
+    if imodel:
+        # After the list is drawn up: right after a change the platform's list is empty, too.
+        world.meshes.ensure_latest(imodel, kind)
+    now = world.clock.now()
+    exports.sort(key=lambda e: (e.changeset_index, e.started_at), reverse=True)
+    if order:
+        exports.sort(key=lambda e: e.modified_at(now), reverse=order == "date:desc")
+    long = wants_representation(request)
+    items = [_write(request, export, now, long=long) for export in page.of(exports)]
+    return JSONResponse({"exports": items, "_links": _links(request, page, len(exports))})
+
+
+async def start_export(request: Request) -> JSONResponse:
+    """Ask for tiles by hand; asking again for the same leads to the same export unless that is invalid."""
+    body = await read_body(request, CODE)
+    world = world_of(request)
+    imodel = world.imodels.get(str(body.get("iModelId")).lower())
+    if imodel is None:
+        raise _refuse("iModelId")
+    check_access(request, imodel.id, imodel.itwin_id)
+    kind = _type(body.get("exportType"))
+    changeset_id, index = _changeset(imodel, body.get("changesetId", ""))
+    export = world.meshes.find(imodel, changeset_id, kind)
+    now = world.clock.now()
+    if export is None or export.status(now) == "Invalid":
+        export = world.meshes.start(imodel, changeset_id, index, kind)
+        world.counters["mesh exports started"] += 1
+    return JSONResponse({"export": _write(request, export, now, long=True)}, 202)
+
+
+async def get_export(request: Request) -> JSONResponse:
+    """One export, always in full."""
+    export = _find(request)
+    return JSONResponse({"export": _write(request, export, world_of(request).clock.now(), long=True)})
+
+
+async def delete_export(request: Request) -> Response:
+    """Remove an export that is complete or invalid."""
+    if not is_guid(str(request.path_params["export_id"])):
+        raise _refuse("id")
+    export, world = _find(request), world_of(request)
+    if export.status(world.clock.now()) not in _DELETABLE:
+        raise _refuse("id")
+    world.meshes.delete(export)
+    return Response(status_code=204)
+
+
+def _refuse(target: str) -> RefusedError:
+    detail = Detail("InvalidParameter", f"{target} is not acceptable.", target)
+    return RefusedError(422, CODE, "Request rejected.", detail)
+
+
+def _order(request: Request) -> str | None:
+    order = request.query_params.get("$orderBy")
+    if order not in {None, "date:asc", "date:desc"}:
+        raise _refuse("$orderBy")
+    return order
+
+
+def _imodel(request: Request) -> IModel | None:
+    """The iModel asked for; whoever may not see it gets 403."""
+    key = request.query_params.get("iModelId")
+    if key is None:
+        return None
+    if not is_guid(key):
+        raise _refuse("iModelId")
+    imodel = world_of(request).imodels.get(key.lower())
+    if imodel is None:
+        raise forbidden()
+    check_access(request, imodel.id, imodel.itwin_id)
+    return imodel
+
+
+def _type(name: object) -> str:
+    """Clients write 3DTiles and 3DTILES."""
+    if name is None or name == "":
+        return DEFAULT_TYPE
+    kind = TYPES.get(str(name).lower())
+    if kind is None:
+        raise _refuse("exportType")
+    return kind
+
+
+def _changeset(imodel: IModel, key: object) -> tuple[str, int]:
+    """Id and index; an empty id is the latest changeset, or the baseline where there is none."""
+    if not isinstance(key, str):
+        raise _refuse("changesetId")
+    if not key:
+        return (imodel.latest.id, imodel.latest.index) if imodel.latest else ("", 0)
+    found = next((c for c in imodel.changesets if c.id == key.lower()), None)
+    if found is None:
+        raise _refuse("changesetId")
+    return found.id, found.index
+
+
+def _is_warming_up(request: Request, imodel: IModel) -> bool:
+    world = world_of(request)
+    listings = world.meshes.listings
+    listings[imodel.id] = listings.get(imodel.id, 0) + 1
+    return listings[imodel.id] <= world.options.warm_up_listings
+
+
+def _find(request: Request) -> MeshExport:
+    export = world_of(request).meshes.exports.get(str(request.path_params["export_id"]).lower())
+    if export is None:
+        raise RefusedError(404, "ExportNotFound", "Export is not available.")
+    return export
+
+
+def _links(request: Request, page: Page, total: int) -> JSON:
+    root = f"{base_url(request)}/mesh-export"
+    known = ("iModelId", "changesetId", "exportType", "$orderBy", "cdn")
+    kept = "".join(f"{k}={quote(request.query_params[k])}&" for k in known if request.query_params.get(k))
+    return page_links(page, total, lambda skip, top: f"{root}/?{kept}$top={top}&$skip={skip}")
+
+
+def _write(request: Request, export: MeshExport, now: datetime, *, long: bool) -> JSON:
+    status = export.status(now)
+    body: JSON = {
+        "id": export.id,
+        "displayName": export.imodel.name,
+        "status": status,
+        "lastModified": plain(export.modified_at(now)),
+    }
+    if not long:
+        return body
+    spelled = world_of(request).options.mesh_export_type
+    body["request"] = {
+        "iModelId": export.imodel.id,
+        "changesetId": export.changeset_id,
+        "contextId": export.imodel.itwin_id,
+        "exportType": spelled if export.export_type == DEFAULT_TYPE else export.export_type,
+    }
+    if status == "Complete":
+        # Links of the content delivery network cannot be listed.
+        path = world_of(request).meshes.link(export, with_listing=request.query_params.get("cdn") != "1")
+        body["_links"] = {"mesh": {"href": base_url(request) + path}}
+    return body
+
+
+ROUTES = [
+    Route("/mesh-export", list_exports),
+    Route("/mesh-export", start_export, methods=["POST"]),
+    Route("/mesh-export/{export_id}", get_export),
+    Route("/mesh-export/{export_id}", delete_export, methods=["DELETE"]),
+]

@@ -1,0 +1,205 @@
+"""Everything the sandbox remembers, and the few things that can be done to it."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Literal
+
+from deployments.sandbox.clock import Clock
+from deployments.sandbox.faults.faults import Faults
+from deployments.sandbox.ids import changeset_id, guid, pair_id
+from deployments.sandbox.state.blobs import BlobAccount
+from deployments.sandbox.state.entities import (
+    Changeset,
+    Connection,
+    IModel,
+    ITwin,
+    LoggedRequest,
+    NamedVersion,
+    Outcome,
+    Run,
+    StorageItem,
+)
+from deployments.sandbox.state.identity import IDENTITY, SCOPE
+from deployments.sandbox.state.meshes import Meshes
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.tokens import Grant, Tokens
+from deployments.sandbox.state.webhooks import Webhooks
+
+LOG_LENGTH = 200_000
+FILES = "files"
+"""The container that holds the bytes of Storage files."""
+
+
+class SandboxState:
+    """One sandbox's state; safe to change from another thread while it serves."""
+
+    def __init__(self, clock: Clock | None = None, options: Options | None = None) -> None:
+        self.clock = clock or Clock()
+        self.options = options or Options()
+        self.faults = Faults()
+        self.tokens = Tokens(self.clock)
+        self.blobs = BlobAccount(self.clock)
+        self.meshes = Meshes(self.clock, self.options, self.blobs)
+        self.webhooks = Webhooks(self.clock, self.options)
+        self.itwins: dict[str, ITwin] = {}
+        self.imodels: dict[str, IModel] = {}
+        self.connections: dict[str, Connection] = {}
+        self.active_runs: dict[str, Run] = {}
+        self.items: dict[str, StorageItem] = {}
+        self.consents: set[str] = set()
+        self.denied: set[str] = set()
+        """Ids of iTwins and iModels the caller gets 403 for."""
+        self.log: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
+        self.counters: Counter[str] = Counter()
+        self._outcomes: dict[str, deque[Outcome]] = {}
+        self._usual: dict[str, Outcome] = {}
+        self._serials: dict[str, count[int]] = {}
+        self._lock = threading.Lock()
+        user = Grant(IDENTITY.native.id, IDENTITY.user, (SCOPE, "offline_access"))
+        self.tokens.refresh_tokens[IDENTITY.refresh_token] = user
+
+    def next_number(self, kind: str) -> int:
+        """Counts the things of a kind, so that ids do not depend on what else went on."""
+        with self._lock:
+            return next(self._serials.setdefault(kind, count(1)))
+
+    # iTwins and iModels
+
+    def add_itwin(self, name: str) -> ITwin:
+        """A new iTwin with an empty Storage."""
+        key = guid("itwin", name)
+        root = self._add_item("folder", "", key, None, guid("root", name))
+        self.itwins[key] = ITwin(key, name, root.id)
+        return self.itwins[key]
+
+    def add_imodel(
+        self, itwin_id: str, name: str, *, changesets: int = 0, elements: int = 40, tiles: int = 64
+    ) -> IModel:
+        """A new iModel with some history."""
+        created = self.clock.now() - timedelta(days=30)
+        imodel = IModel(guid("imodel", itwin_id, name), itwin_id, name, created, elements=elements, tiles=tiles)
+        self.imodels[imodel.id] = imodel
+        for index in range(1, changesets + 1):
+            self.push_changeset(imodel.id, at=created + timedelta(minutes=index))
+        return imodel
+
+    def push_changeset(self, imodel_id: str, *, gap: int = 0, at: datetime | None = None) -> Changeset:
+        """Somebody saves a change; a gap leaves indices out, as the platform sometimes does.
+
+        Unless it is history (`at`), the platform starts on new tiles at once.
+        """
+        imodel = self.imodels[imodel_id]
+        latest = imodel.latest
+        index = (latest.index if latest else 0) + 1 + gap
+        parent = latest.id if latest else ""
+        changeset = Changeset(changeset_id(imodel_id, index), index, parent, at or self.clock.now(), f"Change {index}")
+        imodel.changesets.append(changeset)
+        if at is None:
+            self.meshes.ensure_latest(imodel)
+            self.webhooks.tell("iModels.changesReady.v1", imodel.itwin_id, _version_content(imodel))
+        return changeset
+
+    def name_version(self, imodel_id: str, name: str) -> NamedVersion:
+        """Name the latest changeset."""
+        imodel = self.imodels[imodel_id]
+        latest = imodel.latest
+        version = NamedVersion(
+            guid("version", imodel_id, name),
+            name,
+            latest.id if latest else None,
+            latest.index if latest else 0,
+            self.clock.now(),
+        )
+        imodel.named_versions.append(version)
+        content = _version_content(imodel) | {"userId": guid(IDENTITY.user), "versionId": version.id}
+        self.webhooks.tell("iModels.namedVersionCreated.v1", imodel.itwin_id, content)
+        return version
+
+    # Export runs
+
+    def script(self, imodel_id: str, *outcomes: Outcome) -> None:
+        """How the next runs of this iModel end, in order; after them the usual holds again."""
+        self._outcomes.setdefault(imodel_id, deque()).extend(outcomes)
+
+    def script_always(self, imodel_id: str, outcome: Outcome) -> None:
+        """How every run of this iModel ends."""
+        self._usual[imodel_id] = outcome
+
+    def take_outcome(self, imodel_id: str) -> Outcome:
+        """The outcome of a run that starts now."""
+        waiting = self._outcomes.get(imodel_id)
+        outcome = waiting.popleft() if waiting else self._usual.get(imodel_id, Outcome())
+        if outcome.result.startswith("Cancel"):
+            return replace(outcome, result=self.options.canceled_spelling)
+        return outcome
+
+    @property
+    def runs(self) -> Iterable[Run]:
+        """Every run of every connection."""
+        return (run for connection in list(self.connections.values()) for run in connection.runs)
+
+    def runs_of(self, imodel_id: str) -> list[Run]:
+        """The runs ever created for an iModel, oldest first."""
+        return sorted((run for run in self.runs if run.imodel_id == imodel_id), key=lambda r: r.started_at)
+
+    # Storage
+
+    def add_folder(self, itwin_id: str, name: str, parent_id: str | None = None) -> StorageItem:
+        """A folder below another, or below the root."""
+        parent = parent_id or self.itwins[itwin_id].root_folder_id
+        return self._add_item("folder", name, itwin_id, parent, guid("folder", parent, name))
+
+    def add_file(self, parent_id: str, name: str, content: bytes, *, imodel_id: str | None = None) -> StorageItem:
+        """A new file; names need not be unique."""
+        parent = self.items[parent_id]
+        key = guid("file", parent_id, name, self.next_number("file"))
+        item = self._add_item("file", name, parent.itwin_id, parent_id, key)
+        item.source_imodel_id = imodel_id
+        self.overwrite(item, content)
+        return item
+
+    def overwrite(self, item: StorageItem, content: bytes) -> None:
+        """New bytes for a file."""
+        self.blobs.put(FILES, item.id, content)
+        item.size = len(content)
+        item.modified_at = self.clock.now()
+
+    def children(self, folder_id: str) -> list[StorageItem]:
+        """What lies directly in a folder: folders first, then by name."""
+        found = [item for item in list(self.items.values()) if item.parent_id == folder_id]
+        return sorted(found, key=lambda item: (item.type == "file", item.name, item.created_at))
+
+    def path_of(self, item: StorageItem) -> str:
+        """Names from below the root, joined by slashes."""
+        parent = self.items.get(item.parent_id or "")
+        return f"{self.path_of(parent)}/{item.name}" if parent and parent.name else item.name
+
+    def _add_item(
+        self, kind: Literal["file", "folder"], name: str, itwin_id: str, parent_id: str | None, key: str
+    ) -> StorageItem:
+        now = self.clock.now()
+        item = StorageItem(
+            pair_id(itwin_id, key),
+            "file" if kind == "file" else "folder",
+            name,
+            itwin_id,
+            parent_id,
+            now,
+            now,
+        )
+        self.items[item.id] = item
+        return item
+
+
+def _version_content(imodel: IModel) -> dict[str, str]:
+    """What events say of the latest changeset; the index is a string there."""
+    latest = imodel.latest
+    return {
+        "imodelId": imodel.id,
+        "changesetId": latest.id if latest else "",
+        "changesetIndex": str(latest.index if latest else 0),
+    }

@@ -1,0 +1,53 @@
+"""The world a sandbox starts with: the same names and ids every time."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from deployments.sandbox.clock import Clock
+from deployments.sandbox.ids import guid
+from deployments.sandbox.state.options import Options
+from deployments.sandbox.state.sandbox_state import SandboxState
+
+ITWIN_NAME = "Sandbox Campus"
+ITWIN_ID = guid("itwin", ITWIN_NAME)
+
+
+def _imodel_id(name: str) -> str:
+    return guid("imodel", ITWIN_ID, name)
+
+
+@dataclass(frozen=True)
+class SeededIds:
+    """The ids of the seeded iTwin and its iModels."""
+
+    itwin: str = ITWIN_ID
+    plant: str = _imodel_id("Plant A")
+    """Five changesets and two named versions: the one to start with."""
+    bridge: str = _imodel_id("Bridge")
+    """One changeset."""
+    baseline: str = _imodel_id("Survey")
+    """No changesets."""
+    uninitialized: str = _imodel_id("Draft")
+    """Not initialized: exports of it fail."""
+    stadium: str = _imodel_id("Stadium")
+    """Larger: 1500 elements, 600 tiles."""
+
+
+SEEDED = SeededIds()
+
+
+def seeded_world(clock: Clock | None = None, options: Options | None = None) -> SandboxState:
+    """One iTwin, five iModels, one Storage folder."""
+    world = SandboxState(clock, options)
+    itwin = world.add_itwin(ITWIN_NAME)
+    plant = world.add_imodel(itwin.id, "Plant A", changesets=3)
+    world.name_version(plant.id, "Issued for review")
+    for day in (2, 1):
+        world.push_changeset(plant.id, at=world.clock.now() - timedelta(days=day))
+    world.name_version(plant.id, "Issued for construction")
+    world.add_imodel(itwin.id, "Bridge", changesets=1, elements=80)
+    world.add_imodel(itwin.id, "Survey")
+    world.add_imodel(itwin.id, "Draft").state = "notInitialized"
+    world.add_imodel(itwin.id, "Stadium", changesets=2, elements=1500, tiles=600)
+    world.add_folder(itwin.id, "Exports")
+    return world

@@ -1,0 +1,111 @@
+"""The export connection that serves an iModel with given options."""
+
+from datetime import timedelta
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+from prefect.utilities.hashing import hash_objects
+from pydantic import BaseModel, ConfigDict
+
+from blocks.errors import InputError
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.models import ExportConnection
+from tasks.options import IfcRequest
+from tasks.retry import is_transient
+
+
+class Connection(BaseModel):
+    """An export connection to use; `is_own`: it serves our options and only those."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    is_own: bool
+
+
+async def connect(credentials: ItwinCredentials, request: IfcRequest, connection_id: str | None) -> Connection:
+    """The connection the caller names, or ours."""
+    if connection_id:
+        return Connection(id=await check_connection(credentials, connection_id, request.imodel_id), is_own=False)
+    return Connection(id=await ensure_connection(credentials, request), is_own=True)
+
+
+async def reconnect(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
+    """Ours anew, after the one we knew turned out to be deleted."""
+    renewed = ensure_connection.with_options(refresh_cache=True)
+    return Connection(id=await renewed(credentials, request), is_own=True)
+
+
+def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:  # noqa: ARG001  Prefect's shape
+    """One connection for each API host, caller, iModel and options; no secret and no changeset in it."""
+    credentials: ItwinCredentials = parameters["credentials"]
+    request: IfcRequest = parameters["request"]
+    caller = (credentials.api_url, *credentials.identity.key)
+    return hash_objects("export-connection", caller, request.imodel_id, request.connection_name)
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[2, 5, 15],
+    retry_condition_fn=is_transient,
+    cache_key_fn=connection_key,
+    cache_expiration=timedelta(days=7),
+    persist_result=True,
+    result_serializer="json",
+)
+async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) -> str:
+    """The id of our connection for these options: found among all of the iModel's connections, or created.
+
+    Ours has the display name derived from the options and the same authentication type, so a run on it has our options
+    by construction.
+    """
+    async with credentials.get_client() as itwin:
+        async for connection in itwin.exports.list_connections(request.imodel_id):
+            if _is_ours(connection, credentials, request):
+                return connection.id
+        created = await itwin.exports.create_connection(
+            request.imodel_id,
+            display_name=request.connection_name,
+            authentication_type=credentials.authentication_type,
+        )
+    get_run_logger().info("Created export connection %s (%s).", created.id, request.connection_name)
+    return created.id
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[2, 5, 15],
+    retry_condition_fn=is_transient,
+    cache_policy=NO_CACHE,  # a connection may be deleted at any time
+    persist_result=False,
+)
+async def check_connection(credentials: ItwinCredentials, connection_id: str, imodel_id: str) -> str:
+    """The id of a connection that the caller names, if it can be used.
+
+    Raises:
+        NotFoundError: There is no such connection.
+        InputError: It belongs to another iModel or runs as somebody else.
+    """
+    async with credentials.get_client() as itwin:
+        connection = await itwin.exports.get_connection(connection_id)
+    if connection.imodel_id.lower() != imodel_id:
+        raise InputError(
+            f"Export connection {connection_id} belongs to iModel {connection.imodel_id}, not to {imodel_id}. "
+            f"Name another connection, or none."
+        )
+    if connection.authentication_type.lower() != credentials.authentication_type.lower():
+        raise InputError(
+            f"Export connection {connection_id} runs as {connection.authentication_type}, these credentials are for "
+            f"{credentials.authentication_type}. Name another connection, or none."
+        )
+    return connection.id
+
+
+def _is_ours(connection: ExportConnection, credentials: ItwinCredentials, request: IfcRequest) -> bool:
+    return (
+        connection.display_name == request.connection_name
+        and connection.imodel_id.lower() == request.imodel_id
+        and connection.authentication_type.lower() == credentials.authentication_type.lower()
+    )

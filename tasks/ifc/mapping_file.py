@@ -1,0 +1,40 @@
+"""The version of a mapping file: when the file changes, so does what is exported with it."""
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import INPUTS, RUN_ID
+
+from blocks.errors import NotAuthorizedError, NotFoundError, RequestRefusedError
+from blocks.itwin.credentials import ItwinCredentials
+from tasks.options import IfcRequest
+from tasks.retry import is_transient
+
+
+async def with_mapping(credentials: ItwinCredentials, request: IfcRequest) -> IfcRequest:
+    """The request, with the version of its mapping file if it names one."""
+    if request.mapping_file_id is None:
+        return request
+    version = await read_mapping_version(credentials, request.mapping_file_id)
+    return request.model_copy(update={"mapping_version": version})
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[1, 3, 8],
+    retry_condition_fn=is_transient,
+    cache_policy=INPUTS - "credentials" + RUN_ID,  # one version for all exports and retries of a flow run
+    persist_result=True,
+    result_serializer="json",
+)
+async def read_mapping_version(credentials: ItwinCredentials, mapping_file_id: str) -> str:
+    """Size and last change of a file in Storage; empty if Storage does not show it to us.
+
+    It may show it to the exporter all the same.
+    """
+    async with credentials.get_client() as itwin:
+        try:
+            file = await itwin.storage.get_file(mapping_file_id)
+        except (NotFoundError, NotAuthorizedError, RequestRefusedError) as error:
+            get_run_logger().warning("Changes of the mapping file will go unnoticed. %s", error)
+            return ""
+    changed = file.last_modified_date_time or file.created_date_time
+    return f"{file.size} bytes, {changed.isoformat() if changed else 'unknown time'}"

@@ -1,0 +1,109 @@
+"""Export runs of ours that nobody follows: their flow runs ended early, and the platform cannot cancel a run."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from prefect import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterState
+from prefect.client.schemas.filters import FlowRunFilterStateType as StateTypes
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from pydantic import BaseModel, ConfigDict
+
+from blocks.errors import NotAuthorizedError, NotFoundError
+from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.models import ExportRun
+from tasks.ifc.run_heartbeat import is_stale
+from tasks.options import state_dir_of
+
+OWN_CONNECTION = "itwin-export "
+FOLLOWERS = ["export-ifc", "export-itwin"]
+FOLLOWING = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
+PAGE = 200
+
+
+class OrphanedRun(BaseModel):
+    """An active export run on one of our connections that no flow run follows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    imodel_id: str
+    connection_id: str
+    connection_name: str
+    run_id: str
+    state: str
+    started_at: datetime | None
+
+
+async def find_orphans(credentials: ItwinCredentials, imodel_ids: Iterable[str]) -> list[OrphanedRun]:
+    """Active runs on connections of ours that no flow run of this Prefect server follows.
+
+    A flow run whose process was killed stays Running; it counts as long as the folder it exports to shows that it
+    lives, or is not to be seen here. An iModel that the caller cannot see has no orphans. The command that started such
+    a run picks it up again.
+    """
+    followers = await read_followers()
+    async with credentials.get_client() as itwin:
+        wanted = dict.fromkeys(name.lower() for name in imodel_ids)
+        return [orphan for imodel_id in wanted async for orphan in _active_runs(itwin, imodel_id, followers)]
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A flow run that works on the export of an iModel or of a whole iTwin."""
+
+    flow_run_id: str
+    subjects: frozenset[str]
+    output_dir: str | None
+
+    def follows(self, imodel_id: str, itwin_id: str) -> bool:
+        """True if it works on this iModel and its process may be alive."""
+        if self.subjects.isdisjoint({imodel_id.lower(), itwin_id.lower()}):
+            return False
+        return not is_stale(state_dir_of(self.output_dir, imodel_id), self.flow_run_id)
+
+
+async def read_followers() -> list[Follower]:
+    """The flow runs that work on exports."""
+    flows = FlowFilter(name=FlowFilterName(any_=FOLLOWERS))
+    states = FlowRunFilter(state=FlowRunFilterState(type=StateTypes(any_=FOLLOWING)))
+    found: list[Follower] = []
+    async with get_client() as client:
+        while page := await client.read_flow_runs(
+            flow_filter=flows, flow_run_filter=states, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=len(found)
+        ):
+            found += [_follower(flow_run) for flow_run in page]
+    return found
+
+
+def _follower(flow_run: FlowRun) -> Follower:
+    asked = flow_run.parameters
+    named = (asked.get("imodel_id"), asked.get("itwin_id"))
+    subjects = frozenset(str(name).strip().lower() for name in named if name)
+    return Follower(str(flow_run.id), subjects, asked.get("output_dir"))
+
+
+async def _active_runs(itwin: ItwinApis, imodel_id: str, followers: Sequence[Follower]) -> AsyncIterator[OrphanedRun]:
+    try:
+        async for connection in itwin.exports.list_connections(imodel_id):
+            name = connection.display_name or ""
+            is_followed = any(one.follows(imodel_id, connection.itwin_id or "") for one in followers)
+            if not name.startswith(OWN_CONNECTION) or is_followed:
+                continue
+            async for run in itwin.exports.list_runs(connection.id):
+                if not run.is_finished:
+                    yield _orphan(imodel_id, name, run)
+    except (NotFoundError, NotAuthorizedError):
+        return
+
+
+def _orphan(imodel_id: str, connection_name: str, run: ExportRun) -> OrphanedRun:
+    return OrphanedRun(
+        imodel_id=imodel_id,
+        connection_id=run.connection_id or "",
+        connection_name=connection_name,
+        run_id=run.id,
+        state=str(run.state),
+        started_at=run.start_date_time,
+    )

@@ -1,0 +1,145 @@
+"""Fetching what a finished run produced, into the workshop beside the published exports."""
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from blocks.errors import ContentError, NotFoundError, TransferError
+from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.models import ExportRun, IModel, StorageFile
+from blocks.storage.download.azure_source import AzureBlobRanges
+from blocks.storage.download.download import DownloadedFile, download
+from blocks.storage.download.http_source import HttpRanges
+from blocks.storage.file_names import safe_name
+from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.ifc.output_files import find_log, find_models
+from tasks.ifc.run_spec import RemoteRun
+from tasks.options import IfcRequest
+from tasks.retry import is_transient
+from tasks.state_dir import staging_dir
+
+LINK_LIFE = timedelta(hours=6)
+
+
+class FetchedFile(BaseModel):
+    """A file that arrived whole and is not published yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    role: Literal["model", "log"]
+    size: int
+    sha256: str
+
+
+class Fetched(BaseModel):
+    """What a run produced."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: tuple[FetchedFile, ...]
+    warnings: tuple[str, ...] = ()
+    folder: Path
+
+
+@task(
+    retries=5,
+    retry_delay_seconds=[2, 5, 15, 60, 120],
+    retry_condition_fn=is_transient,
+    cache_policy=NO_CACHE,  # files on disk are their own record
+    persist_result=False,
+)
+async def fetch_output(
+    credentials: ItwinCredentials,
+    request: IfcRequest,
+    run: RemoteRun,
+    finished: ExportRun,
+    blob_storage: UserBlobStorage | None,
+) -> Fetched:
+    """Fetch the IFC files of a run, and its log when one was asked for.
+
+    Raises:
+        ContentError: It cannot be told which files are meant, or they are not whole.
+        TransferError: The transfer did not work out; what has arrived is kept.
+    """
+    async with credentials.get_client() as itwin:
+        imodel = await itwin.imodels.get_imodel(request.imodel_id)
+        with staging_dir(request, run.run_id) as folder:
+            if blob_storage is None:
+                return await _fetch_from_storage(itwin, request, finished, imodel, folder)
+            return await _fetch_from_blob(itwin, request, run, imodel, blob_storage, folder)
+
+
+async def _fetch_from_storage(
+    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, imodel: IModel, folder: Path
+) -> Fetched:
+    models = await find_models(itwin, request, finished, imodel)
+    names = _distinct([safe_name(model.display_name) for model in models])
+    files = [await _fetch_file(itwin, model, folder / name, "model") for model, name in zip(models, names, strict=True)]
+    if not request.save_logs:
+        return Fetched(files=tuple(files), folder=folder)
+    log = await find_log(itwin, request, finished, imodel, models[0])
+    if log is None:
+        return Fetched(files=tuple(files), folder=folder, warnings=("The exporter's log was not found in Storage.",))
+    files.append(await _fetch_file(itwin, log, folder / safe_name(log.display_name), "log"))
+    return Fetched(files=tuple(files), folder=folder)
+
+
+async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: Literal["model", "log"]) -> FetchedFile:
+    async with HttpRanges(partial(itwin.storage.get_download_link, file.id)) as source:
+        arrived = await download(source, target)
+    if file.size is not None and file.size != arrived.size:
+        raise ContentError(
+            f"Storage lists {file.display_name} with {file.size} bytes and delivers {arrived.size}. "
+            f"It may just have been replaced: run the export again."
+        )
+    return _fetched(arrived, role)
+
+
+async def _fetch_from_blob(
+    itwin: ItwinApis, request: IfcRequest, run: RemoteRun, imodel: IModel, blob_storage: UserBlobStorage, folder: Path
+) -> Fetched:
+    until = itwin.client.server_now() + LINK_LIFE
+    stem = safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
+
+    async def link_to_model() -> str:
+        return blob_storage.link_to(run.blob_name, until=until).get_secret_value()
+
+    async with AzureBlobRanges(link_to_model) as source:
+        model = await download(source, folder / f"{stem}.ifc")
+    files = [_fetched(model, "model")]
+    log_link = blob_storage.link_to_log(run.blob_name, until=until) if request.save_logs else None
+    if log_link is None:
+        return Fetched(files=tuple(files), folder=folder)
+
+    async def link_to_log() -> str:
+        return log_link.get_secret_value()
+
+    try:
+        async with AzureBlobRanges(link_to_log) as source:
+            files.append(_fetched(await download(source, folder / f"{stem}.log"), "log"))
+    except (NotFoundError, TransferError) as error:
+        return Fetched(
+            files=tuple(files), folder=folder, warnings=(f"The exporter's log could not be fetched: {error}",)
+        )
+    return Fetched(files=tuple(files), folder=folder)
+
+
+def _fetched(file: DownloadedFile, role: Literal["model", "log"]) -> FetchedFile:
+    get_run_logger().info("Fetched %s (%s bytes).", file.path.name, file.size)
+    return FetchedFile(path=file.path, role=role, size=file.size, sha256=file.sha256)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Several files of one name get numbers."""
+    taken: dict[str, int] = {}
+    for name in names:
+        taken[name] = taken.get(name, 0) + 1
+    if all(count == 1 for count in taken.values()):
+        return names
+    return [f"{Path(name).stem}-{number}{Path(name).suffix}" for number, name in enumerate(names, start=1)]

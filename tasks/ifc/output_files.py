@@ -1,0 +1,96 @@
+"""Which Storage files a finished run produced: its own word first, else a careful look into the folder."""
+
+import re
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+from blocks.errors import ContentError, ExportError, NotFoundError, RequestRefusedError
+from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.models import ExecutionResult, ExportRun, IModel, StorageFile
+from tasks.options import IfcRequest
+
+LOG_SUFFIXES = frozenset({".log", ".txt"})
+_SEPARATORS = re.compile(r"[\W_]+")
+CLOCK_SKEW = timedelta(seconds=5)
+FAILED = frozenset({ExecutionResult.ERROR, ExecutionResult.CANCELED, ExecutionResult.TIMED_OUT})
+
+
+async def find_models(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imodel: IModel) -> list[StorageFile]:
+    """The IFC files of a run.
+
+    Raises:
+        ContentError: It cannot be told which files those are; a wrong one is never taken.
+    """
+    named = [
+        task.export_output_file_id for task in run.tasks if task.export_output_file_id and task.result not in FAILED
+    ]
+    try:
+        return [await itwin.storage.get_file(file_id) for file_id in dict.fromkeys(named)] or [
+            await _find_in_folder(itwin, request, run, imodel)
+        ]
+    except (NotFoundError, RequestRefusedError):  # the id may be of a kind that Storage does not know
+        return [await _find_in_folder(itwin, request, run, imodel)]
+
+
+async def find_log(
+    itwin: ItwinApis, request: IfcRequest, run: ExportRun, imodel: IModel, model: StorageFile
+) -> StorageFile | None:
+    """The exporter's log beside a model; none if there is none or it cannot be told which it is.
+
+    Asked for by its name first: the folder of an iTwin's nightly exports holds thousands of files.
+    """
+    stem = PurePosixPath(model.display_name).stem
+    folder_id = model.parent_folder_id or request.folder_id
+    found: list[StorageFile] = []
+    if folder_id:
+        with suppress(ExportError):  # what the search takes is not documented; the folder itself tells as well
+            hits = itwin.storage.search_files(folder_id, f"*{_SEPARATORS.sub('*', stem)}*")
+            beside = [file async for file in hits if file.parent_folder_id in {None, folder_id}]
+            found = [file for file in beside if _is_log(file, stem, run)]
+    if not found:
+        files = itwin.storage.list_files(folder_id=folder_id, itwin_id=imodel.itwin_id or "")
+        found = [file async for file in files if _is_log(file, stem, run)]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_log(file: StorageFile, stem: str, run: ExportRun) -> bool:
+    is_kind = PurePosixPath(file.display_name).suffix.lower() in LOG_SUFFIXES
+    return is_kind and _changed_since(file, run.start_date_time) and _names(file, stem)
+
+
+async def _find_in_folder(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imodel: IModel) -> StorageFile:
+    name = imodel.display_name or imodel.name or ""
+    found = [
+        file
+        async for file in itwin.storage.list_files(folder_id=request.folder_id, itwin_id=imodel.itwin_id or "")
+        if PurePosixPath(file.display_name).suffix.lower() == ".ifc"
+        and _changed_since(file, run.start_date_time)
+        and (imodel.id.lower() in file.display_name.lower() or _names(file, name))
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(sorted(file.display_name for file in found)) or "none"
+    raise ContentError(
+        f"Export run {run.id} of iModel {imodel.id} names no file, and in its Storage folder the .ifc files changed "
+        f"since its start whose name fits “{imodel.display_name}” are: {names}. It cannot be told which one is meant. "
+        f"Give each iModel a folder of its own (folder_id), or use USER_BLOB_STORAGE."
+    )
+
+
+def _changed_since(file: StorageFile, start: datetime | None) -> bool:
+    changed = file.last_modified_date_time or file.created_date_time
+    return start is not None and changed is not None and changed >= start - CLOCK_SKEW
+
+
+def _names(file: StorageFile, name: str) -> bool:
+    """True if the file's name is this name or holds it as whole words: “Plant AB.ifc” is not of “Plant A”."""
+    wanted, found = _words(name), _words(PurePosixPath(file.display_name).stem)
+    if not wanted:
+        return False
+    return f" {' '.join(wanted)} " in f" {' '.join(found)} " or "".join(wanted) == "".join(found)
+
+
+def _words(name: str) -> list[str]:
+    """Letters and digits only, in one case: Storage may replace what a file name cannot hold."""
+    return _SEPARATORS.sub(" ", name.casefold()).split()

@@ -1,0 +1,131 @@
+"""The export run: started once, waited for."""
+
+from datetime import datetime
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
+from prefect.runtime import flow_run
+
+from blocks.errors import ConsentRequiredError, NotFoundError, RunFailedError
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.models import ExportRun
+from blocks.itwin.run_outcome import evaluate_run, lacks_consent
+from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.ifc.connection import Connection, reconnect
+from tasks.ifc.consent import explain_missing_consent
+from tasks.ifc.run_heartbeat import FollowedRun, forget_followed, heartbeat, note_followed
+from tasks.ifc.run_records import RunRecords
+from tasks.ifc.run_spec import RemoteRun, RunSpec
+from tasks.ifc.run_starter import RunStarter
+from tasks.options import IfcRequest, RunPolicy
+from tasks.polling import RunPoller, read_poll_backoff
+from tasks.retry import is_transient
+
+
+@task(
+    retries=6,
+    retry_delay_seconds=[1, 2, 5, 10, 20, 40],
+    retry_jitter_factor=0.3,
+    retry_condition_fn=is_transient,
+    cache_policy=INPUTS - "credentials" - "blob_storage" + RUN_ID,
+    persist_result=True,
+    result_serializer="json",
+)
+async def start_run(credentials: ItwinCredentials, order: RunSpec, blob_storage: UserBlobStorage | None) -> RemoteRun:
+    """The one run that serves what is asked: found, adopted or started.
+
+    Raises:
+        ActiveRunError: Another run holds the iModel and `on_active_run` is `fail`.
+        NotFoundError: The connection is gone.
+    """
+    log = get_run_logger()
+    async with credentials.get_client() as itwin:
+        records = RunRecords(order.request.state_dir / "runs")
+        run = await RunStarter(itwin, order, blob_storage, records, read_poll_backoff(), log).start()
+    changeset = order.changeset_id or "none (baseline)"
+    log.info("Export run %s on connection %s exports changeset %s.", run.run_id, run.connection_id, changeset)
+    return run
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[5, 15, 60],
+    retry_condition_fn=is_transient,
+    cache_policy=NO_CACHE,  # a fresh look is the point
+    persist_result=False,
+)
+async def wait_for_run(
+    credentials: ItwinCredentials, request: IfcRequest, run: RemoteRun, policy: RunPolicy
+) -> ExportRun:
+    """The run once it is finished and good enough to fetch.
+
+    Raises:
+        RunFailedError: It did not succeed; the subclass says how it ended.
+        ConsentRequiredError: The platform may not act for the user (any more).
+        ExportTimeoutError: The deadline passed; the remote run goes on.
+    """
+    followed = FollowedRun(connection_id=run.connection_id, run_id=run.run_id)
+    note_followed(request.state_dir, str(flow_run.get_id()), followed)
+    try:
+        async with heartbeat(request.state_dir, str(flow_run.get_id())):
+            finished, warnings = await _wait_and_judge(credentials, request, run, policy)
+    except (RunFailedError, ConsentRequiredError, NotFoundError):  # so that the next attempt asks for another run
+        RunRecords(request.state_dir / "runs").note_run(run.connection_id, run.run_id, "failed")
+        forget_followed(request.state_dir, str(flow_run.get_id()))
+        raise
+    note_followed(request.state_dir, str(flow_run.get_id()), followed.model_copy(update={"is_finished": True}))
+    for warning in warnings:
+        get_run_logger().warning(warning)
+    return finished
+
+
+async def _wait_and_judge(
+    credentials: ItwinCredentials, request: IfcRequest, run: RemoteRun, policy: RunPolicy
+) -> tuple[ExportRun, tuple[str, ...]]:
+    async with credentials.get_client() as itwin:
+        watch = RunPoller(
+            itwin, run.connection_id, run.run_id, run.since, policy.timeout, read_poll_backoff(), get_run_logger()
+        )
+        finished = await watch.finished()
+        try:
+            return finished, evaluate_run(finished, imodel_id=request.imodel_id, accept_partial=policy.accepts_partial)
+        except RunFailedError:
+            if lacks_consent(finished):
+                raise await explain_missing_consent(itwin, credentials, run.run_id) from None
+            raise
+
+
+def build_run_spec(
+    request: IfcRequest, policy: RunPolicy, connection: Connection, changeset_id: str, first_started: datetime
+) -> RunSpec:
+    """What start_run needs to know to find our run again after whatever happens."""
+    return RunSpec(
+        request=request,
+        policy=policy,
+        connection_id=connection.id,
+        is_own_connection=connection.is_own,
+        changeset_id=changeset_id,
+        asked_by=str(flow_run.get_id()),
+        first_started=first_started,
+        failed_before=known_failures(request, connection.id),
+    )
+
+
+async def start_or_reconnect(
+    credentials: ItwinCredentials, order: RunSpec, blob_storage: UserBlobStorage | None
+) -> RemoteRun:
+    """The run that serves the order; a connection that turns out to be deleted is ensured again, once."""
+    try:
+        return await start_run(credentials, order, blob_storage)
+    except NotFoundError:
+        if not order.is_own_connection:
+            raise
+        get_run_logger().warning("Export connection %s is gone or not ours; ensuring it again.", order.connection_id)
+        connection = await reconnect(credentials, order.request)
+        return await start_run(credentials, order.model_copy(update={"connection_id": connection.id}), blob_storage)
+
+
+def known_failures(request: IfcRequest, connection_id: str) -> tuple[str, ...]:
+    """Runs on our connection that are noted as failed."""
+    records = RunRecords(request.state_dir / "runs").of_connection(connection_id)
+    return tuple(record.run_id for record in records if record.outcome == "failed" and record.run_id)

@@ -1,0 +1,145 @@
+"""Which export run a flow run follows, written down for those who have to tell when the flow run is gone.
+
+The platform cannot cancel a run: it goes on when its flow run is cancelled, killed or interrupted. Prefect may call
+the hook in another process, so what it says must be on disk, beside the notes of the runs we asked for.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.loggers import flow_run_logger
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from blocks.disk import disk_errors, write_whole
+from tasks.ifc.run_records import RunRecords
+from tasks.options import state_dir_of
+from tasks.state_dir import KEPT_FOR
+
+HEARTBEAT_SECONDS = 30.0
+STALE_AFTER_SECONDS = 150.0
+
+
+class FollowedRun(BaseModel):
+    """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connection_id: str
+    run_id: str
+    is_finished: bool = False
+
+
+def note_followed(state_dir: Path, flow_run_id: str, followed: FollowedRun) -> None:
+    """Write down which run a flow run follows, and how far that is."""
+    folder = state_dir / "followed"
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget_old(folder)
+        write_whole(folder / f"{flow_run_id}.json", followed.model_dump_json().encode())
+
+
+@asynccontextmanager
+async def heartbeat(state_dir: Path, flow_run_id: str) -> AsyncGenerator[None]:
+    """Keep the note fresh while the block lasts: the flow run of a killed process stays Running, its note grows old."""
+    keeper = asyncio.create_task(_keep_fresh(_note_of(state_dir, flow_run_id)))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+
+
+def is_stale(state_dir: Path, flow_run_id: str) -> bool:
+    """True if the process behind a flow run that followed something has shown no sign of life for minutes."""
+    try:
+        last = _note_of(state_dir, flow_run_id).stat().st_mtime
+    except OSError:
+        return False
+    return time.time() - last > STALE_AFTER_SECONDS
+
+
+def forget_followed(state_dir: Path, flow_run_id: str) -> None:
+    """The run has failed or is gone: nothing goes on."""
+    _note_of(state_dir, flow_run_id).unlink(missing_ok=True)
+
+
+def what_goes_on(state_dir: Path, flow_run_id: str) -> str:
+    """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
+    followed = _read(_note_of(state_dir, flow_run_id))
+    if followed is None:
+        return _asked_for(state_dir, flow_run_id)
+    name = f"Export run {followed.run_id} on connection {followed.connection_id}"
+    if followed.is_finished:
+        return f"{name} has finished at the platform. Run the same command again: it fetches that run's files."
+    return (
+        f"{name} goes on at the platform, which cannot cancel it. "
+        f"Run the same command again: it picks that run up instead of starting another."
+    )
+
+
+async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Say in the log and in an artifact what the platform still does; Prefect's hook for flow runs that end early."""
+    imodel_id = str(flow_run.parameters.get("imodel_id")).strip().lower()
+    said = what_goes_on(state_dir_of(flow_run.parameters.get("output_dir"), imodel_id), str(flow_run.id))
+    if not said:
+        return
+    flow_run_logger(flow_run, flow).warning(said)
+    artifact = ArtifactCreate(
+        key=f"{flow.name}-{imodel_id}",
+        type="markdown",
+        description=f"{state.name}: what the platform still does",
+        data=said,
+        flow_run_id=flow_run.id,
+    )
+    async with get_client() as client:
+        await client.create_artifact(artifact)
+
+
+def _note_of(state_dir: Path, flow_run_id: str) -> Path:
+    return state_dir / "followed" / f"{flow_run_id}.json"
+
+
+async def _keep_fresh(path: Path) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _asked_for(state_dir: Path, flow_run_id: str) -> str:
+    """Requests of this flow run whose run nobody waits for yet."""
+    asked = [
+        record
+        for record in RunRecords(state_dir / "runs").all()
+        if record.asked_by == flow_run_id and record.outcome in {"asked", "started"}
+    ]
+    if not asked:
+        return ""
+    name = f"Export run {asked[-1].run_id}" if asked[-1].run_id else "An export run that was asked for"
+    return (
+        f"{name} on connection {asked[-1].connection_id} may go on at the platform, which cannot cancel it. "
+        f"Run the same command again: it picks that run up instead of starting another."
+    )
+
+
+def _forget_old(folder: Path) -> None:
+    oldest = (datetime.now(UTC) - KEPT_FOR).timestamp()
+    for path in folder.glob("*.json"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> FollowedRun | None:
+    try:
+        return FollowedRun.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,112 @@
+"""Notes of the export runs we asked for, kept beside the exports.
+
+The platform does not say which changeset or blob a run was started for, so we write it down: once before asking (the
+answer may be lost) and again when the run is known. One small file per request, replaced whole, so no
+lock is needed. Notes hold no secret. Keep `output_dir` on shared storage if several machines export to it.
+"""
+
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from blocks.disk import disk_errors, write_whole
+from tasks.state_dir import KEPT_FOR
+
+Outcome = Literal["asked", "started", "refused", "failed", "fetched"]
+
+
+class RunRecord(BaseModel):
+    """One request to start a run; `asked_at` is the platform's clock just before the request.
+
+    `options` and `place` tell which export it was for: a connection that the caller names serves all kinds.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str
+    connection_id: str
+    changeset_id: str
+    options: str
+    place: str
+    asked_at: AwareDatetime
+    asked_by: str
+    blob_name: str
+    run_id: str | None = None
+    outcome: Outcome = "asked"
+    fetched_at: AwareDatetime | None = None
+
+
+class RunRecords:
+    """The notes of one iModel's runs in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def all(self) -> list[RunRecord]:
+        """Every note, oldest first; unreadable ones are passed over."""
+        found = [record for path in self._folder.glob("*.json") if (record := _read(path)) is not None]
+        return sorted(found, key=lambda record: record.asked_at)
+
+    def of_connection(self, connection_id: str) -> list[RunRecord]:
+        """Notes of a connection, oldest first."""
+        return [record for record in self.all() if record.connection_id == connection_id]
+
+    def ask(
+        self,
+        *,
+        connection_id: str,
+        changeset_id: str,
+        options: str,
+        place: str,
+        asked_at: datetime,
+        asked_by: str,
+        blob_name: str,
+    ) -> RunRecord:
+        """Write down that a run is about to be asked for."""
+        self._forget_before(asked_at - KEPT_FOR)
+        record = RunRecord(
+            record_id=f"{asked_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+            connection_id=connection_id,
+            changeset_id=changeset_id,
+            options=options,
+            place=place,
+            asked_at=asked_at,
+            asked_by=asked_by,
+            blob_name=blob_name,
+        )
+        return self._write(record)
+
+    def note(self, record: RunRecord, outcome: Outcome, *, run_id: str | None = None) -> RunRecord:
+        """Write down what became of it."""
+        return self._write(record.model_copy(update={"outcome": outcome, "run_id": run_id or record.run_id}))
+
+    def note_run(
+        self, connection_id: str, run_id: str, outcome: Outcome, *, fetched_at: datetime | None = None
+    ) -> None:
+        """Write down what became of a run, if there is a note of it."""
+        for record in self.of_connection(connection_id):
+            if record.run_id == run_id:
+                self.note(record.model_copy(update={"fetched_at": fetched_at}), outcome)
+
+    def _write(self, record: RunRecord) -> RunRecord:
+        with disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self._folder / f"{record.record_id}.json", record.model_dump_json(indent=1).encode())
+        return record
+
+    def _forget_before(self, moment: datetime) -> None:
+        with disk_errors(self._folder):
+            for path in self._folder.glob("*.json"):
+                record = _read(path)
+                if record is not None and record.asked_at < moment:
+                    path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> RunRecord | None:
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

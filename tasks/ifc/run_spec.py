@@ -1,0 +1,50 @@
+"""The export run that is wanted, and the one that serves."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.options import IfcRequest, RunPolicy
+
+
+class RemoteRun(BaseModel):
+    """The export run that a flow run follows; holds no secret.
+
+    `since` is when the platform was asked, by its own clock. `blob_name` is where a run for `USER_BLOB_STORAGE` writes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    connection_id: str
+    run_id: str
+    since: datetime
+    blob_name: str = ""
+    adopted: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class RunSpec(BaseModel):
+    """The run that is wanted, and by whom.
+
+    `is_own_connection`: the connection is ours, so its runs have our options by construction. `asked_by` is the id of
+    the flow run, `first_started` when that first started, by the platform's clock. `failed_before` names runs that
+    failed, so that an order after a failure is another order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    request: IfcRequest
+    policy: RunPolicy
+    connection_id: str
+    is_own_connection: bool
+    changeset_id: str
+    asked_by: str
+    first_started: datetime
+    failed_before: tuple[str, ...] = ()
+
+    @property
+    def blob_name(self) -> str:
+        """Name of the blob that a run for `USER_BLOB_STORAGE` writes; the same in every attempt of a flow run."""
+        changeset = self.changeset_id[:12] or "baseline"
+        options = self.request.connection_name[-6:]
+        return f"{self.request.imodel_id}/{changeset}-{options}-{self.asked_by.replace('-', '')[-12:]}.ifc"

@@ -1,0 +1,252 @@
+"""Never two remote runs for one export, never a stranger's: how a run is found, adopted or started.
+
+The platform keeps one active run per iModel and answers a second request with that run (303), whatever was asked for.
+It does not say which changeset a run exports, so the notes in `tasks.ifc.run_records` do.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from blocks.errors import (
+    ActiveRunError,
+    ConflictError,
+    ExportError,
+    ExportTimeoutError,
+    NotAuthorizedError,
+    NotFoundError,
+    RateLimitedError,
+)
+from blocks.itwin.api.exports import RunOutput, StartedRun
+from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.transport import Precondition
+from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.freshness import FRESH_SECONDS, StaleReadError, freshness_check
+from tasks.ifc.run_matching import RunMatcher, started_at
+from tasks.ifc.run_records import RunRecord, RunRecords
+from tasks.ifc.run_spec import RemoteRun, RunSpec
+from tasks.polling import Log, PollBackoff, RunPoller
+
+SAS_MARGIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class RunStarter:
+    """Finds the run that serves what is asked, or starts it."""
+
+    itwin: ItwinApis
+    order: RunSpec
+    blob_storage: UserBlobStorage | None
+    records: RunRecords
+    pace: PollBackoff
+    log: Log
+    fresh_seconds: float = FRESH_SECONDS
+
+    async def start(self) -> RemoteRun:
+        """The run to follow.
+
+        Raises:
+            ActiveRunError: Another run holds the iModel and `on_active_run` is `fail`.
+            ConflictError: A simultaneous request won; look again.
+            NotFoundError: The connection is gone, or is not ours.
+        """
+        await self._require_ours()
+        holder: StartedRun | None = None
+        overtaken = 0
+        while True:
+            check = self._check_of_this_moment(overtaken)
+            if (present := await self._find_present(holder)) is not None:
+                return present
+            record = self._write_down()
+            try:
+                holder = await self._ask(record, check)
+            except StaleReadError:
+                self.records.note(record, "refused")
+                overtaken += 1
+                continue
+            if holder.is_new:
+                return self._followed(holder.run_id, record)
+            self.records.note(record, "refused")
+            if (run := await self._resolve_conflict(holder)) is not None:
+                return run
+
+    def _check_of_this_moment(self, number: int) -> Precondition:
+        """Refuses to ask for a run once that was done elsewhere, or when the look at what is there is too old."""
+        noted = self._noted_runs()
+        return freshness_check(
+            number, fresh_seconds=self.fresh_seconds, is_overtaken=lambda: self._noted_runs() != noted
+        )
+
+    def _noted_runs(self) -> set[str]:
+        """Runs for the same options that anybody has noted in this folder."""
+        return {record.run_id for record in self.records.all() if record.run_id and record.options == self._name}
+
+    async def _require_ours(self) -> None:
+        """The id may come from the cache: what it names now must be the connection it named then."""
+        if not self.order.is_own_connection:
+            return
+        found = await self.itwin.exports.get_connection(self.order.connection_id)
+        if (found.display_name or self._name) != self._name:
+            raise NotFoundError(f"Export connection {found.id} is now “{found.display_name}”, which is not ours.")
+
+    async def _find_present(self, holder: StartedRun | None) -> RemoteRun | None:
+        """A run that already serves what is asked: active, or finished well and still to be fetched."""
+        connections = {self.order.connection_id: None} | dict.fromkeys(self._noted_connections())
+        if holder is not None and await self._is_duplicate_connection(holder.connection_id):
+            connections[holder.connection_id] = None
+        for connection_id in connections:
+            if (present := await self._find_on(connection_id)) is not None:
+                return present
+        return None
+
+    async def _find_on(self, connection_id: str) -> RemoteRun | None:
+        try:
+            runs = [run async for run in self.itwin.exports.list_runs(connection_id)]
+        except NotFoundError:
+            if connection_id == self.order.connection_id:
+                raise
+            return None  # one of earlier days that was deleted since
+        notes = RunMatcher(self.order, connection_id, self.records.of_connection(connection_id), self._place)
+        for run in sorted(runs, key=lambda run: (run.is_finished, -started_at(run, self._now()).timestamp())):
+            if (record := notes.of(run, self._now())) is not None:
+                self.log.info("Export run %s already serves this export; following it.", run.id)
+                return self._followed(run.id, record)
+        return None
+
+    def _noted_connections(self) -> list[str]:
+        """Connections that this export was asked for on before: two first exports at once make two for one purpose."""
+        if not self.order.is_own_connection:
+            return []
+        return [record.connection_id for record in self.records.all() if record.options == self._name]
+
+    async def _is_duplicate_connection(self, connection_id: str) -> bool:
+        """True if it is ours by name: made for the same options and caller, by another machine at the same time."""
+        if connection_id == self.order.connection_id or not self.order.is_own_connection:
+            return False
+        try:
+            theirs = await self.itwin.exports.get_connection(connection_id)
+            ours = await self.itwin.exports.get_connection(self.order.connection_id)
+        except (NotFoundError, NotAuthorizedError):
+            return False
+        return (theirs.display_name, theirs.authentication_type) == (ours.display_name, ours.authentication_type)
+
+    def _write_down(self) -> RunRecord:
+        return self.records.ask(
+            connection_id=self.order.connection_id,
+            changeset_id=self.order.changeset_id,
+            options=self._name,
+            place=self._place,
+            asked_at=self._now(),
+            asked_by=self.order.asked_by,
+            blob_name=self.order.blob_name if self.blob_storage else "",
+        )
+
+    async def _ask(self, record: RunRecord, check: Precondition) -> StartedRun:
+        """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
+        run_input = self.order.request.run_input(self.order.changeset_id)
+        try:
+            output = self._output(record)
+            return await self.itwin.exports.create_run(self.order.connection_id, run_input, output, check=check)
+        except ExportError as error:
+            if not error.is_transient or isinstance(error, (ConflictError, RateLimitedError)):
+                self.records.note(record, "refused")
+            raise
+
+    def _output(self, record: RunRecord) -> RunOutput:
+        request = self.order.request
+        output = RunOutput(
+            location=request.output_location,
+            folder_id=request.folder_id,
+            replace_older_file=request.replace_older_file,
+            save_logs=request.save_logs,
+        )
+        if self.blob_storage is None:
+            return output
+        until = self._now() + self.order.policy.timeout + SAS_MARGIN
+        target = self.blob_storage.output_for(record.blob_name, until=until, save_logs=request.save_logs)
+        return replace(output, output_sas_url=target.output, logs_sas_url=target.logs)
+
+    async def _resolve_conflict(self, holder: StartedRun) -> RemoteRun | None:
+        """Another request holds the iModel: it may be ours after all; else do as asked. None means: ask again."""
+        if (present := await self._find_present(holder)) is not None:
+            return present
+        name = f"Export run {holder.run_id} on connection {holder.connection_id}"
+        held = f"{name} holds iModel {self.order.request.imodel_id}, and it is not known to export the same"
+        match self.order.policy.on_active_run:
+            case "fail":
+                raise ActiveRunError(f"{held}. Wait for its end, or choose on_active_run=wait or adopt.")
+            case "adopt":
+                return self._adopted(holder, held)
+            case "wait":
+                self.log.warning("%s; waiting for its end, then starting ours.", held)
+                await self._wait_until_released(holder)
+                return None
+
+    def _adopted(self, holder: StartedRun, held: str) -> RemoteRun:
+        if self.blob_storage is not None:
+            raise ActiveRunError(
+                f"{held}; where it writes is not known, so with USER_BLOB_STORAGE it cannot be adopted. "
+                f"Choose on_active_run=wait."
+            )
+        warning = f"{held}; adopted as asked for, so the files may come from another changeset or other options."
+        self.log.warning(warning)
+        return RemoteRun(
+            connection_id=holder.connection_id,
+            run_id=holder.run_id,
+            since=self._now(),
+            adopted=True,
+            warnings=(warning,),
+        )
+
+    async def _wait_until_released(self, holder: StartedRun) -> None:
+        """Wait until the other run has ended; where its connection is not visible to us, a pause has to do."""
+        waited = self._now() - self.order.first_started
+        left = self.order.policy.timeout - waited
+        if left <= timedelta(0):
+            raise self._held_too_long(holder)
+        watch = RunPoller(
+            self.itwin,
+            holder.connection_id,
+            holder.run_id,
+            self._now(),
+            left,
+            self.pace,
+            self.log,
+            counts_own_age=False,
+        )
+        try:
+            await watch.finished()
+        except (NotFoundError, NotAuthorizedError):
+            await asyncio.sleep(self.pace.pause(waited.total_seconds()))
+        except ExportTimeoutError:
+            raise self._held_too_long(holder) from None
+
+    def _held_too_long(self, holder: StartedRun) -> ExportTimeoutError:
+        return ExportTimeoutError(
+            f"iModel {self.order.request.imodel_id} was still held by export run {holder.run_id} after "
+            f"{self.order.policy.timeout.total_seconds() / 60:g} minutes; ours was not started. "
+            f"Run the same command again."
+        )
+
+    def _followed(self, run_id: str, record: RunRecord) -> RemoteRun:
+        self.records.note(record, "started", run_id=run_id)
+        return RemoteRun(
+            connection_id=record.connection_id,
+            run_id=run_id,
+            since=record.asked_at,
+            blob_name=record.blob_name,
+            adopted=record.asked_by != self.order.asked_by,
+        )
+
+    @property
+    def _name(self) -> str:
+        """Display name of our connection for these options."""
+        return self.order.request.connection_name
+
+    @property
+    def _place(self) -> str:
+        """Where the file is to be written, if that is not Storage."""
+        return self.blob_storage.place if self.blob_storage else ""
+
+    def _now(self) -> datetime:
+        return self.itwin.client.server_now()

@@ -1,0 +1,70 @@
+"""Mesh exports: found, or asked for where none turns up, and waited for."""
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
+from pydantic import BaseModel, ConfigDict
+
+from blocks.itwin.credentials import ItwinCredentials
+from tasks.first_start import record_first_start
+from tasks.mesh.finder import EnsuredMesh, MeshSearch
+from tasks.mesh.options import MeshPolicy, MeshRequest, MeshSpec
+from tasks.polling import read_poll_backoff
+from tasks.retry import is_transient
+
+
+class RemoteMesh(BaseModel):
+    """Complete tiles at the platform; holds no link."""
+
+    model_config = ConfigDict(frozen=True)
+
+    export_id: str
+    result: str
+    warnings: tuple[str, ...] = ()
+
+
+async def build_mesh_spec(
+    credentials: ItwinCredentials, request: MeshRequest, policy: MeshPolicy, changeset_id: str
+) -> MeshSpec:
+    """The tiles that are wanted, and since when."""
+    first_started = await record_first_start(str(request.folder), await credentials.get_platform_time())
+    return MeshSpec(request=request, policy=policy, changeset_id=changeset_id, first_started=first_started)
+
+
+@task(
+    retries=6,
+    retry_delay_seconds=[1, 2, 5, 10, 20, 40],
+    retry_jitter_factor=0.3,
+    retry_condition_fn=is_transient,
+    cache_policy=INPUTS - "credentials" + RUN_ID,
+    persist_result=True,
+    result_serializer="json",
+)
+async def ensure_mesh_export(credentials: ItwinCredentials, order: MeshSpec) -> EnsuredMesh:
+    """Look whether there are tiles, made or being made, and ask for them as the order says.
+
+    The platform makes tiles by itself and discourages asking. Vendor page:
+    https://developer.bentley.com/apis/mesh-export/operations/start-export/
+    """
+    async with credentials.get_client() as itwin:
+        return await MeshSearch(itwin, order, read_poll_backoff(), get_run_logger()).ask()
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[5, 15, 60],
+    retry_condition_fn=is_transient,
+    cache_policy=NO_CACHE,  # a fresh look is the point
+    persist_result=False,
+)
+async def wait_for_mesh(credentials: ItwinCredentials, order: MeshSpec, asked: EnsuredMesh) -> RemoteMesh:
+    """The tiles once the platform has made them.
+
+    Raises:
+        RunFailedError: The platform could not make them.
+        NotFoundError: They were there and are gone.
+        ExportTimeoutError: The deadline passed first; the platform goes on.
+    """
+    async with credentials.get_client() as itwin:
+        search = MeshSearch(itwin, order, read_poll_backoff(), get_run_logger(), asked.export_id)
+        export = await search.complete()
+    return RemoteMesh(export_id=export.id, result=str(export.status), warnings=asked.warnings)

@@ -1,0 +1,216 @@
+"""Finding the tiles of a changeset: listed, never read by id; asked for only where the platform leaves them out."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from blocks.errors import ExportTimeoutError, NotFoundError, RunFailedError
+from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.mesh_models import MeshExport, MeshStatus
+from blocks.itwin.transport import Precondition
+from tasks.freshness import FRESH_SECONDS, MAX_READS, StaleReadError, freshness_check
+from tasks.mesh.listing_cache import listing_cache_of
+from tasks.mesh.options import MeshSpec
+from tasks.polling import Log, PollBackoff, Poller
+
+GRACE_PAUSES = 6
+"""First pauses to wait for tiles that the platform makes by itself: 30 s with the usual setting."""
+MISSES = 3
+"""Lists in a row without an export that was there before: then it is gone."""
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+Look = Callable[[], Awaitable[MeshExport | None]]
+
+
+class EnsuredMesh(BaseModel):
+    """What came of asking for tiles; `export_id` is set if these and no other tiles will do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    export_id: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class MeshSearch:
+    """The mesh exports that an order can be served from.
+
+    Args:
+        export_id: Only this one will do.
+        fresh_seconds: So long a look at what is there holds good.
+    """
+
+    itwin: ItwinApis
+    order: MeshSpec
+    pace: PollBackoff
+    log: Log
+    export_id: str | None = None
+    fresh_seconds: float = FRESH_SECONDS
+    _seen: str = ""
+    _misses: int = 0
+    _noted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    async def exports(self) -> list[MeshExport]:
+        """Those of the changeset and type, whatever their state.
+
+        The list is narrowed to the changeset here, not there: what an empty one means there is not documented.
+        """
+        request = self.order.request
+        listed = self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
+        return self._fitting([export async for export in listed])
+
+    def _fitting(self, exports: Iterable[MeshExport]) -> list[MeshExport]:
+        """Those of the changeset and type, or the only one that will do."""
+        fitting = [one for one in exports if one.is_of(self.order.changeset_id, self.order.request.export_type)]
+        return [export for export in fitting if self.export_id in {None, export.id}]
+
+    async def ask(self) -> EnsuredMesh:
+        """Ask for tiles if the order says so and there are none.
+
+        Raises:
+            NotAuthorizedError: The caller may not ask for tiles.
+        """
+        match self.order.policy.start:
+            case "never":
+                return EnsuredMesh()
+            case "if-missing":
+                return EnsuredMesh() if await self._turns_up() else await self._post()
+            case "always":
+                return await self._post()
+
+    async def complete(self) -> MeshExport:
+        """The tiles once they are there.
+
+        Raises:
+            RunFailedError: The platform could not make them.
+            NotFoundError: They were in the list and are gone.
+            ExportTimeoutError: The deadline passed first.
+        """
+        with listing_cache_of(self.itwin).joined():
+            export = await self._rounds(self._look, self._age, self.order.policy.timeout).found()
+        if export is None:
+            raise self._too_late()
+        return export
+
+    async def _turns_up(self) -> bool:
+        began: datetime | None = None
+
+        async def look() -> MeshExport | None:
+            return best_of(await self.exports())
+
+        def waited() -> timedelta:
+            nonlocal began
+            began = began or self._now()  # not before the first look: its answer tells the platform's time
+            return max(timedelta(0), self._now() - began)
+
+        grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.order.policy.timeout)
+        return await self._rounds(look, waited, grace).found() is not None
+
+    def _age(self) -> timedelta:
+        return max(timedelta(0), self._now() - self.order.first_started)
+
+    async def _post(self) -> EnsuredMesh:
+        """Ask for tiles, unless some turned up meanwhile: by themselves, or from a request whose answer was lost."""
+        for number in range(MAX_READS):
+            check = freshness_check(number, fresh_seconds=self.fresh_seconds)
+            if (present := best_of([one for one in await self.exports() if self.serves(one)])) is not None:
+                return self._asked(present)
+            try:
+                return self._asked(await self._start(check))
+            except StaleReadError:
+                continue
+        raise AssertionError
+
+    def serves(self, export: MeshExport) -> bool:
+        """Whether there is no need to ask: with `always` only if it was made (or is being made) since the order."""
+        if self.order.policy.start != "always":
+            return True
+        since = self.order.first_started.replace(microsecond=0)  # mesh exports are dated in whole seconds
+        return not export.is_invalid and (export.last_modified or _LONG_AGO) >= since
+
+    async def _start(self, check: Precondition) -> MeshExport | None:
+        request = self.order.request
+        return await self.itwin.meshes.start_export(
+            request.imodel_id, self.order.changeset_id, request.export_type, check=check
+        )
+
+    def _asked(self, started: MeshExport | None) -> EnsuredMesh:
+        if started is None:
+            warning = f"The platform takes no requests for tiles here; waiting for {self.order.subject} to be made."
+            self.log.warning(warning)
+            return EnsuredMesh(warnings=(warning,))
+        self.log.info("Mesh export %s is to bring %s.", started.id, self.order.subject)
+        return EnsuredMesh(export_id=started.id if self.order.policy.start == "always" else None)
+
+    async def _look(self) -> MeshExport | None:
+        export = best_of(await self._told_together() or await self.exports())
+        if export is None:
+            self._miss()
+            return None
+        self._seen, self._misses = export.id, 0
+        self._note(export)
+        if export.is_invalid:
+            raise RunFailedError(
+                f"Mesh export {export.id} is Invalid: the platform could not make {self.order.subject}"
+                f"{f' ({export.error})' if export.error else ''}. Have them made anew with start=always, or export "
+                f"another changeset."
+            )
+        return export if export.is_complete else None
+
+    async def _told_together(self) -> list[MeshExport]:
+        """What one list tells all searches that wait; nothing before the export of this one has turned up."""
+        request = self.order.request
+        if not self._seen:
+            return []
+        return self._fitting(await listing_cache_of(self.itwin).exports_of(request.imodel_id, request.export_type))
+
+    def _miss(self) -> None:
+        self._misses += 1
+        if self._seen and self._misses >= MISSES:
+            raise gone(self._seen, self.order)
+
+    def _note(self, export: MeshExport) -> None:
+        state = (export.id, str(export.status))
+        if state in self._noted:
+            return
+        self._noted.add(state)
+        if isinstance(export.status, MeshStatus):
+            self.log.info("Mesh export %s: %s", *state)
+        else:
+            self.log.warning("Mesh export %s is in the unknown state “%s”; waiting on.", *state)
+
+    def _rounds(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Poller[MeshExport]:
+        name = f"the mesh exports of iModel {self.order.request.imodel_id}"
+        return Poller(name, look, age, timeout, self.pace, self.log)
+
+    def _now(self) -> datetime:
+        return self.itwin.client.server_now()
+
+    def _too_late(self) -> ExportTimeoutError:
+        minutes = self.order.policy.timeout.total_seconds() / 60
+        seen = f"mesh export {self._seen} is not complete yet" if self._seen else "no mesh export turned up"
+        hint = " Let them be asked for: start=if-missing." if self.order.policy.start == "never" else ""
+        return ExportTimeoutError(
+            f"There were no {self.order.subject} within {minutes:g} minutes: {seen}. The platform goes on: run the "
+            f"same command again to pick them up, with a larger timeout_minutes if it needs longer.{hint}"
+        )
+
+
+def best_of(exports: Sequence[MeshExport]) -> MeshExport | None:
+    """The one to use: a complete one, else one that may come to be, else an invalid one; the newest of its kind."""
+    return max(
+        exports,
+        key=lambda export: (export.is_complete, not export.is_invalid, export.last_modified or _LONG_AGO),
+        default=None,
+    )
+
+
+def gone(export_id: str, order: MeshSpec) -> NotFoundError:
+    """What to say of an export that was in the list and is not any more."""
+    return NotFoundError(
+        f"Mesh export {export_id} is gone from the platform, and there are no other {order.subject}: only about five "
+        f"mesh exports of an iModel are kept. Export the latest changeset, or have these made anew with start=always."
+    )

@@ -1,0 +1,83 @@
+"""Many searches for tiles, few requests: one list of all iModels' mesh exports serves those that wait together.
+
+It serves only what is known to be in the making: listing the exports of one iModel is also what makes the platform
+begin, so each iModel is asked for by itself until its export has turned up.
+"""
+
+import asyncio
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from blocks.errors import ExportError
+from blocks.itwin.client import ItwinClient
+from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.mesh_models import MeshExport
+
+BULK_LIST_THRESHOLD = 8
+"""So many searches wait before one list for all is cheaper than a list for each."""
+MOST_LISTED = 5000
+LONGEST_PAGE = 1000
+FRESH_SECONDS = 2.0
+
+
+@dataclass
+class MeshListingCache:
+    """What the platform listed last, of all iModels that the caller can see."""
+
+    itwin: ItwinApis
+    waiting: int = 0
+    _listed: dict[str, list[MeshExport]] = field(default_factory=dict[str, list[MeshExport]])
+    _export_type: str = ""
+    _listed_at: float = float("-inf")
+    _problem: ExportError | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @contextmanager
+    def joined(self) -> Generator[None]:
+        """Wait together with others."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+    async def exports_of(self, imodel_id: str, export_type: str) -> list[MeshExport]:
+        """The mesh exports of an iModel; empty where the common list does not tell, so ask for them singly then.
+
+        Raises:
+            ExportError: The list could not be had just now.
+        """
+        if self.waiting < BULK_LIST_THRESHOLD:
+            return []
+        async with self._turn:
+            is_fresh = time.monotonic() - self._listed_at < FRESH_SECONDS and export_type == self._export_type
+            if not is_fresh:
+                await self._list(export_type)
+        if self._problem is not None:
+            raise self._problem
+        return self._listed.get(imodel_id.lower(), [])
+
+    async def _list(self, export_type: str) -> None:
+        """List anew; a platform that does not list all iModels together leaves the board empty."""
+        found: dict[str, list[MeshExport]] = {}
+        count, self._problem = 0, None
+        try:
+            async for export in self.itwin.meshes.list_exports(export_type=export_type, page_size=LONGEST_PAGE):
+                found.setdefault((export.request.imodel_id if export.request else "").lower(), []).append(export)
+                count += 1
+                if count == MOST_LISTED:
+                    break
+        except ExportError as error:
+            found, self._problem = {}, error if error.is_transient else None
+        self._listed, self._export_type, self._listed_at = found, export_type, time.monotonic()
+
+
+_boards: WeakKeyDictionary[ItwinClient, MeshListingCache] = WeakKeyDictionary()
+
+
+def listing_cache_of(itwin: ItwinApis) -> MeshListingCache:
+    """The board of all searches of one client."""
+    return _boards.setdefault(itwin.client, MeshListingCache(itwin))

@@ -1,0 +1,178 @@
+"""Tiles: fetched whole, verified, published in one swap."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.errors import ContentError
+from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.mesh_models import MeshExport
+from blocks.storage.manifest import Manifest, ManifestFile
+from blocks.storage.retry import BlobChangedError
+from blocks.storage.tileset.curl_reader import FetchedTile
+from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
+from blocks.storage.tileset.publish import publish_tileset, recover
+from blocks.storage.tileset.references import ROOT
+from blocks.storage.tileset.verify import verify_tileset
+from tasks.mesh.export import RemoteMesh
+from tasks.mesh.finder import MeshSearch, best_of, gone
+from tasks.mesh.options import MeshPolicy, MeshRequest, MeshSpec
+from tasks.polling import Log, read_poll_backoff
+from tasks.published import draft_manifest, find_published, report_published
+from tasks.reports import ExportReport
+from tasks.retry import is_transient
+
+SAY_EVERY_SECONDS = 10.0
+_DOCUMENTS = frozenset({".json", ".subtree"})
+"""Files of a tileset that hold no tile."""
+
+
+class FetchedTiles:
+    """The tiles of a mesh export on the disk, not published yet; a plain class, which Prefect does not search."""
+
+    def __init__(self, export_id: str, tileset: FetchedTileset) -> None:
+        self.export_id = export_id
+        self.tileset = tileset
+
+
+async def find_published_tiles(
+    credentials: ItwinCredentials, request: MeshRequest, changeset_id: str, policy: MeshPolicy
+) -> Manifest | None:
+    """The manifest of an identical tileset that is still whole; a swap that a crash interrupted is undone first."""
+    if not request.folder.exists():
+        await asyncio.to_thread(recover, request.folder)
+    return await find_published(credentials, request, changeset_id, policy)
+
+
+@task(
+    retries=5,
+    retry_delay_seconds=[2, 5, 15, 60, 120],
+    retry_condition_fn=is_transient,
+    cache_policy=NO_CACHE,  # files on disk are their own record
+    persist_result=False,
+)
+async def fetch_tiles(credentials: ItwinCredentials, order: MeshSpec, mesh: RemoteMesh, staging: Path) -> FetchedTiles:
+    """Fetch every file of a tileset that is not here yet.
+
+    Raises:
+        NotFoundError: The export vanished meanwhile and nothing took its place.
+        ContentError: The tileset is not what it should be.
+        TransferError: The transfer did not work out; what has arrived is kept.
+    """
+    log = get_run_logger()
+    async with credentials.get_client() as itwin:
+        source = TileSource(itwin, order, mesh.export_id, log)
+        tileset = await source.fetch(staging)
+    size = tileset.total_bytes
+    log.info("Fetched %s files (%s bytes), %s of them unchanged.", len(tileset.tiles), size, tileset.reused)
+    return FetchedTiles(source.export_id, tileset)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def publish_tiles(
+    credentials: ItwinCredentials, order: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles
+) -> ExportReport:
+    """Check that the tileset is whole and swap it into place.
+
+    Raises:
+        ContentError: Something is missing or not what it should be; the tileset before stays.
+        DiskError: The disk refuses; the tileset before stays.
+    """
+    manifest = _manifest(credentials, order, mesh, fetched)
+    published = await asyncio.to_thread(_check_and_publish, order.request, fetched.tileset, manifest)
+    return await report_published(published, order.request, started_at=order.first_started, warnings=mesh.warnings)
+
+
+@dataclass
+class TileSource:
+    """Where the tiles of a mesh export are read; should it vanish, other tiles of the same changeset will do."""
+
+    itwin: ItwinApis
+    order: MeshSpec
+    export_id: str
+    log: Log
+
+    async def fetch(self, staging: Path) -> FetchedTileset:
+        """Fetch the tileset; a failure is looked into before it is believed."""
+        previous = None if self.order.policy.force else self.order.request.folder
+        while True:
+            export_id = self.export_id
+            try:
+                return await fetch_tileset(
+                    self.link, staging, previous=previous, on_progress=ProgressLogger(self.log).tell
+                )
+            except (ContentError, BlobChangedError):
+                await self.link()
+                if self.export_id == export_id:
+                    raise
+
+    async def link(self) -> str:
+        """A fresh link.
+
+        Raises:
+            NotFoundError: The export is gone and there is no other.
+        """
+        export = await self._find()
+        if export is None:
+            raise gone(self.export_id, self.order)
+        if export.id != self.export_id:
+            self.log.warning("Mesh export %s is gone; going on with %s.", self.export_id, export.id)
+            self.export_id = export.id
+        return self.itwin.meshes.link_of(export)
+
+    async def _find(self) -> MeshExport | None:
+        exports = await MeshSearch(self.itwin, self.order, read_poll_backoff(), self.log).exports()
+        complete = [export for export in exports if export.is_complete]
+        return next((export for export in complete if export.id == self.export_id), None) or best_of(complete)
+
+
+@dataclass
+class ProgressLogger:
+    """Says now and then how far it is."""
+
+    log: Log
+    said_at: float = 0.0
+
+    def tell(self, here: int, known: int) -> None:
+        """Note that so many of the files known so far are here."""
+        self.said_at = self.said_at or time.monotonic()
+        if time.monotonic() - self.said_at >= SAY_EVERY_SECONDS:
+            self.said_at = time.monotonic()
+            self.log.info("%s of %s files are here.", here, known)
+
+
+def _manifest(credentials: ItwinCredentials, order: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles) -> Manifest:
+    files = tuple(_listed(tile) for tile in fetched.tileset.tiles)
+    return draft_manifest(
+        credentials,
+        order.request,
+        changeset_id=order.changeset_id,
+        run_id=fetched.export_id,
+        result=mesh.result,
+        files=files,
+        tile_count=sum(file.role == "tile" and PurePosixPath(file.path).suffix not in _DOCUMENTS for file in files),
+        total_bytes=fetched.tileset.total_bytes,
+    )
+
+
+def _listed(tile: FetchedTile) -> ManifestFile:
+    return ManifestFile(
+        path=tile.name,
+        role="tileset" if tile.name == ROOT else "tile",
+        size=tile.size,
+        sha256=tile.sha256,
+        etag=tile.etag,
+        md5=tile.md5,
+    )
+
+
+def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
+    """Publishing takes turns, should two processes export the same."""
+    verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
+    with FileLock(request.state_dir / "mesh-publish.lock"):
+        return publish_tileset(tileset.folder, request.folder, manifest)

@@ -1,0 +1,135 @@
+"""Exports that are already published: found, described in a manifest, reported."""
+
+import asyncio
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import acreate_table_artifact
+
+from blocks.errors import ContentError
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.storage.manifest import Manifest, read_manifest
+from blocks.storage.publish import verify_published
+from tasks.options import ExportRequest, Policy
+from tasks.platform_slots import in_batch
+from tasks.reports import ExportedFile, ExportReport
+
+TOOL_VERSION = version("itwin-export")
+
+
+async def find_published(
+    credentials: ItwinCredentials, request: ExportRequest, changeset_id: str, policy: Policy
+) -> Manifest | None:
+    """The manifest of an identical export that is still whole; none if there is none or a fresh one is forced."""
+    manifest = None if policy.force else read_manifest(request.folder)
+    if manifest is None or _what(manifest) != _wanted(credentials, request, changeset_id):
+        return None
+    try:
+        await asyncio.to_thread(verify_published, request.folder, manifest, full=policy.verify)
+    except ContentError as error:
+        get_run_logger().warning("The published export is damaged and will be made anew. %s", error)
+        return None
+    return manifest
+
+
+async def report_skipped(manifest: Manifest, request: ExportRequest) -> ExportReport:
+    """The report of an export that was already there."""
+    get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", manifest.changeset_id)
+    now = datetime.now(UTC)
+    report = _report(manifest, request, started_at=now, warnings=()).model_copy(
+        update={"skipped": True, "adopted": False, "finished_at": now}
+    )
+    await _show(report)
+    return report
+
+
+async def report_published(
+    manifest: Manifest, request: ExportRequest, *, started_at: datetime, warnings: tuple[str, ...]
+) -> ExportReport:
+    """The report of an export that has just been published."""
+    report = _report(manifest, request, started_at=started_at, warnings=warnings)
+    get_run_logger().info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
+    await _show(report)
+    return report
+
+
+def draft_manifest(credentials: ItwinCredentials, request: ExportRequest, **facts: Any) -> Manifest:
+    """The manifest of a fresh export; `facts` are the members that only the export itself can tell."""
+    return Manifest(
+        api_url=credentials.api_url,
+        imodel_id=request.imodel_id,
+        format=request.format,
+        options=request.options,
+        tool_version=TOOL_VERSION,
+        versions={"python": platform.python_version(), "prefect": version("prefect")},
+        created_at=datetime.now(UTC),
+        **facts,
+    )
+
+
+def _what(manifest: Manifest) -> tuple[object, ...]:
+    return (
+        manifest.format,
+        manifest.imodel_id,
+        manifest.changeset_id,
+        manifest.options,
+        manifest.api_url,
+        manifest.tool_version,
+    )
+
+
+def _wanted(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> tuple[object, ...]:
+    return (request.format, request.imodel_id, changeset_id, request.options, credentials.api_url, TOOL_VERSION)
+
+
+def _report(
+    manifest: Manifest, request: ExportRequest, *, started_at: datetime, warnings: tuple[str, ...]
+) -> ExportReport:
+    """Tiles are counted; the manifest lists them."""
+    folder = request.folder.relative_to(request.output_dir).as_posix()
+    return ExportReport(
+        imodel_id=manifest.imodel_id,
+        changeset_id=manifest.changeset_id or "",
+        format=manifest.format,
+        connection_id=manifest.connection_id,
+        run_id=manifest.run_id,
+        result=manifest.result,
+        adopted=manifest.adopted,
+        warnings=warnings,
+        files=tuple(
+            ExportedFile.model_validate(
+                {"path": f"{folder}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
+            )
+            for file in manifest.files
+            if file.role != "tile"
+        ),
+        tile_count=manifest.tile_count,
+        total_bytes=manifest.total_bytes,
+        output_dir=str(request.output_dir),
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+    )
+
+
+async def _show(report: ExportReport) -> None:
+    """One artifact a flow run: what people look at in the UI; a batch shows all its exports in a table of its own."""
+    if in_batch():
+        return
+    rows = [{"File": file.path, "Role": file.role, "Bytes": file.size, "SHA-256": file.sha256} for file in report.files]
+    changeset = report.changeset_id or "the baseline"
+    source = f"{_source(report)}, result {report.result}"
+    notes = "".join(f"\n\n⚠ {warning}" for warning in report.warnings)
+    skipped = " Nothing was to be done: this export is already there and verified." if report.skipped else ""
+    what = f"iModel `{report.imodel_id}` from {changeset}, in `{report.output_dir}`"
+    await acreate_table_artifact(
+        table=rows, key=f"export-{report.format}-{report.imodel_id}", description=f"{what}. {source}.{skipped}{notes}"
+    )
+
+
+def _source(report: ExportReport) -> str:
+    if report.format == "ifc":
+        return f"Export run `{report.run_id}` on connection `{report.connection_id}`"
+    return f"Mesh export `{report.run_id}`: {report.tile_count} tiles, {report.total_bytes} bytes"

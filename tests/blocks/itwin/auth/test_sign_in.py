@@ -1,0 +1,191 @@
+"""Sign-in of a person, with a browser made of HTTP requests."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import aclosing
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from blocks.errors import ConfigurationError, ExportError, NotAuthorizedError, SignInRequiredError
+from blocks.itwin.allowed_hosts import AllowedHosts
+from blocks.itwin.auth.redirect_server import RedirectServer
+from blocks.itwin.auth.sign_in import sign_in
+from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
+from blocks.itwin.rate_limit import RequestLimiter
+from blocks.itwin.transport import Transport
+from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.state.identity import IDENTITY, Client
+from deployments.sandbox.state.options import Options
+
+Browse = Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]
+
+
+@pytest.fixture(scope="module")
+def willing() -> Generator[RunningSandbox]:
+    """A sign-in service that asks no questions."""
+    with running_sandbox(options=Options(auto_sign_in=True)) as running:
+        yield running
+
+
+@pytest.fixture
+def redirect_url() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"http://localhost:{free.getsockname()[1]}/callback"
+
+
+async def follow(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+    return await browser.get(link)
+
+
+async def signed_in(
+    sandbox: RunningSandbox, redirect_url: str, browse: Browse = follow, *, client: Client = IDENTITY.native
+) -> tuple[list[str], httpx.Response | None, ExportError | None]:
+    """What was kept, the page the browser ended on, and what went wrong."""
+    secret = SecretStr(client.secret) if client.secret else None
+    identity = Identity(issuer_url=sandbox.url, client_id=client.id, authentication_type="User", client_secret=secret)
+    kept: list[str] = []
+    async with aclosing(Transport(RequestLimiter(60_000))) as wire, httpx.AsyncClient(follow_redirects=True) as browser:
+        browsing: list[asyncio.Task[httpx.Response]] = []
+
+        async def show(link: str) -> None:
+            browsing.append(asyncio.ensure_future(browse(browser, link)))
+
+        async def keep(token: str) -> None:
+            kept.append(token)
+
+        endpoint = TokenEndpoint(identity, wire, AllowedHosts(sandbox.url, sandbox.url))
+        problem = None
+        try:
+            await sign_in(endpoint, redirect_url, show=show, keep=keep, timeout_seconds=1)
+        except ExportError as error:
+            problem = error
+        pages = [await task for task in browsing]
+    return kept, pages[0] if pages else None, problem
+
+
+@pytest.mark.parametrize("client", [IDENTITY.native, IDENTITY.web], ids=["without a secret", "with a secret"])
+async def test_a_sign_in_brings_a_refresh_token(willing: RunningSandbox, redirect_url: str, client: Client) -> None:
+    """Applications with and without a secret get a refresh token that works, and the browser says so."""
+    kept, page, problem = await signed_in(willing, redirect_url, client=client)
+    assert problem is None
+    assert [token in willing.world.tokens.refresh_tokens for token in kept] == [True]
+    assert page is not None
+    assert "You are signed in" in page.text
+    assert kept[0] not in page.text
+
+
+async def test_the_code_is_asked_for_with_pkce(willing: RunningSandbox, redirect_url: str) -> None:
+    """The link carries an S256 challenge, a state and the scope that brings a refresh token."""
+    links: list[str] = []
+
+    async def look(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+        links.append(link)
+        return await browser.get(link)
+
+    for _ in range(2):
+        await signed_in(willing, redirect_url, look)
+    first, second = (parse_qs(urlsplit(link).query) for link in links)
+    assert first["code_challenge_method"] == ["S256"]
+    assert first["scope"] == ["itwin-platform offline_access"]
+    assert first["state"] != second["state"]
+    assert first["code_challenge"] != second["code_challenge"]
+
+
+async def test_an_answer_with_another_state_is_sent_away(willing: RunningSandbox, redirect_url: str) -> None:
+    """A page that brings a foreign state is turned away, and the true sign-in still succeeds."""
+    foreign: list[httpx.Response] = []
+
+    async def forge_first(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+        foreign.append(await browser.get(f"{redirect_url}?code=stolen&state=guessed"))
+        foreign.append(await browser.get(f"{redirect_url}?code=stolen"))
+        return await browser.get(link)
+
+    kept, _, problem = await signed_in(willing, redirect_url, forge_first)
+    assert [page.status_code for page in foreign] == [400, 400]
+    assert problem is None
+    assert len(kept) == 1
+
+
+async def test_a_refusal_ends_with_a_sentence(willing: RunningSandbox, redirect_url: str) -> None:
+    """Who refuses in the browser reads so there, and the command ends as not authorised."""
+
+    async def refuse(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+        state = parse_qs(urlsplit(link).query)["state"][0]
+        return await browser.get(f"{redirect_url}?error=access_denied&error_description=<b>No</b>&state={state}")
+
+    kept, page, problem = await signed_in(willing, redirect_url, refuse)
+    assert isinstance(problem, NotAuthorizedError)
+    assert "refused" in str(problem)
+    assert problem.exit_code == 3
+    assert kept == []
+    assert page is not None
+    assert "You are not signed in" in page.text
+    assert "<b>" not in page.text
+
+
+async def test_a_code_that_is_not_accepted_ends_with_a_sentence(willing: RunningSandbox, redirect_url: str) -> None:
+    """A code the service does not know ends the sign-in, and the browser says so."""
+
+    async def invent(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+        state = parse_qs(urlsplit(link).query)["state"][0]
+        return await browser.get(f"{redirect_url}?code=invented&state={state}")
+
+    kept, page, problem = await signed_in(willing, redirect_url, invent)
+    assert isinstance(problem, SignInRequiredError)
+    assert kept == []
+    assert page is not None
+    assert "You are not signed in" in page.text
+
+
+async def test_nobody_coming_ends_with_a_sentence(willing: RunningSandbox, redirect_url: str) -> None:
+    """When nobody signs in, the wait ends as not authorised, with the time it took."""
+
+    async def look_away(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+        return await browser.get(f"{redirect_url.removesuffix('callback')}favicon.ico", params={"of": link[:4]})
+
+    _, page, problem = await signed_in(willing, redirect_url, look_away)
+    assert isinstance(problem, SignInRequiredError)
+    assert "within 1 seconds" in str(problem)
+    assert page is not None
+    assert page.status_code == 404
+
+
+async def test_a_port_in_use_is_named(willing: RunningSandbox) -> None:
+    """A redirect address that something else listens on is a matter of configuration."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        _, _, problem = await signed_in(willing, f"http://localhost:{port}/callback")
+    assert isinstance(problem, ConfigurationError)
+    assert f"Port {port}" in str(problem)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://localhost:3113/callback", "http://example.com:3113/", "http://0.0.0.0:3113/", "localhost"]
+)
+def test_only_this_machine_is_listened_on(address: str) -> None:
+    """A redirect address that is not plain HTTP on loopback is refused before a socket is opened."""
+    with pytest.raises(ConfigurationError, match="ITWIN_REDIRECT_URL"):
+        RedirectServer(address)
+
+
+async def test_noise_at_the_door_is_survived(willing: RunningSandbox, redirect_url: str) -> None:
+    """Connections that say nothing, or nonsense, do not keep the browser out."""
+    address = urlsplit(redirect_url)
+
+    async def shout_first(browser: httpx.AsyncClient, link: str) -> httpx.Response:
+        _, silent = await asyncio.open_connection("127.0.0.1", address.port)
+        _, rude = await asyncio.open_connection("127.0.0.1", address.port)
+        rude.write(b"\x16\x03\x01 nonsense\r\n\r\n")
+        page = await browser.get(link)
+        for writer in (silent, rude):
+            writer.close()
+            await writer.wait_closed()
+        return page
+
+    kept, _, problem = await signed_in(willing, redirect_url, shout_first)
+    assert problem is None
+    assert len(kept) == 1

@@ -1,0 +1,167 @@
+"""One pace for all requests of a process."""
+
+import asyncio
+import heapq
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blocks.itwin.rate_limit import RequestLimiter, limiter_for
+
+Waiter = tuple[float, int, "asyncio.Future[None]"]
+
+
+@dataclass
+class Schedule:
+    """A clock whose sleepers wake in order, some of them late."""
+
+    now: float = 0.0
+    late: list[float] = field(default_factory=list[float])
+    sleepers: list[Waiter] = field(default_factory=list[Waiter])
+    count: int = 0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.count += 1
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self.sleepers, (self.now + seconds, self.count, future))
+        await future
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def run_until(self, moment: float) -> None:
+        """Wake everybody whose time comes until then."""
+        await self.settle()
+        while self.sleepers and self.sleepers[0][0] <= moment:
+            due, _, future = heapq.heappop(self.sleepers)
+            stall = self.late.pop() if self.late else 0.0
+            self.now = max(self.now, due) + stall
+            future.set_result(None)
+            await self.settle()
+        self.now = max(self.now, moment)
+
+
+@dataclass
+class Queue:
+    """Requests through a limiter, with the moments they were admitted."""
+
+    per_minute: int
+    schedule: Schedule = field(default_factory=Schedule)
+    admitted: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list["asyncio.Task[None]"])
+
+    def __post_init__(self) -> None:
+        self.limiter = RequestLimiter(self.per_minute, clock=self.schedule, sleep=self.schedule.sleep)
+
+    async def add(self, count: int) -> None:
+        for _ in range(count):
+            self.tasks.append(asyncio.create_task(self._one(len(self.tasks))))
+        await self.schedule.settle()
+
+    async def _one(self, number: int) -> None:
+        await self.limiter.admit()
+        self.admitted.append((self.schedule.now, number))
+
+    def most_in_a_minute(self) -> int:
+        moments = sorted(moment for moment, _ in self.admitted)
+        return max(sum(1 for other in moments if start <= other < start + 59.999) for start in moments)
+
+
+Step = tuple[int, float, float]
+steps = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 40), st.sampled_from([0, 0, 0, 1, 20])), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), steps, st.lists(st.sampled_from([0, 0, 0, 0.01, 0.5, 5, 30]), max_size=40))
+def test_never_more_than_the_budget_in_any_minute(per_minute: int, script: list[Step], late: list[float]) -> None:
+    """However requests, pauses and standstills come, no 60 seconds hold more than the budget, and all are admitted."""
+
+    async def play() -> Queue:
+        queue = Queue(per_minute, Schedule(late=list(late)))
+        for count, wait, pause in script:
+            await queue.add(count)
+            if pause:
+                queue.limiter.pause(pause)
+            await queue.schedule.run_until(queue.schedule.now + wait)
+        await queue.add(1)
+        await queue.schedule.run_until(queue.schedule.now + 100_000)
+        return queue
+
+    queue = asyncio.run(play())
+    assert len(queue.admitted) == len(queue.tasks)
+    assert queue.most_in_a_minute() <= per_minute
+
+
+async def test_first_come_first_served_across_pauses() -> None:
+    """Requests leave in the order they came, also those that waited out a pause, also those that came during it."""
+    queue = Queue(20)
+    await queue.add(12)
+    await queue.schedule.run_until(8)
+    queue.limiter.pause(30)
+    await queue.add(6)
+    await queue.schedule.run_until(15)
+    await queue.add(6)
+    await queue.schedule.run_until(10_000)
+    assert [number for _, number in queue.admitted] == list(range(24))
+
+
+async def test_a_standstill_keeps_the_order_and_makes_no_burst() -> None:
+    """After a process stood still for a minute, what fell due meanwhile leaves in order and at the usual pace."""
+    queue = Queue(60, Schedule(late=[60.0]))
+    await queue.add(60)
+    await queue.schedule.run_until(10_000)
+    moments = [moment for moment, _ in queue.admitted]
+    assert [number for _, number in queue.admitted] == list(range(60))
+    assert sum(1 for moment in moments if 60 < moment <= 62) <= 3
+
+
+async def test_a_pause_holds_everybody() -> None:
+    """While the platform asks for a pause nobody is admitted, neither who waits already nor who comes new."""
+    queue = Queue(60)
+    await queue.add(10)
+    before = len(queue.admitted)
+    queue.limiter.pause(50)
+    await queue.add(10)
+    await queue.schedule.run_until(49.9)
+    assert len(queue.admitted) == before
+    await queue.schedule.run_until(1000)
+    assert len(queue.admitted) == 20
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    """Two pauses at once last as long as the longer one, not as long as both."""
+    queue = Queue(60)
+    queue.limiter.pause(40)
+    queue.limiter.pause(10)
+    await queue.add(1)
+    await queue.schedule.run_until(500)
+    assert queue.admitted[0][0] == pytest.approx(40)
+
+
+async def test_a_few_requests_go_at_once_and_a_queue_moves_evenly() -> None:
+    """A tenth of the budget goes at once; the rest of the minute's budget is spent within the minute."""
+    queue = Queue(450)
+    await queue.add(450)
+    assert len(queue.admitted) == 45
+    await queue.schedule.run_until(60)
+    assert len(queue.admitted) == 450
+
+
+def test_one_limiter_for_each_api_host_of_a_process() -> None:
+    """Everybody who asks for the same host shares one limiter, from any thread; another host has its own."""
+    found: list[RequestLimiter] = []
+    threads = [threading.Thread(target=lambda: found.append(limiter_for("one.example", 450))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert limiter_for("one.example", 9) is found[0]
+    assert limiter_for("two.example", 450) is not found[0]

@@ -1,0 +1,185 @@
+"""Sending: what becomes of every answer, and of no answer."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from blocks.errors import (
+    ConflictError,
+    ExportError,
+    NotAuthorizedError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRefusedError,
+    SignInRequiredError,
+    TransientError,
+    without_secrets,
+)
+from blocks.itwin.transport import error_from, json_object, retry_after
+from tests.blocks.itwin.platform import API, FakeTime, Server, answer, wire_to
+
+SECRET = "c2VjcmV0LXNpZ25hdHVyZQ=="
+ROWS = [
+    (400, RequestRefusedError, "Correct what was asked for"),
+    (401, SignInRequiredError, "itwin-export login"),
+    (403, NotAuthorizedError, "administrator"),
+    (404, NotFoundError, "Check the id"),
+    (405, NotFoundError, "Check the id"),
+    (408, TransientError, "Try again later"),
+    (409, ConflictError, "try again"),
+    (410, NotFoundError, "Check the id"),
+    (413, RequestRefusedError, "Correct"),
+    (422, RequestRefusedError, "Correct"),
+    (425, TransientError, "Try again later"),
+    (429, RateLimitedError, "ITWIN_REQUESTS_PER_MINUTE"),
+    (500, TransientError, "Try again later"),
+    (502, TransientError, "Try again later"),
+    (503, TransientError, "Try again later"),
+    (301, TransientError, "ITWIN_API_URL"),
+]
+DETAILS = [{"code": "InvalidValue", "message": "No such view.", "target": "savedViewId"}, {"code": "Other"}, None]
+INNER = {"code": "Rejected", "message": "Request rejected.", "details": DETAILS}
+BODIES: dict[str, tuple[object, list[str]]] = {
+    "wrapped": ({"error": INNER}, ["Rejected", "Request rejected", "InvalidValue savedViewId: No such view"]),
+    "unwrapped": (INNER, ["Rejected", "InvalidValue savedViewId"]),
+    "without details": ({"error": {"code": "Unauthorized"}}, ["Unauthorized"]),
+    "OAuth": ({"error": "invalid_request"}, ["invalid_request"]),
+    "null": ({"error": None}, []),
+    "a list": ([1, 2], []),
+    "empty": (None, []),
+    "HTML": (b"<html><h1>Bad gateway</h1></html>", []),
+    "binary": (b"\xff\xfe\x00{", []),
+}
+
+
+@pytest.mark.parametrize(("status", "kind", "step"), ROWS)
+@pytest.mark.parametrize("body", BODIES)
+def test_every_status_is_an_error_of_the_family(status: int, kind: type[ExportError], step: str, body: str) -> None:
+    """Each status becomes its error whatever the body, naming question, status, reason, correlation id, next step."""
+    content, said = BODIES[body]
+    error = error_from(answer(content, status, x_correlation_id="c0ffee"), "Read iModel 42")
+    assert type(error) is kind
+    for part in ["Read iModel 42", str(status), step, "correlation id c0ffee", *said]:
+        assert part in str(error)
+    assert "None" not in str(error)
+    assert "<h1>" not in str(error)
+
+
+def test_without_a_correlation_id_nothing_is_made_up() -> None:
+    """An empty answer leaves no empty brackets in the message."""
+    assert str(error_from(answer(status=500), "Look")).startswith("Look: the iTwin Platform answered 500. ")
+
+
+def test_a_rate_limit_names_what_is_limited() -> None:
+    """The headers that tell which API and operation are limited are in the message."""
+    headers = {"ITwinPlatform-RateLimited-API": "Export", "ITwinPlatform-RateLimited-Operation": "POST"}
+    assert "Export POST" in str(error_from(httpx.Response(429, headers=headers), "Start"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"GET https://acc.blob.core.windows.net/c/b.ifc?sv=1&sig={SECRET} failed",
+        f"HTTPS://acc.example/c?sig={SECRET}",
+        f"sig={SECRET}&se=2026",
+        f"Authorization: Bearer {SECRET}",
+        f"basic {SECRET} refused",
+        f"refresh_token={SECRET}",
+        f"http://localhost:3113/callback#access_token={SECRET}",
+        f"DefaultEndpointsProtocol=https;AccountKey={SECRET};",
+    ],
+)
+def test_no_message_holds_a_secret(text: str) -> None:
+    """Query strings, signatures, tokens and keys that the platform repeats are not repeated by us."""
+    assert SECRET not in without_secrets(text)
+    assert SECRET not in str(error_from(answer({"error": {"code": "X", "message": text}}, 422), "Start"))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b'"text"', b"\xff", b"{"])
+def test_an_unreadable_answer_is_transient(body: bytes) -> None:
+    """A success whose body is no JSON object is trouble that may pass."""
+    with pytest.raises(TransientError, match=r"Look: .* 200 with an unreadable body"):
+        json_object(answer(body), "Look")
+
+
+@pytest.mark.parametrize(("status", "body"), [(204, None), (202, b"<html>"), (303, b"see there"), (202, b"[]")])
+def test_where_location_counts_the_body_may_be_anything(status: int, body: bytes | None) -> None:
+    """No body, or any body beside a Location, reads as an empty object."""
+    assert json_object(answer(body, status), "Look") == {}
+
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        (" 7 ", 7),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0),
+        ("Sun, 22 Nov 2026 12:01:00 -0000", 60),
+        ("", None),
+        ("-3", None),
+        ("soon", None),
+        ("²", None),
+        ("Fri, 31 Dec 99999999999 23:59:59 GMT", None),
+    ],
+)
+def test_reads_retry_after(header: str, seconds: float | None) -> None:
+    """Whole seconds and dates (against the server's own clock) are understood; nonsense is none."""
+    response = httpx.Response(
+        429, headers=[(b"Retry-After", header.encode()), (b"Date", format_datetime(NOW, usegmt=True).encode())]
+    )
+    assert retry_after(response) == seconds
+
+
+@pytest.mark.parametrize(("retry", "pause"), [({"Retry_After": "30"}, 30), ({}, 5), ({"Retry_After": "0"}, 5)])
+async def test_waits_out_a_rate_limit(retry: dict[str, str], pause: float) -> None:
+    """A 429 is waited out for as long as it asks, five seconds if it does not say, and the request sent again."""
+    time = FakeTime()
+    server = Server([answer(status=429, **retry), answer({})])
+    response = await wire_to(server, time).send(httpx.Request("GET", API), what="Look")
+    assert response.status_code == 200
+    assert len(server.requests) == 2
+    assert sum(time.slept) == pytest.approx(pause, abs=0.1)
+
+
+@pytest.mark.parametrize(("retry", "requests"), [("301", 1), ("9" * 400, 1), ("1", 6)])
+async def test_gives_up_a_rate_limit_that_is_too_long(retry: str, requests: int) -> None:
+    """A pause of more than five minutes, or the sixth in a row, is an error instead of a silent wait."""
+    server = Server([answer(status=429, Retry_After=retry)])
+    with pytest.raises(RateLimitedError):
+        await wire_to(server).send(httpx.Request("GET", API), what="Look")
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        httpx.ConnectError("[Errno 111] Connection refused"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadTimeout("slow"),
+        httpx.ReadError(""),
+        httpx.RemoteProtocolError(f"bad answer to https://api.bentley.com/x?sig={SECRET}"),
+        httpx.ProxyError("407"),
+    ],
+)
+async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> None:
+    """Whatever the network does, the error says where to and what to check, and nothing of path or query."""
+    request = httpx.Request("GET", f"https://user:{SECRET}@api.bentley.com:8443/private?sig={SECRET}")
+    with pytest.raises(TransientError, match=r"^Look: https://api\.bentley\.com:8443 .*ITWIN_API_URL") as caught:
+        await wire_to(Server([fault])).send(request, what="Look")
+    assert SECRET not in str(caught.value)
+    assert "private" not in str(caught.value)
+
+
+async def test_the_platforms_clock_is_known_from_its_answers() -> None:
+    """The Date of the last answer sets the clock; one that makes no sense is passed over."""
+    dated = [answer({}, Date=format_datetime(NOW, usegmt=True)), answer({}, Date="yesterday")]
+    wire = wire_to(Server([*dated]))
+    for _ in dated:
+        await wire.send(httpx.Request("GET", API), what="Look")
+        assert abs(wire.server_now() - NOW) < timedelta(minutes=1)

@@ -1,0 +1,73 @@
+"""A budget that several processes share by way of a real Prefect server."""
+
+import asyncio
+import time
+
+import pytest
+from prefect import get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from pydantic import SecretStr
+
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.rate_limit import RequestLimiter, burst_of
+from blocks.prefect_server.rate_limit import SharedRateLimiter
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
+
+PER_MINUTE = 600
+BURST = PER_MINUTE // 10
+PER_SECOND = (PER_MINUTE - BURST) / 60
+
+
+def budget(name: str) -> SharedRateLimiter:
+    """What one process has."""
+    return SharedRateLimiter(name, PER_MINUTE, burst_of(PER_MINUTE), RequestLimiter(10_000_000))
+
+
+async def test_processes_share_one_budget() -> None:
+    """Four processes together send no more than the budget allows, and each gets a share of it."""
+    sent = [0, 0, 0, 0]
+
+    async def send(number: int, shared: SharedRateLimiter) -> None:
+        while True:
+            await shared.admit()
+            sent[number] += 1
+            await asyncio.sleep(0)  # a request would be sent here
+
+    started = time.monotonic()
+    senders = [asyncio.create_task(send(number, budget("test-shared"))) for number in range(len(sent))]
+    await asyncio.sleep(10)
+    seconds = time.monotonic() - started
+    for sender in senders:
+        sender.cancel()
+    await asyncio.gather(*senders, return_exceptions=True)
+    assert sum(sent) <= BURST + PER_SECOND * seconds + 1
+    assert sum(sent) > BURST
+    assert min(sent) > 0
+
+
+async def test_the_limit_is_made_on_demand_and_kept_current() -> None:
+    """The first request makes the limit; another figure changes it."""
+    await budget("test-made").admit()
+    await SharedRateLimiter("test-made", 2 * PER_MINUTE, burst_of(2 * PER_MINUTE), RequestLimiter(10_000_000)).admit()
+    async with get_client() as client:
+        limit = await client.read_global_concurrency_limit_by_name("test-made")
+    assert limit.slot_decay_per_second == 2 * PER_SECOND
+
+
+async def test_without_the_server_each_keeps_its_own_pace(caplog: pytest.LogCaptureFixture) -> None:
+    """While the Prefect server is away requests go on, and the log says so once."""
+    shared = budget("test-away")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
+        for _ in range(50):
+            await shared.admit()
+    assert caplog.text.count("own pace") == 1
+
+
+@pytest.mark.parametrize(("asked", "kind"), [("true", SharedRateLimiter), ("false", RequestLimiter)])
+async def test_sharing_is_a_setting(monkeypatch: pytest.MonkeyPatch, asked: str, kind: type[object]) -> None:
+    """`ITWIN_SHARE_REQUESTS` decides whether a process takes part."""
+    monkeypatch.setenv("ITWIN_SHARE_REQUESTS", asked)
+    wire = ItwinCredentials(client_id="one", client_secret=SecretStr("two")).wire()
+    assert isinstance(wire._limiter, kind)  # pyright: ignore[reportPrivateUsage]
+    await wire.aclose()

@@ -1,0 +1,66 @@
+"""What a host lists is taken with care."""
+
+from pathlib import Path
+
+import pytest
+
+from blocks.errors import ContentError, InterruptedTransferError, TransferError
+from blocks.storage.tileset.listing import blob_url, check_names, header_etag
+from tests.blocks.storage.tileset.tile_downloading import fetch, files_in
+from tests.blocks.storage.tileset.tile_server import TileServer
+from tests.blocks.storage.tileset.tilesets import glb, small
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["../evil.glb"], ["a/../../evil.glb"], ["/etc/passwd"], ["C:/evil.glb"], ["a\\b.glb"], ["con.glb"],
+        ["a//b.glb"], ["a/./b.glb"], ["a."], ["a/b "], ["a\x01.glb"], ["x" * 300], ["manifest.json"],
+        ["A.glb", "a.glb"], ["e\u0301.glb", "\u00e9.glb"], ["a", "a/b.glb"], ["stra\u00dfe", "STRASSE"],
+    ],
+)  # fmt: skip
+async def test_evil_names(names: list[str], tmp_path: Path) -> None:
+    """Names that leave the folder, collide or do not work everywhere stop it before anything is written."""
+    blobs = small() | {name: glb() for name in names}
+    with pytest.raises(ContentError):
+        check_names(blobs)
+    if "\x01" in names[0]:
+        return  # no XML listing can hold it
+    async with TileServer(blobs).serve() as server:
+        with pytest.raises(ContentError):
+            await fetch(server, tmp_path / "staging")
+    assert server.requested.total() == 0
+    assert files_in(tmp_path / "staging") == {}
+
+
+async def test_redirect(tmp_path: Path) -> None:
+    """A host that redirects is refused, and the other host never learns the link."""
+    server = TileServer(small())
+    async with TileServer(small()).serve() as other, server.serve():
+        server.redirects = other.link()
+        with pytest.raises(TransferError, match="redirects are not followed"):
+            await fetch(server, tmp_path / "staging")
+    assert other.requested.total() == other.pages == 0
+
+
+async def test_listing_in_a_circle(tmp_path: Path) -> None:
+    """A listing whose pages never end is given up."""
+    async with TileServer(small(), page_size=2, circle=True).serve() as server:
+        with pytest.raises(InterruptedTransferError, match="circle"):
+            await fetch(server, tmp_path / "staging")
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent"), [("0x8D", '"0x8D"'), ('"0x8D"', '"0x8D"'), ("a\r\nX-Evil: b", None), (None, None)]
+)
+def test_etag(listed: str | None, sent: str | None) -> None:
+    """An ETag goes out in quotes, and one that would make headers of its own not at all."""
+    assert header_etag(listed) == sent
+
+
+def test_blob_url() -> None:
+    """A file's path goes before the query, which stays untouched, with one slash and what is odd encoded."""
+    expected = "https://host/c/a%20b/%C3%BC%23.glb?sv=1&sig=a%2Fb"
+    assert blob_url("https://host/c?sv=1&sig=a%2Fb", "a b/ü#.glb") == expected
+    assert blob_url("https://host/c/?sv=1&sig=a%2Fb", "a b/ü#.glb") == expected
+    assert blob_url("https://host/c", "x") == "https://host/c/x"

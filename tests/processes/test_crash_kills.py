@@ -1,0 +1,23 @@
+"""SIGKILL at every step of the flow; `make crash` runs it, for it takes minutes."""
+
+import pytest
+
+from tests.processes.commands import CliSandbox
+from tests.processes.kill_points import KILL_POINTS, KillPoint, kill_at
+from tests.processes.workers import Worker, last_report
+
+pytestmark = pytest.mark.crash
+
+
+@pytest.mark.parametrize("point", KILL_POINTS, ids=lambda point: point.name)
+def test_a_command_killed_at_any_step_is_taken_up_again(place: CliSandbox, point: KillPoint) -> None:
+    """Whenever the process dies, the same command ends with the file of the one run, whole."""
+    kill_at(point, place)
+    place.assert_right(place.export())
+
+
+@pytest.mark.parametrize("point", KILL_POINTS, ids=lambda point: point.name)
+def test_a_flow_run_killed_at_any_step_is_retried(worker: Worker, place: CliSandbox, point: KillPoint) -> None:
+    """Whenever a flow run dies under a worker, its retry ends with the file of the one run, whole."""
+    worker.kill_at_and_retry(point, place)
+    place.assert_right(last_report(place))

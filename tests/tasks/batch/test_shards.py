@@ -1,0 +1,172 @@
+"""A batch in shards, with a real Prefect server and workers that are played by hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Completed, Failed, Running
+
+from blocks.errors import ConfigurationError
+from blocks.itwin.models import IModel
+from flows.export_itwin import export_itwin
+from tasks.batch.options import BatchRequest
+from tasks.batch.reports import keep_batch_report
+from tasks.batch.shards import SHARD_DEPLOYMENT, Shard, ShardCoordinator, cut, find_deployment
+from tasks.reports import BatchReport
+from tests.tasks.run_specs import LOG
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
+
+DONE = BatchReport(itwin_id="itwin", exported=1, skipped=0, failed=0)
+ONE = ("model-1",)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client() -> AsyncGenerator[PrefectClient]:
+    async with get_client() as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def deployment(client: PrefectClient) -> AsyncGenerator[UUID]:
+    """The deployment of shards, which no worker serves."""
+    flow_id = await client.create_flow(export_itwin)
+    made = await client.create_deployment(flow_id, SHARD_DEPLOYMENT.partition("/")[2])
+    yield made
+    await client.delete_deployment(made)
+
+
+@pytest.fixture
+def foreman(client: PrefectClient, deployment: UUID, tmp_path: Path) -> ShardCoordinator:
+    """Looks often, and takes a second without news for death."""
+    request = BatchRequest(
+        itwin_id="itwin",
+        formats=("ifc",),
+        imodel_ids=frozenset(),
+        name_contains="",
+        max_active=10,
+        shards=2,
+        output_dir=tmp_path,
+        options={"force": True, "saved_view_id": None},
+    )
+    return ShardCoordinator(client, request, deployment, str(uuid4()), LOG, silence_seconds=1, look_seconds=0.1)
+
+
+async def handed_out(client: PrefectClient, shard: Shard, before: Sequence[UUID] = ()) -> FlowRun:
+    """The flow run that works on a shard, once it is another than those before."""
+    while shard.flow_run_id is None or shard.flow_run_id in before:  # noqa: ASYNC110  what is awaited has no event
+        await asyncio.sleep(0.02)
+    return await client.read_flow_run(shard.flow_run_id)
+
+
+async def test_every_imodel_is_in_one_slice() -> None:
+    """Slices differ in size by one at most, hold every iModel once, and none is empty."""
+    imodels = [IModel(id=f"MODEL-{number}") for number in range(7)]
+    assert [len(shard.imodel_ids) for shard in cut(imodels, 3)] == [3, 2, 2]
+    assert sorted(one for shard in cut(imodels, 3) for one in shard.imodel_ids) == [f"model-{n}" for n in range(7)]
+    assert len(cut(imodels[:2], 5)) == 2
+
+
+async def test_a_shard_brings_its_report(foreman: ShardCoordinator, client: PrefectClient, tmp_path: Path) -> None:
+    """A flow run gets its slice with the batch's options and half of its pace; its report comes back."""
+    shard = Shard(1, ONE)
+    following = asyncio.create_task(foreman.report_of(shard))
+    run = await handed_out(client, shard)
+    asked = run.parameters
+    keep_batch_report(tmp_path, str(run.id), DONE)
+    await client.set_flow_run_state(run.id, Completed(), force=True)
+    assert await following == DONE
+    assert (asked["imodel_ids"], asked["max_active"], asked["force"]) == (list(ONE), 5, True)
+    assert "saved_view_id" not in asked
+    assert (asked["fail_when"], asked["output_dir"]) == ("never", str(tmp_path))
+
+
+async def test_a_silent_shard_is_handed_out_again(
+    foreman: ShardCoordinator, client: PrefectClient, tmp_path: Path
+) -> None:
+    """A flow run without a sign of life is declared crashed, and its slice goes to another."""
+    shard = Shard(1, ONE)
+    following = asyncio.create_task(foreman.report_of(shard))
+    first = await handed_out(client, shard)
+    await client.set_flow_run_state(first.id, Running(), force=True)
+    second = await handed_out(client, shard, [first.id])
+    keep_batch_report(tmp_path, str(second.id), DONE)
+    await client.set_flow_run_state(second.id, Completed(), force=True)
+    assert await following == DONE
+    state = (await client.read_flow_run(first.id)).state
+    assert state is not None
+    assert state.is_crashed()
+    assert second.parameters == first.parameters
+
+
+async def test_a_shard_that_waits_for_a_worker_is_not_given_up(
+    foreman: ShardCoordinator, client: PrefectClient
+) -> None:
+    """A flow run that no worker has taken yet is waited for, however long."""
+    shard = Shard(1, ONE)
+    following = asyncio.create_task(foreman.report_of(shard))
+    run = await handed_out(client, shard)
+    await asyncio.sleep(3 * foreman.silence_seconds)
+    assert shard.flow_run_id == run.id
+    await client.set_flow_run_state(run.id, Failed(message="no credentials"), force=True)
+    await following
+
+
+async def test_a_failed_shard_says_why(foreman: ShardCoordinator, client: PrefectClient) -> None:
+    """A flow run that failed is not repeated; each of its iModels is reported with the reason."""
+    shard = Shard(1, ("model-1", "model-2"))
+    following = asyncio.create_task(foreman.report_of(shard))
+    run = await handed_out(client, shard)
+    await client.set_flow_run_state(run.id, Failed(message="There is no block “x”."), force=True)
+    report = await following
+    assert report.failed == 2
+    assert all("There is no block “x”." in failure.error for failure in report.failures)
+
+
+async def test_a_report_in_another_folder_is_explained(foreman: ShardCoordinator, client: PrefectClient) -> None:
+    """Where workers do not share the output folder, the report says so."""
+    shard = Shard(1, ONE)
+    following = asyncio.create_task(foreman.report_of(shard))
+    run = await handed_out(client, shard)
+    await client.set_flow_run_state(run.id, Completed(), force=True)
+    (failure,) = (await following).failures
+    assert "ITWIN_OUTPUT_DIR" in failure.error
+
+
+async def test_a_retried_batch_meets_its_own_shards(foreman: ShardCoordinator, client: PrefectClient) -> None:
+    """The same batch hands the same slice out to the same flow run."""
+    runs: list[UUID] = []
+    for _ in range(2):
+        shard = Shard(1, ONE)
+        following = asyncio.create_task(foreman.report_of(shard))
+        runs.append((await handed_out(client, shard)).id)
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+    assert runs[0] == runs[1]
+
+
+async def test_a_cancelled_batch_cancels_its_shards(foreman: ShardCoordinator, client: PrefectClient) -> None:
+    """Cancelling reaches the flow runs that are at work."""
+    shard = Shard(1, ONE)
+    following = asyncio.create_task(foreman.report_of(shard))
+    run = await handed_out(client, shard)
+    await client.set_flow_run_state(run.id, Running(), force=True)
+    await foreman.cancel([shard])
+    following.cancel()
+    state = (await client.read_flow_run(run.id)).state
+    assert state is not None
+    assert state.name == "Cancelling"
+
+
+async def test_a_server_without_the_deployment_is_explained(client: PrefectClient) -> None:
+    """Without the deployment of shards the message says how to apply it."""
+    with pytest.raises(ConfigurationError, match="deploy --all"):
+        await find_deployment(client)

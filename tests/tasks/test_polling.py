@@ -1,0 +1,246 @@
+"""Waiting for a run: in fast time, through all weathers."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from blocks.errors import ExportTimeoutError, NotAuthorizedError, NotFoundError, RequestRefusedError
+from blocks.itwin.api.exports import RunInput, RunOutput
+from blocks.itwin.models import ExportRun
+from blocks.itwin.rate_limit import RequestLimiter
+from deployments.sandbox.clock import http_date
+from deployments.sandbox.faults.faults import Fault
+from tasks.polling import PollBackoff, Poller, RunPoller
+from tests.blocks.itwin.platform import MOMENT, Platform, answer, client_to, itwin_of
+from tests.blocks.itwin.test_rate_limit import Schedule
+from tests.tasks.run_specs import LOG, connection_on, minutes
+
+POLITE = PollBackoff(5, 60)
+GET_RUN = "/runs/."
+HOUR = 3600.0
+
+
+async def watch(platform: Platform, seconds: float, limit: float = 600, **more: Any) -> RunPoller:
+    """A watch on a run that takes so many seconds."""
+    platform.world.options.run_seconds = seconds
+    connection = await connection_on(platform)
+    started = await platform.itwin.exports.create_run(connection, RunInput("IFC4.3"), RunOutput("STORAGE"))
+    since = more.pop("since", platform.world.clock.now())
+    return RunPoller(
+        platform.itwin, connection, started.run_id, since, minutes(limit), POLITE, LOG, sleep=platform.sleep, **more
+    )
+
+
+def polls(platform: Platform) -> int:
+    return next(iter(platform.world.runs)).polls
+
+
+async def test_a_run_of_an_hour_costs_few_requests(platform: Platform) -> None:
+    """With the usual settings an hour's run is looked at 70 times at most."""
+    run = await (await watch(platform, HOUR)).finished()
+    assert run.is_finished
+    assert 20 <= polls(platform) <= 70
+
+
+@pytest.mark.parametrize("seconds", [0, 3, 47, 200, 1111, HOUR, 4 * HOUR])
+async def test_the_end_is_noticed_soon(platform: Platform, seconds: float) -> None:
+    """A finished run is noticed within a tenth of its age, or within the first pause."""
+    await (await watch(platform, seconds)).finished()
+    late = (platform.world.clock.now() - MOMENT).total_seconds() - seconds
+    assert late <= max(POLITE.first, (seconds + 1) / 9)
+
+
+def test_pauses_stay_between_the_settings() -> None:
+    """Up to an age of 16 minutes no pause is longer than the longest or shorter than the first, but for jitter."""
+    for age in range(0, 960, 7):
+        assert 0.93 * 5 <= POLITE.pause(age) <= 60
+    assert PollBackoff(10, 3).pause(1000) > 3
+
+
+async def test_each_state_is_logged_once(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    """However often a run is looked at, each state is told once, in order."""
+    with caplog.at_level(logging.INFO, LOG.name):
+        await (await watch(platform, 600)).finished()
+    said = [record.getMessage().rpartition(" ")[2] for record in caplog.records]
+    assert said == ["NotStarted", "Queued", "Executing", "Finalizing", "Completed"]
+
+
+@dataclass
+class States:
+    """A platform whose run goes through these states, one a look; its time passes with each sleep."""
+
+    states: list[str | httpx.Response]
+    seconds: float = 0.0
+    started: str | None = None
+    looks: int = 0
+    slept: list[float] = field(default_factory=list[float])
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        del request
+        state = self.states[min(self.looks, len(self.states) - 1)]
+        self.looks += 1
+        if isinstance(state, httpx.Response):
+            return httpx.Response(state.status_code, content=state.content, headers=self._date)
+        run = {"id": "r", "state": state, "result": "Success", "startDateTime": self.started}
+        return httpx.Response(200, json={"run": run}, headers=self._date)
+
+    @property
+    def _date(self) -> dict[str, str]:
+        return {"Date": http_date(MOMENT + minutes(self.seconds / 60))}
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+    def watch(self, timeout: float = 60, **more: Any) -> RunPoller:
+        itwin = itwin_of(client_to(self))
+        return RunPoller(itwin, "c", "r", MOMENT, minutes(timeout), POLITE, LOG, sleep=self.sleep, **more)
+
+
+async def test_unknown_states_are_waited_out(caplog: pytest.LogCaptureFixture) -> None:
+    """A state nobody knows is warned of once and waited out; two of them are two warnings."""
+    await States(["Odd", "Odd", "Executing", "Odd", "Stranger", "Completed"]).watch().finished()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    assert "“Odd”" in warnings[0]
+    assert "“Stranger”" in warnings[1]
+
+
+async def test_a_run_may_be_unknown_right_after_its_creation() -> None:
+    """A 404 in the first two minutes, before the run was ever seen, is waited out."""
+    missing = answer({"error": {"code": "ConnectionRunNotFound"}}, 404)
+    assert (await States([missing, missing, "Executing", "Completed"]).watch().finished()).is_finished
+
+
+@pytest.mark.parametrize(("before", "within"), [(["Executing"], 5), ([], 180)])
+async def test_a_run_that_is_gone_is_an_error(before: list[str | httpx.Response], within: float) -> None:
+    """A 404 ends the wait: at once for a run that was seen, after two minutes for one that never was."""
+    server = States([*before, answer(status=404)])
+    with pytest.raises(NotFoundError):
+        await server.watch().finished()
+    assert server.seconds <= within
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, NotAuthorizedError), (422, RequestRefusedError)])
+async def test_what_cannot_get_better_ends_the_wait(status: int, kind: type[Exception]) -> None:
+    """An answer that will be the same the next time is raised at once."""
+    server = States(["Executing", answer(status=status)])
+    with pytest.raises(kind):
+        await server.watch().finished()
+    assert server.looks == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(path=GET_RUN, nth=2, count=15, status=503, code="Busy"),
+        Fault(path=GET_RUN, nth=2, count=15, status=500, body="<html>"),
+        Fault(path=GET_RUN, nth=2, count=15, status=200, body="<html>"),
+        Fault(path=GET_RUN, nth=2, count=15, status=200, body='{"run": null}', content_type="application/json"),
+        Fault(path=GET_RUN, nth=2, count=15, cut="before"),
+    ],
+    ids=["503", "HTML", "garbage", "null", "reset"],
+)
+async def test_bad_weather_is_survived(platform: Platform, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
+    """Errors, garbage and resets for a while do not end the wait, and are complained of once."""
+    platform.world.faults.add(fault)
+    assert (await (await watch(platform, 900)).finished()).is_finished
+    assert fault.hits == 15
+    assert sum("trying on" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_storm_of_429s_is_survived() -> None:
+    """However often the platform says that it is asked too often, the wait goes on when it has calmed down."""
+    server = States(["Executing", *[answer(status=429)] * 40, "Completed"])
+    assert (await server.watch().finished()).is_finished
+    assert server.looks == 42
+
+
+async def test_bad_weather_until_the_deadline(platform: Platform) -> None:
+    """A platform that never answers well again is given up at the deadline, not before and not much later."""
+    platform.world.faults.add(Fault(path=GET_RUN, nth=2, count=None, status=503))
+    with pytest.raises(ExportTimeoutError):
+        await (await watch(platform, HOUR, limit=20)).finished()
+    waited = (platform.world.clock.now() - MOMENT).total_seconds()
+    assert 1200 <= waited <= 1205
+
+
+async def test_the_deadline_counts_from_the_runs_own_start(platform: Platform) -> None:
+    """A wait that is taken up again later has only what is left, by the platform's clock."""
+    picked_up = await watch(platform, 10 * HOUR, limit=60)
+    await platform.sleep(50 * 60)
+    picked_up.since = platform.world.clock.now()
+    with pytest.raises(ExportTimeoutError, match="60 minutes"):
+        await picked_up.finished()
+    waited = (platform.world.clock.now() - MOMENT).total_seconds()
+    assert 3600 <= waited <= 3605
+
+
+async def test_a_strangers_run_is_given_our_time(platform: Platform) -> None:
+    """Where the run's own age does not count, the time-out counts from the beginning of the wait."""
+    other = await watch(platform, 10 * HOUR, limit=60, counts_own_age=False)
+    await platform.sleep(50 * 60)
+    other.since = platform.world.clock.now()
+    with pytest.raises(ExportTimeoutError):
+        await other.finished()
+    assert (platform.world.clock.now() - MOMENT).total_seconds() >= 110 * 60
+
+
+async def test_a_finished_run_is_taken_after_the_deadline_too() -> None:
+    """A run that ended while nobody looked is not given up for being old."""
+    server = States(["Completed"], seconds=10 * HOUR, started="2026-11-22T12:00:00Z")
+    assert isinstance(await server.watch(timeout=1).finished(), ExportRun)
+
+
+async def test_the_message_says_what_goes_on() -> None:
+    """The time-out names run, connection and minutes, and that the run goes on and can be picked up."""
+    with pytest.raises(ExportTimeoutError) as caught:
+        await States(["Executing"]).watch(timeout=1.5).finished()
+    for part in ("run r", "connection c", "1.5 minutes", "goes on", "same command again", "timeout_minutes"):
+        assert part in str(caught.value)
+
+
+async def test_the_local_clock_does_not_matter() -> None:
+    """A platform whose clock is a year off gives the wait the same length."""
+    server = States(["Executing"], seconds=365 * 24 * HOUR)
+    itwin = itwin_of(client_to(server))
+    since = MOMENT + minutes(server.seconds / 60)
+    patient = RunPoller(itwin, "c", "r", since, minutes(10), POLITE, LOG, sleep=server.sleep)
+    with pytest.raises(ExportTimeoutError):
+        await patient.finished()
+    assert 600 <= sum(server.slept) <= 605
+
+
+async def test_a_thousand_waits_leave_room_for_other_requests() -> None:
+    """Where the budget does not suffice, looks keep to it, the longest due go first, and other requests go between."""
+    schedule = Schedule()
+    limiter = RequestLimiter(600, clock=schedule, sleep=schedule.sleep)
+    looks: list[tuple[float, int]] = []
+
+    def rounds(number: int) -> Poller[str]:
+        async def look() -> None:
+            await limiter.admit()
+            looks.append((schedule.now, number))
+
+        return Poller(
+            str(number), look, lambda: timedelta(seconds=schedule.now), minutes(10), POLITE, LOG, schedule.sleep
+        )
+
+    waits = [asyncio.create_task(rounds(number).found()) for number in range(1000)]
+    await schedule.run_until(240)
+    other = asyncio.create_task(limiter.admit())
+    await schedule.run_until(243)
+    assert other.done()
+    for begin in range(0, 180, 15):
+        assert sum(begin <= at < begin + 60 for at, _ in looks) <= 600
+    seen = Counter(number for _, number in looks)
+    assert max(seen.values()) - min(seen.values()) <= 1
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)

@@ -97,9 +97,9 @@ async def export_ifc(
         first_started = await record_first_start(str(request.folder), looked_at)
         connection = await connect(itwin, request, connection_id)
         await verify_authorization(itwin, consent, policy)
-        order = build_run_spec(request, policy, connection, changeset, first_started)
+        spec = build_run_spec(request, policy, connection, changeset, first_started)
         async with platform_slot():
-            run = await start_or_reconnect(itwin, order, storage)
+            run = await start_or_reconnect(itwin, spec, storage)
             finished = await wait_for_run(itwin, request, run, policy)
         fetched = await fetch_output(itwin, request, run, finished, storage)
-        return await publish(itwin, order, run, finished, fetched)
+        return await publish(itwin, spec, run, finished, fetched)

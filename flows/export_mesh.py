@@ -50,10 +50,10 @@ async def export_mesh(
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
         if published := await find_published_tiles(itwin, request, changeset, policy):
             return await report_skipped(published, request)
-        order = await build_mesh_spec(itwin, request, policy, changeset)
+        spec = await build_mesh_spec(itwin, request, policy, changeset)
         async with platform_slot():
-            asked = await ensure_mesh_export(itwin, order)
-            mesh = await wait_for_mesh(itwin, order, asked)
+            asked = await ensure_mesh_export(itwin, spec)
+            mesh = await wait_for_mesh(itwin, spec, asked)
         with staging_dir(request, "mesh") as staging:
-            fetched = await fetch_tiles(itwin, order, mesh, staging)
-            return await publish_tiles(itwin, order, mesh, fetched)
+            fetched = await fetch_tiles(itwin, spec, mesh, staging)
+            return await publish_tiles(itwin, spec, mesh, fetched)

@@ -43,19 +43,19 @@ class ItwinClient:
     Args:
         api_url: Root of the API, for example `https://api.bentley.com`.
         hosts: Where links in answers may lead.
-        wire: Sends the requests.
+        transport: Sends the requests.
         tokens: Where access tokens come from.
     """
 
-    def __init__(self, api_url: str, hosts: AllowedHosts, wire: Transport, tokens: TokenProvider) -> None:
+    def __init__(self, api_url: str, hosts: AllowedHosts, transport: Transport, tokens: TokenProvider) -> None:
         self._api_url = api_url.rstrip("/")
         self._hosts = hosts
-        self._wire = wire
+        self._transport = transport
         self._tokens = tokens
 
     def server_now(self) -> datetime:
         """The time by the platform's clock."""
-        return self._wire.server_now()
+        return self._transport.server_now()
 
     def checked_link(self, link: str) -> str:
         """A link from the body of an answer, absolute, if its host is allowed.
@@ -132,7 +132,7 @@ class ItwinClient:
     ) -> httpx.Response:
         signed = {**headers, "Authorization": f"Bearer {token}"}
         request = httpx.Request(method, f"{self._api_url}{path}", headers=signed, **content)
-        return await self._wire.send(request, what=what, check=check)
+        return await self._transport.send(request, what=what, check=check)
 
     async def items(
         self,

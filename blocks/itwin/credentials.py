@@ -157,7 +157,7 @@ class ItwinCredentials(CredentialsBlock):
         """The platform, signed in on first use; open clients of the same caller share connections and tokens."""
         pool = _pools.setdefault(asyncio.get_running_loop(), {})
         key = self._caller
-        shared = pool.get(key) or pool.setdefault(key, _Shared(self, _shelves.setdefault(key, TokenCache())))
+        shared = pool.get(key) or pool.setdefault(key, _Shared(self, _caches.setdefault(key, TokenCache())))
         shared.users += 1
         try:
             yield shared.itwin
@@ -165,7 +165,7 @@ class ItwinCredentials(CredentialsBlock):
             shared.users -= 1
             if not shared.users:
                 del pool[key]
-                await shared.wire.aclose()
+                await shared.transport.aclose()
 
     async def get_platform_time(self) -> datetime:
         """What time it is by the platform's clock, as its latest answer told."""
@@ -175,13 +175,13 @@ class ItwinCredentials(CredentialsBlock):
     @asynccontextmanager
     async def get_token_endpoint(self) -> AsyncGenerator[TokenEndpoint]:
         """Where a person's sign-in is traded for tokens."""
-        wire = self.wire()
+        transport = self.transport()
         try:
-            yield TokenEndpoint(self.identity, wire, self.hosts)
+            yield TokenEndpoint(self.identity, transport, self.hosts)
         finally:
-            await wire.aclose()
+            await transport.aclose()
 
-    def wire(self) -> Transport:
+    def transport(self) -> Transport:
         """A new line to the platform, at the common pace of this process, or of all that share a Prefect server."""
         settings = read_settings()
         own = limiter_for(self.api_url, settings.requests_per_minute)
@@ -218,16 +218,16 @@ class ItwinCredentials(CredentialsBlock):
 class _Shared:
     """One open client and how many use it."""
 
-    def __init__(self, block: ItwinCredentials, shelf: TokenCache) -> None:
+    def __init__(self, block: ItwinCredentials, cache: TokenCache) -> None:
         self.users = 0
-        self.wire = block.wire()
-        tokens = AccessTokens(block.identity, self.wire, block.hosts, block.refresh_tokens, shelf=shelf)
-        client = ItwinClient(block.api_url, block.hosts, self.wire, tokens)
+        self.transport = block.transport()
+        tokens = AccessTokens(block.identity, self.transport, block.hosts, block.refresh_tokens, cache=cache)
+        client = ItwinClient(block.api_url, block.hosts, self.transport, tokens)
         self.itwin = ItwinApis(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
 
 
 _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = weakref.WeakKeyDictionary()
-_shelves: dict[str, TokenCache] = {}
+_caches: dict[str, TokenCache] = {}
 
 
 def _token_file(*owner: str) -> TokenFile:

@@ -38,10 +38,10 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold whol
 class Transport:
     """Sends requests at the common pace and maps every failure."""
 
-    def __init__(self, limiter: Limiter, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, limiter: Limiter, *, http_transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._limiter = limiter
         self._http = httpx.AsyncClient(
-            timeout=API_TIMEOUT, limits=API_LIMITS, follow_redirects=False, transport=transport
+            timeout=API_TIMEOUT, limits=API_LIMITS, follow_redirects=False, transport=http_transport
         )
         self._clock_offset = timedelta(0)
 

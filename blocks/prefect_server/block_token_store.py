@@ -55,7 +55,7 @@ class BlockTokens:
         self._document_id = document_id
         self._name = name
         self._file = file
-        self._guard = Lease(f"itwin_export_sign_in_{document_id.hex}")
+        self._lease = Lease(f"itwin_export_sign_in_{document_id.hex}")
         self._hold: Hold | None = None
         self._in_block = ""
 
@@ -67,7 +67,7 @@ class BlockTokens:
     @asynccontextmanager
     async def exclusively(self) -> AsyncGenerator[None]:
         """Keep every other process that shares the Prefect server from spending the token meanwhile."""
-        async with self._guard.held() as self._hold:
+        async with self._lease.held() as self._hold:
             yield
 
     async def load(self) -> str:

@@ -61,14 +61,14 @@ def parse_retry_after(value: str | None) -> float:
     return max(0.0, (zoned - datetime.now(UTC)).total_seconds())
 
 
-async def persist(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[None]], patience: RetryPolicy) -> T:
+async def retry(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[None]], retry_policy: RetryPolicy) -> T:
     """Repeat a step until it works: pause after an interruption, renew the link after a refusal.
 
     Raises:
         BlobChangedError: At once; repeating cannot help.
         InterruptedTransferError, LinkExpiredError: Once patience is exhausted.
     """
-    for attempt in range(1, patience.attempts):
+    for attempt in range(1, retry_policy.attempts):
         try:
             return await step()
         except BlobChangedError:
@@ -77,5 +77,5 @@ async def persist(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitabl
             await renew()
         except InterruptedTransferError as error:
             asked_for = error.retry_after if isinstance(error, ThrottledError) else 0.0
-            await asyncio.sleep(patience.pause(attempt, asked_for))
+            await asyncio.sleep(retry_policy.pause(attempt, asked_for))
     return await step()

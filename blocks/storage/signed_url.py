@@ -24,7 +24,7 @@ def expiry_of(url: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def fixed(url: str) -> FetchLink:
+def static_url(url: str) -> FetchLink:
     """A link nobody can renew: the user's own SAS URL."""
 
     async def fetch() -> str:
@@ -46,7 +46,7 @@ class RenewableLink:
         self._margin = margin
         self._lock = asyncio.Lock()
         self._url = ""
-        self._is_refused = False
+        self._is_rejected = False
         self._fetched_at = 0.0
 
     async def current(self) -> str:
@@ -61,21 +61,21 @@ class RenewableLink:
                     await self._replace()
         return self._url
 
-    def refuse(self, url: str) -> None:
+    def mark_rejected(self, url: str) -> None:
         """Note that the server no longer accepts this link; a newer one is not affected."""
         if url == self._url:
-            self._is_refused = True
+            self._is_rejected = True
 
-    def forgive(self) -> None:
+    def clear_rejection(self) -> None:
         """Take the refusal back: it was not the link but the question."""
-        self._is_refused = False
+        self._is_rejected = False
 
     async def renew(self) -> None:
         """Fetch a fresh link if the current one was refused or runs out."""
         await self.current()
 
     def _is_stale(self) -> bool:
-        return not self._url or self._is_refused or self._runs_out()
+        return not self._url or self._is_rejected or self._runs_out()
 
     def _runs_out(self) -> bool:
         """A link that is short-lived (or a clock that is wrong) must not cause a renewal each time."""
@@ -85,9 +85,9 @@ class RenewableLink:
 
     async def _replace(self) -> None:
         url = await self._fetch()
-        if self._is_refused and url == self._url:
+        if self._is_rejected and url == self._url:
             raise LinkExpiredError(
                 f"{host_of(url)} refuses the link and there is no other: it has expired or may not read. "
                 "Make a new link and run the same again."
             )
-        self._url, self._is_refused, self._fetched_at = url, False, time.monotonic()
+        self._url, self._is_rejected, self._fetched_at = url, False, time.monotonic()

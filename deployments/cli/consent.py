@@ -20,7 +20,7 @@ async def show_consent(url: str, redirect_url: str) -> None:
 
 async def _greet(redirect_url: str) -> None:
     with contextlib.suppress(ConfigurationError):  # nobody is greeted where the address is not ours
-        async with RedirectServer(redirect_url) as doorstep:
-            await doorstep.serve_message(
+        async with RedirectServer(redirect_url) as server:
+            await server.serve_message(
                 "Thank you", "Once the platform knows of your consent, the export goes on by itself."
             )

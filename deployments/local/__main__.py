@@ -6,8 +6,8 @@ from pathlib import Path
 from cyclopts import App
 
 from blocks.errors import ExportError
-from deployments.local.machine import Database, LocalStack
 from deployments.local.processes import Processes
+from deployments.local.stack import Database, LocalStack
 from deployments.pull import PROJECT
 
 app = App(name="deployments.local", help_format="plaintext", result_action="return_value")

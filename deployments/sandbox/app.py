@@ -26,18 +26,18 @@ from deployments.sandbox.api.middleware import SandboxMiddleware
 from deployments.sandbox.api.responses import RefusedError, answer_refusal, envelope
 from deployments.sandbox.state.exporter import Exporter
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.seed import seeded_state
 
 
 def create_app(
-    world: SandboxState | None = None, upload_transport: httpx.AsyncBaseTransport | None = None
+    state: SandboxState | None = None, upload_transport: httpx.AsyncBaseTransport | None = None
 ) -> Starlette:
     """A sandbox over this world, or over the seeded one.
 
     The upload transport carries the exporter's PUTs to a user's own blob storage; the network by default.
     """
-    world = world or seeded_world()
-    exporter = Exporter(world, upload_transport)
+    state = state or seeded_state()
+    exporter = Exporter(state, upload_transport)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -45,8 +45,8 @@ def create_app(
         await exporter.close()
 
     app = Starlette(
-        routes=_routes(world),
-        middleware=_middleware(world),
+        routes=_routes(state),
+        middleware=_middleware(state),
         exception_handlers={
             RefusedError: answer_refusal,
             blob_routes.BlobRefusedError: blob_routes.answer_blob_refusal,
@@ -55,11 +55,11 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.world, app.state.exporter = world, exporter
+    app.state.sandbox, app.state.exporter = state, exporter
     return app
 
 
-def _routes(world: SandboxState) -> list[Route]:
+def _routes(state: SandboxState) -> list[Route]:
     return [
         *oauth.ROUTES,
         *export_routes.ROUTES,
@@ -68,16 +68,16 @@ def _routes(world: SandboxState) -> list[Route]:
         *mesh_routes.ROUTES,
         *webhook_routes.ROUTES,
         *control.ROUTES,
-        *blob_routes.routes(world.blobs.account),
+        *blob_routes.routes(state.blobs.account),
     ]
 
 
-def _middleware(world: SandboxState) -> list[Middleware]:
+def _middleware(state: SandboxState) -> list[Middleware]:
     every = ["*"]
     cors = Middleware(
         CORSMiddleware, allow_origins=every, allow_methods=every, allow_headers=every, expose_headers=every
     )
-    return [Middleware(SandboxMiddleware, world=world), cors]
+    return [Middleware(SandboxMiddleware, state=state), cors]
 
 
 def _answer_routing(_request: Request, error: Exception) -> JSONResponse:

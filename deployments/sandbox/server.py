@@ -18,7 +18,7 @@ from deployments.sandbox.app import create_app
 from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import SEEDED, seeded_world
+from deployments.sandbox.state.seed import SEEDED, seeded_state
 
 HOST = "127.0.0.1"
 _BACKLOG = 2048
@@ -29,35 +29,35 @@ class RunningSandbox:
     """A sandbox that serves."""
 
     url: str
-    world: SandboxState
+    state: SandboxState
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that point `itwin-export` at this sandbox, as the service application."""
-        return environment(self.url, self.world)
+        return environment(self.url, self.state)
 
     @property
     def user_environment(self) -> dict[str, str]:
         """The same for the user, who signed in once and gave no consent yet."""
-        return environment(self.url, self.world, "User")
+        return environment(self.url, self.state, "User")
 
     def signed_url(
         self, container: str, blob: str | None = None, *, permissions: str = "rcw", seconds: float = 3600
     ) -> str:
         """A SAS URL of the blob room, which can stand in for the user's own storage."""
-        path = self.world.blobs.signed_path(container, blob, permissions=permissions, seconds=seconds)
+        path = self.state.blobs.signed_path(container, blob, permissions=permissions, seconds=seconds)
         return self.url + path
 
 
 def environment(
-    url: str, world: SandboxState, authentication_type: Literal["Service", "User"] = "Service"
+    url: str, state: SandboxState, authentication_type: Literal["Service", "User"] = "Service"
 ) -> dict[str, str]:
     """`ITWIN_*` variables for this sandbox."""
     common = {
         "ITWIN_API_URL": url,
         "ITWIN_ISSUER_URL": url,
         "ITWIN_AUTHENTICATION_TYPE": authentication_type,
-        "ITWIN_BLOB_CONNECTION_STRING": world.blobs.connection_string(url),
+        "ITWIN_BLOB_CONNECTION_STRING": state.blobs.connection_string(url),
         "ITWIN_BLOB_CONTAINER": "exports",
     }
     if authentication_type == "User":
@@ -70,33 +70,33 @@ def serve(
     port: int = 0,
     *,
     host: str = HOST,
-    world: SandboxState | None = None,
+    state: SandboxState | None = None,
     options: Options | None = None,
     output: TextIO | None = None,
 ) -> None:
     """Serve until interrupted; says on `output` (standard output) where, and how to reach it."""
-    world = world or seeded_world(options=options)
+    state = state or seeded_state(options=options)
     listener = _listen(host, port)
     url = _url(listener)
-    server = _server(world)
-    print(_greeting(url, world), file=output or sys.stdout, flush=True)
+    server = _server(state)
+    print(_greeting(url, state), file=output or sys.stdout, flush=True)
     with contextlib.suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
 
 
 @contextlib.contextmanager
 def running_sandbox(
-    world: SandboxState | None = None, *, options: Options | None = None, port: int = 0, host: str = HOST
+    state: SandboxState | None = None, *, options: Options | None = None, port: int = 0, host: str = HOST
 ) -> Generator[RunningSandbox]:
     """Serve from a thread with its own event loop for as long as the block lasts."""
-    world = world or seeded_world(options=options)
+    state = state or seeded_state(options=options)
     listener = _listen(host, port)
-    server = _server(world)
+    server = _server(state)
     thread = threading.Thread(target=_serve_in_thread, args=(server, listener), name="sandbox", daemon=True)
     thread.start()
     try:
         # The socket listens already: a client that comes early waits in the backlog.
-        yield RunningSandbox(_url(listener), world)
+        yield RunningSandbox(_url(listener), state)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
@@ -122,9 +122,9 @@ class _CuttableProtocol(H11Protocol):
         self.app: Any = app
 
 
-def _server(world: SandboxState) -> uvicorn.Server:
+def _server(state: SandboxState) -> uvicorn.Server:
     config = uvicorn.Config(
-        create_app(world),
+        create_app(state),
         http=_CuttableProtocol,
         ws="none",
         loop="asyncio",
@@ -153,11 +153,11 @@ def _url(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def _greeting(url: str, world: SandboxState) -> str:
-    lines = [f"Sandbox of the iTwin Platform: {url}", "", *_assignments(environment(url, world)), ""]
+def _greeting(url: str, state: SandboxState) -> str:
+    lines = [f"Sandbox of the iTwin Platform: {url}", "", *_assignments(environment(url, state)), ""]
     names = {value: key for key, value in vars(SEEDED).items()}
     lines.append(f"iTwin    {SEEDED.itwin}")
-    lines += [f"iModel   {m.id}  {m.name}" for m in world.imodels.values() if m.id in names]
+    lines += [f"iModel   {m.id}  {m.name}" for m in state.imodels.values() if m.id in names]
     return "\n".join([*lines, "", "Ctrl-C stops it."])
 
 

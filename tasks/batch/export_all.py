@@ -53,12 +53,12 @@ class Progress:
     def __str__(self) -> str:
         counted = Counter(self.standings.values())
         counted["waiting"] = self.total - len(self.standings)
-        return ", ".join(f"{counted[standing]} {standing}" for standing in STANDINGS)
+        return ", ".join(f"{counted[status]} {status}" for status in STANDINGS)
 
     @property
     def percent(self) -> float:
         """How much is over, however it ended."""
-        over = sum(standing != "active" for standing in self.standings.values())
+        over = sum(status != "active" for status in self.standings.values())
         return 100 * over / self.total if self.total else 100.0
 
 

@@ -74,9 +74,9 @@ async def export_in_shards(request: BatchRequest, imodels: Sequence[IModel]) -> 
         ConfigurationError: The Prefect server has no such deployment.
         asyncio.CancelledError: The batch was cancelled, and its shards with it.
     """
-    shards = cut(imodels, request.shards)
+    shards = partition(imodels, request.shards)
     async with get_client() as client:
-        foreman = ShardCoordinator(
+        coordinator = ShardCoordinator(
             client,
             request,
             await find_deployment(client),
@@ -86,14 +86,14 @@ async def export_in_shards(request: BatchRequest, imodels: Sequence[IModel]) -> 
         )
         async with shown(ShardProgress(shards), request.itwin_id):
             try:
-                reports = await asyncio.gather(*(foreman.report_of(shard) for shard in shards))
+                reports = await asyncio.gather(*(coordinator.report_of(shard) for shard in shards))
             except asyncio.CancelledError:
-                await asyncio.shield(foreman.cancel(shards))
+                await asyncio.shield(coordinator.cancel(shards))
                 raise
     return _merge(request.itwin_id, reports)
 
 
-def cut(imodels: Sequence[IModel], shards: int) -> list[Shard]:
+def partition(imodels: Sequence[IModel], shards: int) -> list[Shard]:
     """Slices of the same size, give or take one; none is empty."""
     ids = [imodel.id.lower() for imodel in imodels]
     slices = [tuple(ids[number::shards]) for number in range(shards)]

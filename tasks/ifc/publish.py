@@ -21,7 +21,7 @@ from tasks.reports import ExportReport
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def publish(
-    credentials: ItwinCredentials, order: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
+    credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
 ) -> ExportReport:
     """Check the fetched files and swap them into place, whole or not at all.
 
@@ -29,31 +29,31 @@ async def publish(
         ContentError: A file is not the IFC that was asked for.
         DiskError: The disk refuses the files.
     """
-    records = RunRecords(order.request.state_dir / "runs")
+    records = RunRecords(spec.request.state_dir / "runs")
     try:
-        manifest = await asyncio.to_thread(_check_and_publish, credentials, order, run, finished, fetched)
+        manifest = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
     except ContentError:
         records.note_run(run.connection_id, run.run_id, "failed")  # so that the next export asks for another run
         remove_folder(fetched.folder)
         raise
     records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await credentials.get_platform_time())
     warnings = (*run.warnings, *fetched.warnings)
-    return await report_published(manifest, order.request, started_at=order.first_started, warnings=warnings)
+    return await report_published(manifest, spec.request, started_at=spec.first_started, warnings=warnings)
 
 
 def _check_and_publish(
-    credentials: ItwinCredentials, order: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
+    credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
 ) -> Manifest:
     for file in fetched.files:
         if file.role == "model":
-            check_ifc(file.path, order.request.ifc_version)
+            check_ifc(file.path, spec.request.ifc_version)
     files = tuple(
         ManifestFile(path=file.path.name, role=file.role, size=file.size, sha256=file.sha256) for file in fetched.files
     )
     manifest = draft_manifest(
         credentials,
-        order.request,
-        changeset_id=None if run.warnings else order.changeset_id,  # what a stranger's run exported is not known
+        spec.request,
+        changeset_id=None if run.warnings else spec.changeset_id,  # what a stranger's run exported is not known
         run_id=run.run_id,
         connection_id=run.connection_id,
         adopted=run.adopted,
@@ -61,6 +61,6 @@ def _check_and_publish(
         files=files,
         total_bytes=sum(file.size for file in files),
     )
-    published = publish_files([file.path for file in fetched.files], order.request.folder, manifest)
+    published = publish_files([file.path for file in fetched.files], spec.request.folder, manifest)
     remove_folder(fetched.folder)
     return published

@@ -31,7 +31,7 @@ from tasks.retry import is_transient
     persist_result=True,
     result_serializer="json",
 )
-async def start_run(credentials: ItwinCredentials, order: RunSpec, blob_storage: UserBlobStorage | None) -> RemoteRun:
+async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None) -> RemoteRun:
     """The one run that serves what is asked: found, adopted or started.
 
     Raises:
@@ -40,9 +40,9 @@ async def start_run(credentials: ItwinCredentials, order: RunSpec, blob_storage:
     """
     log = get_run_logger()
     async with credentials.get_client() as itwin:
-        records = RunRecords(order.request.state_dir / "runs")
-        run = await RunStarter(itwin, order, blob_storage, records, read_poll_backoff(), log).start()
-    changeset = order.changeset_id or "none (baseline)"
+        records = RunRecords(spec.request.state_dir / "runs")
+        run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log).start()
+    changeset = spec.changeset_id or "none (baseline)"
     log.info("Export run %s on connection %s exports changeset %s.", run.run_id, run.connection_id, changeset)
     return run
 
@@ -112,17 +112,17 @@ def build_run_spec(
 
 
 async def start_or_reconnect(
-    credentials: ItwinCredentials, order: RunSpec, blob_storage: UserBlobStorage | None
+    credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None
 ) -> RemoteRun:
     """The run that serves the order; a connection that turns out to be deleted is ensured again, once."""
     try:
-        return await start_run(credentials, order, blob_storage)
+        return await start_run(credentials, spec, blob_storage)
     except NotFoundError:
-        if not order.is_own_connection:
+        if not spec.is_own_connection:
             raise
-        get_run_logger().warning("Export connection %s is gone or not ours; ensuring it again.", order.connection_id)
-        connection = await reconnect(credentials, order.request)
-        return await start_run(credentials, order.model_copy(update={"connection_id": connection.id}), blob_storage)
+        get_run_logger().warning("Export connection %s is gone or not ours; ensuring it again.", spec.connection_id)
+        connection = await reconnect(credentials, spec.request)
+        return await start_run(credentials, spec.model_copy(update={"connection_id": connection.id}), blob_storage)
 
 
 def known_failures(request: IfcRequest, connection_id: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ STARTS_WITHIN = timedelta(hours=1)
 class RunMatcher:
     """What the notes say about the runs of one of our connections."""
 
-    order: RunSpec
+    spec: RunSpec
     connection_id: str
     records: list[RunRecord]
     place: str
@@ -43,11 +43,11 @@ class RunMatcher:
 
     def _is_worth_fetching(self, run: ExportRun, record: RunRecord) -> bool:
         """A finished run is replayed only if it succeeded, and another flow run's only if it brings something new."""
-        is_own = record.asked_by == self.order.asked_by
-        if not is_own and (self.order.policy.force or self._was_there_before(record)):
+        is_own = record.asked_by == self.spec.asked_by
+        if not is_own and (self.spec.policy.force or self._was_there_before(record)):
             return False
         try:
-            evaluate_run(run, imodel_id=self.order.request.imodel_id, accept_partial=self.order.policy.accepts_partial)
+            evaluate_run(run, imodel_id=self.spec.request.imodel_id, accept_partial=self.spec.policy.accepts_partial)
         except RunFailedError:
             return False
         return True
@@ -56,11 +56,11 @@ class RunMatcher:
         """Another flow run fetched it before ours began, and what it published does not satisfy ours."""
         if record.outcome != "fetched":
             return False
-        return record.fetched_at is None or record.fetched_at < self.order.first_started - CLOCK_SKEW
+        return record.fetched_at is None or record.fetched_at < self.spec.first_started - CLOCK_SKEW
 
     def _fits(self, record: RunRecord) -> bool:
         asked = (record.changeset_id, record.options, record.place)
-        return asked == (self.order.changeset_id, self.order.request.connection_name, self.place)
+        return asked == (self.spec.changeset_id, self.spec.request.connection_name, self.place)
 
     def _lost_answers_before(self, started: datetime) -> list[RunRecord]:
         """Requests without a known outcome that may have started the run: the last before it, and its neighbours."""
@@ -77,14 +77,14 @@ class RunMatcher:
         One that began about when we did may be an older request's for another changeset: better a second run than that.
         """
         started = run.start_date_time
-        can_fetch = self.order.request.output_location == "STORAGE" and self.order.is_own_connection
-        if not can_fetch or started is None or started < self.order.first_started + CLOCK_SKEW:
+        can_fetch = self.spec.request.output_location == "STORAGE" and self.spec.is_own_connection
+        if not can_fetch or started is None or started < self.spec.first_started + CLOCK_SKEW:
             return None
         return RunRecord(
             record_id=f"{started:%Y%m%dT%H%M%S}-{run.id[-8:]}",
             connection_id=self.connection_id,
-            changeset_id=self.order.changeset_id,
-            options=self.order.request.connection_name,
+            changeset_id=self.spec.changeset_id,
+            options=self.spec.request.connection_name,
             place=self.place,
             asked_at=started,
             asked_by="",

@@ -35,7 +35,7 @@ class RunStarter:
     """Finds the run that serves what is asked, or starts it."""
 
     itwin: ItwinApis
-    order: RunSpec
+    spec: RunSpec
     blob_storage: UserBlobStorage | None
     records: RunRecords
     pace: PollBackoff
@@ -83,15 +83,15 @@ class RunStarter:
 
     async def _require_ours(self) -> None:
         """The id may come from the cache: what it names now must be the connection it named then."""
-        if not self.order.is_own_connection:
+        if not self.spec.is_own_connection:
             return
-        found = await self.itwin.exports.get_connection(self.order.connection_id)
+        found = await self.itwin.exports.get_connection(self.spec.connection_id)
         if (found.display_name or self._name) != self._name:
             raise NotFoundError(f"Export connection {found.id} is now “{found.display_name}”, which is not ours.")
 
     async def _find_present(self, holder: StartedRun | None) -> RemoteRun | None:
         """A run that already serves what is asked: active, or finished well and still to be fetched."""
-        connections = {self.order.connection_id: None} | dict.fromkeys(self._noted_connections())
+        connections = {self.spec.connection_id: None} | dict.fromkeys(self._noted_connections())
         if holder is not None and await self._is_duplicate_connection(holder.connection_id):
             connections[holder.connection_id] = None
         for connection_id in connections:
@@ -103,10 +103,10 @@ class RunStarter:
         try:
             runs = [run async for run in self.itwin.exports.list_runs(connection_id)]
         except NotFoundError:
-            if connection_id == self.order.connection_id:
+            if connection_id == self.spec.connection_id:
                 raise
             return None  # one of earlier days that was deleted since
-        notes = RunMatcher(self.order, connection_id, self.records.of_connection(connection_id), self._place)
+        notes = RunMatcher(self.spec, connection_id, self.records.of_connection(connection_id), self._place)
         for run in sorted(runs, key=lambda run: (run.is_finished, -started_at(run, self._now()).timestamp())):
             if (record := notes.of(run, self._now())) is not None:
                 self.log.info("Export run %s already serves this export; following it.", run.id)
@@ -115,45 +115,45 @@ class RunStarter:
 
     def _noted_connections(self) -> list[str]:
         """Connections that this export was asked for on before: two first exports at once make two for one purpose."""
-        if not self.order.is_own_connection:
+        if not self.spec.is_own_connection:
             return []
         return [record.connection_id for record in self.records.all() if record.options == self._name]
 
     async def _is_duplicate_connection(self, connection_id: str) -> bool:
         """True if it is ours by name: made for the same options and caller, by another machine at the same time."""
-        if connection_id == self.order.connection_id or not self.order.is_own_connection:
+        if connection_id == self.spec.connection_id or not self.spec.is_own_connection:
             return False
         try:
             theirs = await self.itwin.exports.get_connection(connection_id)
-            ours = await self.itwin.exports.get_connection(self.order.connection_id)
+            ours = await self.itwin.exports.get_connection(self.spec.connection_id)
         except (NotFoundError, NotAuthorizedError):
             return False
         return (theirs.display_name, theirs.authentication_type) == (ours.display_name, ours.authentication_type)
 
     def _write_down(self) -> RunRecord:
         return self.records.ask(
-            connection_id=self.order.connection_id,
-            changeset_id=self.order.changeset_id,
+            connection_id=self.spec.connection_id,
+            changeset_id=self.spec.changeset_id,
             options=self._name,
             place=self._place,
             asked_at=self._now(),
-            asked_by=self.order.asked_by,
-            blob_name=self.order.blob_name if self.blob_storage else "",
+            asked_by=self.spec.asked_by,
+            blob_name=self.spec.blob_name if self.blob_storage else "",
         )
 
     async def _ask(self, record: RunRecord, check: Precondition) -> StartedRun:
         """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
-        run_input = self.order.request.run_input(self.order.changeset_id)
+        run_input = self.spec.request.run_input(self.spec.changeset_id)
         try:
             output = self._output(record)
-            return await self.itwin.exports.create_run(self.order.connection_id, run_input, output, check=check)
+            return await self.itwin.exports.create_run(self.spec.connection_id, run_input, output, check=check)
         except ExportError as error:
             if not error.is_transient or isinstance(error, (ConflictError, RateLimitedError)):
                 self.records.note(record, "refused")
             raise
 
     def _output(self, record: RunRecord) -> RunOutput:
-        request = self.order.request
+        request = self.spec.request
         output = RunOutput(
             location=request.output_location,
             folder_id=request.folder_id,
@@ -162,7 +162,7 @@ class RunStarter:
         )
         if self.blob_storage is None:
             return output
-        until = self._now() + self.order.policy.timeout + SAS_MARGIN
+        until = self._now() + self.spec.policy.timeout + SAS_MARGIN
         target = self.blob_storage.output_for(record.blob_name, until=until, save_logs=request.save_logs)
         return replace(output, output_sas_url=target.output, logs_sas_url=target.logs)
 
@@ -171,8 +171,8 @@ class RunStarter:
         if (present := await self._find_present(holder)) is not None:
             return present
         name = f"Export run {holder.run_id} on connection {holder.connection_id}"
-        held = f"{name} holds iModel {self.order.request.imodel_id}, and it is not known to export the same"
-        match self.order.policy.on_active_run:
+        held = f"{name} holds iModel {self.spec.request.imodel_id}, and it is not known to export the same"
+        match self.spec.policy.on_active_run:
             case "fail":
                 raise ActiveRunError(f"{held}. Wait for its end, or choose on_active_run=wait or adopt.")
             case "adopt":
@@ -200,8 +200,8 @@ class RunStarter:
 
     async def _wait_until_released(self, holder: StartedRun) -> None:
         """Wait until the other run has ended; where its connection is not visible to us, a pause has to do."""
-        waited = self._now() - self.order.first_started
-        left = self.order.policy.timeout - waited
+        waited = self._now() - self.spec.first_started
+        left = self.spec.policy.timeout - waited
         if left <= timedelta(0):
             raise self._held_too_long(holder)
         watch = RunPoller(
@@ -223,8 +223,8 @@ class RunStarter:
 
     def _held_too_long(self, holder: StartedRun) -> ExportTimeoutError:
         return ExportTimeoutError(
-            f"iModel {self.order.request.imodel_id} was still held by export run {holder.run_id} after "
-            f"{self.order.policy.timeout.total_seconds() / 60:g} minutes; ours was not started. "
+            f"iModel {self.spec.request.imodel_id} was still held by export run {holder.run_id} after "
+            f"{self.spec.policy.timeout.total_seconds() / 60:g} minutes; ours was not started. "
             f"Run the same command again."
         )
 
@@ -235,13 +235,13 @@ class RunStarter:
             run_id=run_id,
             since=record.asked_at,
             blob_name=record.blob_name,
-            adopted=record.asked_by != self.order.asked_by,
+            adopted=record.asked_by != self.spec.asked_by,
         )
 
     @property
     def _name(self) -> str:
         """Display name of our connection for these options."""
-        return self.order.request.connection_name
+        return self.spec.request.connection_name
 
     @property
     def _place(self) -> str:

@@ -39,14 +39,14 @@ async def build_mesh_spec(
     persist_result=True,
     result_serializer="json",
 )
-async def ensure_mesh_export(credentials: ItwinCredentials, order: MeshSpec) -> EnsuredMesh:
+async def ensure_mesh_export(credentials: ItwinCredentials, spec: MeshSpec) -> EnsuredMesh:
     """Look whether there are tiles, made or being made, and ask for them as the order says.
 
     The platform makes tiles by itself and discourages asking. Vendor page:
     https://developer.bentley.com/apis/mesh-export/operations/start-export/
     """
     async with credentials.get_client() as itwin:
-        return await MeshSearch(itwin, order, read_poll_backoff(), get_run_logger()).ask()
+        return await MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger()).ask()
 
 
 @task(
@@ -56,7 +56,7 @@ async def ensure_mesh_export(credentials: ItwinCredentials, order: MeshSpec) -> 
     cache_policy=NO_CACHE,  # a fresh look is the point
     persist_result=False,
 )
-async def wait_for_mesh(credentials: ItwinCredentials, order: MeshSpec, asked: EnsuredMesh) -> RemoteMesh:
+async def wait_for_mesh(credentials: ItwinCredentials, spec: MeshSpec, asked: EnsuredMesh) -> RemoteMesh:
     """The tiles once the platform has made them.
 
     Raises:
@@ -65,6 +65,6 @@ async def wait_for_mesh(credentials: ItwinCredentials, order: MeshSpec, asked: E
         ExportTimeoutError: The deadline passed first; the platform goes on.
     """
     async with credentials.get_client() as itwin:
-        search = MeshSearch(itwin, order, read_poll_backoff(), get_run_logger(), asked.export_id)
+        search = MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger(), asked.export_id)
         export = await search.complete()
     return RemoteMesh(export_id=export.id, result=str(export.status), warnings=asked.warnings)

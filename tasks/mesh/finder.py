@@ -44,7 +44,7 @@ class MeshSearch:
     """
 
     itwin: ItwinApis
-    order: MeshSpec
+    spec: MeshSpec
     pace: PollBackoff
     log: Log
     export_id: str | None = None
@@ -58,13 +58,13 @@ class MeshSearch:
 
         The list is narrowed to the changeset here, not there: what an empty one means there is not documented.
         """
-        request = self.order.request
+        request = self.spec.request
         listed = self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
         return self._fitting([export async for export in listed])
 
     def _fitting(self, exports: Iterable[MeshExport]) -> list[MeshExport]:
         """Those of the changeset and type, or the only one that will do."""
-        fitting = [one for one in exports if one.is_of(self.order.changeset_id, self.order.request.export_type)]
+        fitting = [one for one in exports if one.is_of(self.spec.changeset_id, self.spec.request.export_type)]
         return [export for export in fitting if self.export_id in {None, export.id}]
 
     async def ask(self) -> EnsuredMesh:
@@ -73,7 +73,7 @@ class MeshSearch:
         Raises:
             NotAuthorizedError: The caller may not ask for tiles.
         """
-        match self.order.policy.start:
+        match self.spec.policy.start:
             case "never":
                 return EnsuredMesh()
             case "if-missing":
@@ -90,7 +90,7 @@ class MeshSearch:
             ExportTimeoutError: The deadline passed first.
         """
         with listing_cache_of(self.itwin).joined():
-            export = await self._rounds(self._look, self._age, self.order.policy.timeout).found()
+            export = await self._rounds(self._look, self._age, self.spec.policy.timeout).found()
         if export is None:
             raise self._too_late()
         return export
@@ -106,11 +106,11 @@ class MeshSearch:
             began = began or self._now()  # not before the first look: its answer tells the platform's time
             return max(timedelta(0), self._now() - began)
 
-        grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.order.policy.timeout)
+        grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.spec.policy.timeout)
         return await self._rounds(look, waited, grace).found() is not None
 
     def _age(self) -> timedelta:
-        return max(timedelta(0), self._now() - self.order.first_started)
+        return max(timedelta(0), self._now() - self.spec.first_started)
 
     async def _post(self) -> EnsuredMesh:
         """Ask for tiles, unless some turned up meanwhile: by themselves, or from a request whose answer was lost."""
@@ -126,24 +126,24 @@ class MeshSearch:
 
     def serves(self, export: MeshExport) -> bool:
         """Whether there is no need to ask: with `always` only if it was made (or is being made) since the order."""
-        if self.order.policy.start != "always":
+        if self.spec.policy.start != "always":
             return True
-        since = self.order.first_started.replace(microsecond=0)  # mesh exports are dated in whole seconds
+        since = self.spec.first_started.replace(microsecond=0)  # mesh exports are dated in whole seconds
         return not export.is_invalid and (export.last_modified or _LONG_AGO) >= since
 
     async def _start(self, check: Precondition) -> MeshExport | None:
-        request = self.order.request
+        request = self.spec.request
         return await self.itwin.meshes.start_export(
-            request.imodel_id, self.order.changeset_id, request.export_type, check=check
+            request.imodel_id, self.spec.changeset_id, request.export_type, check=check
         )
 
     def _asked(self, started: MeshExport | None) -> EnsuredMesh:
         if started is None:
-            warning = f"The platform takes no requests for tiles here; waiting for {self.order.subject} to be made."
+            warning = f"The platform takes no requests for tiles here; waiting for {self.spec.subject} to be made."
             self.log.warning(warning)
             return EnsuredMesh(warnings=(warning,))
-        self.log.info("Mesh export %s is to bring %s.", started.id, self.order.subject)
-        return EnsuredMesh(export_id=started.id if self.order.policy.start == "always" else None)
+        self.log.info("Mesh export %s is to bring %s.", started.id, self.spec.subject)
+        return EnsuredMesh(export_id=started.id if self.spec.policy.start == "always" else None)
 
     async def _look(self) -> MeshExport | None:
         export = best_of(await self._told_together() or await self.exports())
@@ -154,7 +154,7 @@ class MeshSearch:
         self._note(export)
         if export.is_invalid:
             raise RunFailedError(
-                f"Mesh export {export.id} is Invalid: the platform could not make {self.order.subject}"
+                f"Mesh export {export.id} is Invalid: the platform could not make {self.spec.subject}"
                 f"{f' ({export.error})' if export.error else ''}. Have them made anew with start=always, or export "
                 f"another changeset."
             )
@@ -162,7 +162,7 @@ class MeshSearch:
 
     async def _told_together(self) -> list[MeshExport]:
         """What one list tells all searches that wait; nothing before the export of this one has turned up."""
-        request = self.order.request
+        request = self.spec.request
         if not self._seen:
             return []
         return self._fitting(await listing_cache_of(self.itwin).exports_of(request.imodel_id, request.export_type))
@@ -170,7 +170,7 @@ class MeshSearch:
     def _miss(self) -> None:
         self._misses += 1
         if self._seen and self._misses >= MISSES:
-            raise gone(self._seen, self.order)
+            raise gone(self._seen, self.spec)
 
     def _note(self, export: MeshExport) -> None:
         state = (export.id, str(export.status))
@@ -183,18 +183,18 @@ class MeshSearch:
             self.log.warning("Mesh export %s is in the unknown state “%s”; waiting on.", *state)
 
     def _rounds(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Poller[MeshExport]:
-        name = f"the mesh exports of iModel {self.order.request.imodel_id}"
+        name = f"the mesh exports of iModel {self.spec.request.imodel_id}"
         return Poller(name, look, age, timeout, self.pace, self.log)
 
     def _now(self) -> datetime:
         return self.itwin.client.server_now()
 
     def _too_late(self) -> ExportTimeoutError:
-        minutes = self.order.policy.timeout.total_seconds() / 60
+        minutes = self.spec.policy.timeout.total_seconds() / 60
         seen = f"mesh export {self._seen} is not complete yet" if self._seen else "no mesh export turned up"
-        hint = " Let them be asked for: start=if-missing." if self.order.policy.start == "never" else ""
+        hint = " Let them be asked for: start=if-missing." if self.spec.policy.start == "never" else ""
         return ExportTimeoutError(
-            f"There were no {self.order.subject} within {minutes:g} minutes: {seen}. The platform goes on: run the "
+            f"There were no {self.spec.subject} within {minutes:g} minutes: {seen}. The platform goes on: run the "
             f"same command again to pick them up, with a larger timeout_minutes if it needs longer.{hint}"
         )
 
@@ -208,9 +208,9 @@ def best_of(exports: Sequence[MeshExport]) -> MeshExport | None:
     )
 
 
-def gone(export_id: str, order: MeshSpec) -> NotFoundError:
+def gone(export_id: str, spec: MeshSpec) -> NotFoundError:
     """What to say of an export that was in the list and is not any more."""
     return NotFoundError(
-        f"Mesh export {export_id} is gone from the platform, and there are no other {order.subject}: only about five "
+        f"Mesh export {export_id} is gone from the platform, and there are no other {spec.subject}: only about five "
         f"mesh exports of an iModel are kept. Export the latest changeset, or have these made anew with start=always."
     )

@@ -56,7 +56,7 @@ async def find_published_tiles(
     cache_policy=NO_CACHE,  # files on disk are their own record
     persist_result=False,
 )
-async def fetch_tiles(credentials: ItwinCredentials, order: MeshSpec, mesh: RemoteMesh, staging: Path) -> FetchedTiles:
+async def fetch_tiles(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, staging: Path) -> FetchedTiles:
     """Fetch every file of a tileset that is not here yet.
 
     Raises:
@@ -66,7 +66,7 @@ async def fetch_tiles(credentials: ItwinCredentials, order: MeshSpec, mesh: Remo
     """
     log = get_run_logger()
     async with credentials.get_client() as itwin:
-        source = TileSource(itwin, order, mesh.export_id, log)
+        source = TileSource(itwin, spec, mesh.export_id, log)
         tileset = await source.fetch(staging)
     size = tileset.total_bytes
     log.info("Fetched %s files (%s bytes), %s of them unchanged.", len(tileset.tiles), size, tileset.reused)
@@ -75,7 +75,7 @@ async def fetch_tiles(credentials: ItwinCredentials, order: MeshSpec, mesh: Remo
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def publish_tiles(
-    credentials: ItwinCredentials, order: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles
+    credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles
 ) -> ExportReport:
     """Check that the tileset is whole and swap it into place.
 
@@ -83,9 +83,9 @@ async def publish_tiles(
         ContentError: Something is missing or not what it should be; the tileset before stays.
         DiskError: The disk refuses; the tileset before stays.
     """
-    manifest = _manifest(credentials, order, mesh, fetched)
-    published = await asyncio.to_thread(_check_and_publish, order.request, fetched.tileset, manifest)
-    return await report_published(published, order.request, started_at=order.first_started, warnings=mesh.warnings)
+    manifest = _manifest(credentials, spec, mesh, fetched)
+    published = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    return await report_published(published, spec.request, started_at=spec.first_started, warnings=mesh.warnings)
 
 
 @dataclass
@@ -93,13 +93,13 @@ class TileSource:
     """Where the tiles of a mesh export are read; should it vanish, other tiles of the same changeset will do."""
 
     itwin: ItwinApis
-    order: MeshSpec
+    spec: MeshSpec
     export_id: str
     log: Log
 
     async def fetch(self, staging: Path) -> FetchedTileset:
         """Fetch the tileset; a failure is looked into before it is believed."""
-        previous = None if self.order.policy.force else self.order.request.folder
+        previous = None if self.spec.policy.force else self.spec.request.folder
         while True:
             export_id = self.export_id
             try:
@@ -119,14 +119,14 @@ class TileSource:
         """
         export = await self._find()
         if export is None:
-            raise gone(self.export_id, self.order)
+            raise gone(self.export_id, self.spec)
         if export.id != self.export_id:
             self.log.warning("Mesh export %s is gone; going on with %s.", self.export_id, export.id)
             self.export_id = export.id
         return self.itwin.meshes.link_of(export)
 
     async def _find(self) -> MeshExport | None:
-        exports = await MeshSearch(self.itwin, self.order, read_poll_backoff(), self.log).exports()
+        exports = await MeshSearch(self.itwin, self.spec, read_poll_backoff(), self.log).exports()
         complete = [export for export in exports if export.is_complete]
         return next((export for export in complete if export.id == self.export_id), None) or best_of(complete)
 
@@ -146,12 +146,12 @@ class ProgressLogger:
             self.log.info("%s of %s files are here.", here, known)
 
 
-def _manifest(credentials: ItwinCredentials, order: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles) -> Manifest:
+def _manifest(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles) -> Manifest:
     files = tuple(_listed(tile) for tile in fetched.tileset.tiles)
     return draft_manifest(
         credentials,
-        order.request,
-        changeset_id=order.changeset_id,
+        spec.request,
+        changeset_id=spec.changeset_id,
         run_id=fetched.export_id,
         result=mesh.result,
         files=files,

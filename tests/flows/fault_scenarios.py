@@ -49,17 +49,17 @@ class FaultScenario:
     async def live(self) -> None:
         """Export until it has worked once, in fair weather at the end; check after each attempt."""
         credentials = await self._prepare()
-        weather = asyncio.create_task(FaultInjector(self.schedule, self.sandbox).happen())
+        injector = asyncio.create_task(FaultInjector(self.schedule, self.sandbox).happen())
         for attempt in range(ATTEMPTS):
             if attempt == ATTEMPTS - 2:
-                self.sandbox.world.faults.clear()
+                self.sandbox.state.faults.clear()
             if await self._attempt(attempt, credentials):
                 break
-        weather.cancel()
+        injector.cancel()
         await self._check_end()
 
     async def _prepare(self) -> str:
-        world = self.sandbox.world
+        state = self.sandbox.state
         block = ItwinCredentials(
             client_id=IDENTITY.service.id,
             client_secret=SecretStr(IDENTITY.service.secret or ""),
@@ -68,13 +68,13 @@ class FaultScenario:
         )
         name = f"voyage-{self.schedule.seed}"
         await self._save(block, name)
-        self.latest_at_first = world.imodels[SEEDED.plant].changesets[-1].id
+        self.latest_at_first = state.imodels[SEEDED.plant].changesets[-1].id
         if self.schedule.stranger is not None:
             await self._let_a_stranger_start(block)
         if self.schedule.ending is not None:
-            world.script(SEEDED.plant, self.schedule.ending)
+            state.script(SEEDED.plant, self.schedule.ending)
         for fault in self.schedule.faults:
-            world.faults.add(fault)
+            state.faults.add(fault)
         return name
 
     async def _save(self, block: ItwinCredentials, name: str) -> None:
@@ -86,7 +86,7 @@ class FaultScenario:
             await asyncio.sleep(1)
 
     async def _let_a_stranger_start(self, block: ItwinCredentials) -> None:
-        older = self.sandbox.world.imodels[SEEDED.plant].changesets[0].id
+        older = self.sandbox.state.imodels[SEEDED.plant].changesets[0].id
         asked, output = stranger_input(self.schedule.stranger or "other options", older)
         async with block.get_client() as itwin:
             theirs = await itwin.exports.create_connection(
@@ -157,12 +157,12 @@ class FaultScenario:
         return any(record.asked_by in self.under_way and record.run_id in {"", run.id} for record in records)
 
     def _active(self) -> Run | None:
-        run = self.sandbox.world.active_runs.get(SEEDED.plant)
+        run = self.sandbox.state.active_runs.get(SEEDED.plant)
         return run if run is not None and run in self.ours else None
 
     @property
     def ours(self) -> list[Run]:
-        connections = list(self.sandbox.world.connections.values())
+        connections = list(self.sandbox.state.connections.values())
         return [run for c in connections if (c.name or "").startswith(OURS) for run in c.runs]
 
     async def _check_end(self) -> None:
@@ -194,8 +194,8 @@ class FaultScenario:
 
     def _check_origin(self, manifest: dict[str, Any], found: dict[str, Path]) -> None:
         (model,) = [path for name, path in found.items() if name.endswith(".ifc")]
-        run = next(run for run in self.sandbox.world.runs if run.id == manifest["run_id"])
-        blob = self.sandbox.world.blobs.get("files", run.output_file_id or "")
+        run = next(run for run in self.sandbox.state.runs if run.id == manifest["run_id"])
+        blob = self.sandbox.state.blobs.get("files", run.output_file_id or "")
         assert blob is not None
         assert blob.read() == model.read_bytes()
         if run.id == self.stranger_run:
@@ -204,7 +204,7 @@ class FaultScenario:
         else:
             assert run in self.ours
             assert manifest["changeset_id"].encode() in model.read_bytes()
-        assert all(report.run_id in {run.id for run in self.sandbox.world.runs} for report in self.reports)
+        assert all(report.run_id in {run.id for run in self.sandbox.state.runs} for report in self.reports)
 
     def _check_secrets(self) -> None:
         traces = [
@@ -219,10 +219,10 @@ SECRET = IDENTITY.service.secret or ""
 async def run_scenario(schedule: Schedule, folder: Path) -> str:
     """Live through a schedule; empty if everything held, else what did not and how to see it again."""
     with running_sandbox(options=Options(run_seconds=schedule.run_seconds)) as sandbox:
-        voyage = FaultScenario(schedule, sandbox, folder)
+        scenario = FaultScenario(schedule, sandbox, folder)
         try:
-            await voyage.live()
+            await scenario.live()
         except (AssertionError, Exception) as error:  # noqa: BLE001  whatever it is belongs to this seed
-            runs = [f"{run.id} {run.changeset_id}" for run in voyage.ours]
-            return f"{schedule}\n  {type(error).__name__}: {error}\n  ours: {runs}\n  flow runs: {voyage.flow_runs}\n"
+            runs = [f"{run.id} {run.changeset_id}" for run in scenario.ours]
+            return f"{schedule}\n  {type(error).__name__}: {error}\n  ours: {runs}\n  flow runs: {scenario.flow_runs}\n"
     return ""

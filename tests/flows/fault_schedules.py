@@ -135,20 +135,20 @@ class FaultInjector:
 
     async def happen(self) -> None:
         """The events, each when its time has come; never returns by itself."""
-        world = self.sandbox.world
+        state = self.sandbox.state
         for after, event in sorted(self.schedule.events):
-            await _reached(lambda after=after: len(world.log) >= after)
+            await _reached(lambda after=after: len(state.log) >= after)
             match event:
                 case "delete connection":
                     self._delete_idle_connections()
                 case "revoke tokens":
-                    world.tokens.revoke_access_tokens()
+                    state.tokens.revoke_access_tokens()
                 case "push changeset":
-                    world.push_changeset(SEEDED.plant)
+                    state.push_changeset(SEEDED.plant)
 
     def _delete_idle_connections(self) -> None:
         """As the platform lets people do: a connection without runs goes."""
-        connections = self.sandbox.world.connections
+        connections = self.sandbox.state.connections
         for connection in list(connections.values()):
             if not connection.runs:
                 del connections[connection.id]

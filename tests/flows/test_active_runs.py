@@ -32,12 +32,12 @@ SOON, LATER = 5.0, 3600.0
 
 async def start_elsewhere(sandbox: RunningSandbox, seconds: float, *, name: str = "somebody else's") -> str:
     """Somebody starts a run of the oldest changeset; later runs are short."""
-    sandbox.world.imodels[SEEDED.plant].run_seconds = seconds
-    oldest = sandbox.world.imodels[SEEDED.plant].changesets[0].id
+    sandbox.state.imodels[SEEDED.plant].run_seconds = seconds
+    oldest = sandbox.state.imodels[SEEDED.plant].changesets[0].id
     async with credentials().get_client() as itwin:
         made = await itwin.exports.create_connection(SEEDED.plant, display_name=name, authentication_type="Service")
         run = await itwin.exports.create_run(made.id, RunInput("IFC4.3", oldest), RunOutput("STORAGE"))
-    sandbox.world.imodels[SEEDED.plant].run_seconds = 1.0
+    sandbox.state.imodels[SEEDED.plant].run_seconds = 1.0
     return run.run_id
 
 
@@ -49,7 +49,7 @@ async def test_a_strangers_run_is_waited_for(sandbox: RunningSandbox) -> None:
     """With `wait` the other run ends first, then ours delivers what was asked."""
     theirs = await start_elsewhere(sandbox, SOON)
     report = await export_ifc(SEEDED.plant)
-    ours = [run.id for run in sandbox.world.runs if run.id != theirs]
+    ours = [run.id for run in sandbox.state.runs if run.id != theirs]
     assert [report.run_id] == ours
     assert (report.adopted, manifest_of(report)["run_id"]) == (False, report.run_id)
 
@@ -61,7 +61,7 @@ async def test_a_strangers_run_is_adopted_openly(sandbox: RunningSandbox) -> Non
     assert (report.run_id, report.adopted, report.changeset_id) == (theirs, True, "")
     assert "another changeset or other options" in report.warnings[0]
     assert manifest_of(report).items() >= {"run_id": theirs, "adopted": True, "changeset_id": None}.items()
-    assert len(list(sandbox.world.runs)) == 1
+    assert len(list(sandbox.state.runs)) == 1
 
 
 async def test_adopted_files_do_not_pass_for_the_export_asked_for(sandbox: RunningSandbox) -> None:
@@ -76,7 +76,7 @@ async def test_a_strangers_run_fails_the_export_if_so_asked(sandbox: RunningSand
     theirs = await start_elsewhere(sandbox, LATER)
     with pytest.raises(ActiveRunError, match=theirs):
         await export_ifc(SEEDED.plant, on_active_run="fail")
-    assert len(list(sandbox.world.runs)) == 1
+    assert len(list(sandbox.state.runs)) == 1
 
 
 async def test_an_older_run_on_our_own_connection_is_no_match(sandbox: RunningSandbox, tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ async def test_an_older_run_on_our_own_connection_is_no_match(sandbox: RunningSa
     theirs = await start_elsewhere(sandbox, SOON, name=request.connection_name)
     report = await export_ifc(SEEDED.plant)
     assert report.run_id != theirs
-    assert report.changeset_id == sandbox.world.imodels[SEEDED.plant].changesets[-1].id
+    assert report.changeset_id == sandbox.state.imodels[SEEDED.plant].changesets[-1].id
 
 
 async def waiting(sandbox: RunningSandbox) -> None:
-    while not any(run.polls for run in sandbox.world.runs):  # noqa: ASYNC110  what is awaited has no event
+    while not any(run.polls for run in sandbox.state.runs):  # noqa: ASYNC110  what is awaited has no event
         await asyncio.sleep(0.01)
 
 
@@ -101,14 +101,14 @@ def _nobody_follows(prefect_server: str) -> None:
 @pytest.mark.usefixtures("_nobody_follows")
 async def test_an_orphan_is_found_once_nobody_follows_it(sandbox: RunningSandbox) -> None:
     """A run is an orphan after its flow run was interrupted, and neither before nor after it was picked up again."""
-    sandbox.world.imodels[SEEDED.plant].run_seconds = 4
+    sandbox.state.imodels[SEEDED.plant].run_seconds = 4
     first = asyncio.create_task(export_ifc(SEEDED.plant))
     await waiting(sandbox)
     assert await find_orphans(credentials(), [SEEDED.plant]) == []
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     (orphan,) = await find_orphans(credentials(), [SEEDED.bridge, SEEDED.plant])
-    (run,) = sandbox.world.runs
+    (run,) = sandbox.state.runs
     assert (orphan.run_id, orphan.imodel_id, orphan.connection_id) == (run.id, SEEDED.plant, run.connection_id)
     await export_ifc(SEEDED.plant)
     assert await find_orphans(credentials(), [SEEDED.plant]) == []
@@ -117,7 +117,7 @@ async def test_an_orphan_is_found_once_nobody_follows_it(sandbox: RunningSandbox
 @pytest.mark.usefixtures("_nobody_follows")
 async def test_the_run_of_a_killed_process_becomes_an_orphan(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """A flow run that stays Running counts as a follower only while its process shows signs of life."""
-    sandbox.world.imodels[SEEDED.plant].run_seconds = 4
+    sandbox.state.imodels[SEEDED.plant].run_seconds = 4
     following = asyncio.create_task(export_ifc(SEEDED.plant))
     await waiting(sandbox)
     assert await find_orphans(credentials(), [SEEDED.plant]) == []
@@ -130,5 +130,5 @@ async def test_the_run_of_a_killed_process_becomes_an_orphan(sandbox: RunningSan
 async def test_a_strangers_run_is_no_orphan_of_ours(sandbox: RunningSandbox) -> None:
     """Runs on other people's connections are none of our business, nor are iModels we cannot see."""
     await start_elsewhere(sandbox, LATER)
-    sandbox.world.denied.add(SEEDED.bridge)
+    sandbox.state.denied.add(SEEDED.bridge)
     assert await find_orphans(credentials(), [SEEDED.plant, SEEDED.bridge]) == []

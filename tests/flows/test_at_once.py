@@ -26,7 +26,7 @@ async def two_exports(lag: float) -> tuple[ExportReport, ExportReport]:
 
 
 def assert_one_run(sandbox: RunningSandbox, reports: tuple[ExportReport, ExportReport]) -> None:
-    (run,) = sandbox.world.runs
+    (run,) = sandbox.state.runs
     assert {report.run_id for report in reports} == {run.id}
     assert reports[0].files == reports[1].files
     assert sum(not (report.adopted or report.skipped) for report in reports) == 1
@@ -43,5 +43,5 @@ async def test_two_first_exports_share_a_run_though_each_makes_a_connection(
     sandbox: RunningSandbox, lag: float
 ) -> None:
     """Where both look for the connection before either has made it, there is still one run."""
-    sandbox.world.faults.add(Fault(path="/export/connections$", method="POST", delay=2, count=2))
+    sandbox.state.faults.add(Fault(path="/export/connections$", method="POST", delay=2, count=2))
     assert_one_run(sandbox, await two_exports(lag))

@@ -35,11 +35,11 @@ def model_of(report: ExportReport) -> Path:
 async def test_the_latest_changeset_arrives_from_storage(sandbox: RunningSandbox) -> None:
     """An export of an iModel without further options publishes the IFC file of its latest changeset and the log."""
     report = await export_ifc(SEEDED.plant)
-    imodel = sandbox.world.imodels[SEEDED.plant]
+    imodel = sandbox.state.imodels[SEEDED.plant]
     assert report.changeset_id == imodel.changesets[-1].id
     assert imodel.changesets[-1].id.encode() in model_of(report).read_bytes()
     assert {file.role for file in report.files} == {"model", "log"}
-    assert [run.id for run in sandbox.world.runs] == [report.run_id]
+    assert [run.id for run in sandbox.state.runs] == [report.run_id]
 
 
 async def test_the_manifest_says_what_was_exported() -> None:
@@ -69,7 +69,7 @@ async def test_an_imodel_without_changesets_exports_its_baseline() -> None:
 
 async def test_a_changeset_may_be_named_by_its_index(sandbox: RunningSandbox) -> None:
     """An index is resolved to the changeset's id before the run starts."""
-    second = sandbox.world.imodels[SEEDED.plant].changesets[1]
+    second = sandbox.state.imodels[SEEDED.plant].changesets[1]
     report = await export_ifc(SEEDED.plant, changeset_id=str(second.index))
     assert report.changeset_id == second.id
 
@@ -78,7 +78,7 @@ async def test_an_unknown_changeset_is_refused_before_anything_is_created(sandbo
     """A changeset that does not exist ends the flow before a connection is made."""
     with pytest.raises(NotFoundError, match="Read changeset 99"):
         await export_ifc(SEEDED.plant, changeset_id="99")
-    assert not sandbox.world.connections
+    assert not sandbox.state.connections
 
 
 async def test_an_identical_export_is_skipped(sandbox: RunningSandbox) -> None:
@@ -87,7 +87,7 @@ async def test_an_identical_export_is_skipped(sandbox: RunningSandbox) -> None:
     second = await export_ifc(SEEDED.plant)
     assert second.skipped
     assert second.files == first.files
-    assert len(list(sandbox.world.runs)) == 1
+    assert len(list(sandbox.state.runs)) == 1
 
 
 async def test_force_exports_again_on_the_same_connection() -> None:
@@ -119,14 +119,14 @@ async def test_a_file_changed_unnoticeably_is_found_when_read_whole(*, verify: b
 
 async def test_a_changed_mapping_file_counts_as_changed_options(sandbox: RunningSandbox) -> None:
     """The same mapping file is skipped at two requests; once it has changed, the iModel is exported with it anew."""
-    world = sandbox.world
-    root = world.itwins[SEEDED.itwin].root_folder_id
-    mapping = world.add_file(root, "mapping.json", b"{}")
+    state = sandbox.state
+    root = state.itwins[SEEDED.itwin].root_folder_id
+    mapping = state.add_file(root, "mapping.json", b"{}")
     first = await export_ifc(SEEDED.plant, mapping_file_id=mapping.id)
-    since = len(world.log)
+    since = len(state.log)
     assert (await export_ifc(SEEDED.plant, mapping_file_id=mapping.id)).skipped
-    assert len([entry for entry in list(world.log)[since:] if not entry.path.startswith("/connect")]) == 2
-    world.overwrite(mapping, b'{"IFC4x3": []}')
+    assert len([entry for entry in list(state.log)[since:] if not entry.path.startswith("/connect")]) == 2
+    state.overwrite(mapping, b'{"IFC4x3": []}')
     second = await export_ifc(SEEDED.plant, mapping_file_id=mapping.id)
     assert not second.skipped
     assert second.connection_id != first.connection_id
@@ -142,9 +142,9 @@ async def test_other_options_use_another_connection() -> None:
 async def test_a_deleted_connection_is_ensured_again(sandbox: RunningSandbox) -> None:
     """A connection we knew and that was deleted since is created anew, once."""
     first = await export_ifc(SEEDED.plant)
-    sandbox.world.connections.clear()
+    sandbox.state.connections.clear()
     second = await export_ifc(SEEDED.plant, force=True)
-    assert second.connection_id in sandbox.world.connections
+    assert second.connection_id in sandbox.state.connections
     assert second.connection_id != first.connection_id
 
 
@@ -159,7 +159,7 @@ async def test_a_users_own_container_is_served(azurite: RunningAzurite, monkeypa
 
 async def test_a_run_that_names_no_file_is_found_in_its_folder(sandbox: RunningSandbox) -> None:
     """Where the platform does not name the produced file, the one in the folder that fits is taken."""
-    sandbox.world.options.output_file_id = "absent"
+    sandbox.state.options.output_file_id = "absent"
     report = await export_ifc(SEEDED.plant)
     assert report.changeset_id.encode() in model_of(report).read_bytes()
 
@@ -168,7 +168,7 @@ async def test_a_failed_task_fails_the_export_though_the_run_says_success(
     sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
     """A run that says Success while its task says Error publishes nothing and says why."""
-    sandbox.world.script(SEEDED.plant, Outcome(task_result="Error"))
+    sandbox.state.script(SEEDED.plant, Outcome(task_result="Error"))
     with pytest.raises(RunFailedError, match="TAE_BRW_1000"):
         await export_ifc(SEEDED.plant)
     assert not list(tmp_path.rglob("*.ifc"))
@@ -176,17 +176,17 @@ async def test_a_failed_task_fails_the_export_though_the_run_says_success(
 
 async def test_the_next_export_after_a_failed_run_starts_a_new_one(sandbox: RunningSandbox) -> None:
     """A failed run is never replayed: the next export starts another."""
-    sandbox.world.script(SEEDED.plant, Outcome(task_result="Error"))
+    sandbox.state.script(SEEDED.plant, Outcome(task_result="Error"))
     with pytest.raises(RunFailedError):
         await export_ifc(SEEDED.plant)
     report = await export_ifc(SEEDED.plant)
     assert report.result == "Success"
-    assert len(list(sandbox.world.runs)) == 2
+    assert len(list(sandbox.state.runs)) == 2
 
 
 async def test_a_file_of_another_kind_is_never_published(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """A download that is no IFC file ends the export with nothing under the final name."""
-    sandbox.world.script(SEEDED.plant, Outcome(content=b"<html>not yours</html>"))
+    sandbox.state.script(SEEDED.plant, Outcome(content=b"<html>not yours</html>"))
     with pytest.raises(ContentError, match="is not an IFC file"):
         await export_ifc(SEEDED.plant)
     assert not list((tmp_path / "exports").rglob("ifc/*"))
@@ -194,7 +194,7 @@ async def test_a_file_of_another_kind_is_never_published(sandbox: RunningSandbox
 
 async def test_an_answer_lost_after_the_effect_starts_no_second_run(sandbox: RunningSandbox) -> None:
     """When the answer to create-run is lost, the next attempt finds the run instead of starting another."""
-    sandbox.world.faults.add(Fault(path="/runs$", method="POST", cut="after"))
+    sandbox.state.faults.add(Fault(path="/runs$", method="POST", cut="after"))
     report = await export_ifc(SEEDED.plant)
-    assert [run.id for run in sandbox.world.runs] == [report.run_id]
+    assert [run.id for run in sandbox.state.runs] == [report.run_id]
     assert not report.adopted

@@ -25,7 +25,7 @@ INITIALIZED = {SEEDED.plant, SEEDED.bridge, SEEDED.baseline, SEEDED.stadium}
 
 def requests_for(sandbox: RunningSandbox, imodel_id: str, since: int) -> list[str]:
     """What was asked of the platform about one iModel since a moment."""
-    return [r.path for r in list(sandbox.world.log)[since:] if imodel_id in r.path or imodel_id in r.query]
+    return [r.path for r in list(sandbox.state.log)[since:] if imodel_id in r.path or imodel_id in r.query]
 
 
 async def test_every_initialized_imodel_is_exported(sandbox: RunningSandbox, tmp_path: Path) -> None:
@@ -33,24 +33,24 @@ async def test_every_initialized_imodel_is_exported(sandbox: RunningSandbox, tmp
     report = await export_itwin(SEEDED.itwin)
     assert (report.exported, report.skipped, report.failed) == (4, 0, 0)
     assert {one.imodel_id for one in report.reports} == INITIALIZED
-    assert len(list((tmp_path / "exports").glob("*/ifc/*.ifc"))) == len(list(sandbox.world.runs)) == 4
+    assert len(list((tmp_path / "exports").glob("*/ifc/*.ifc"))) == len(list(sandbox.state.runs)) == 4
 
 
 async def test_the_second_night_exports_only_what_changed(sandbox: RunningSandbox) -> None:
     """A second batch starts runs for changed iModels only, at two requests at most for each unchanged one."""
     await export_itwin(SEEDED.itwin)
-    sandbox.world.push_changeset(SEEDED.bridge)
-    since = len(sandbox.world.log)
+    sandbox.state.push_changeset(SEEDED.bridge)
+    since = len(sandbox.state.log)
     report = await export_itwin(SEEDED.itwin)
     assert (report.exported, report.skipped) == (1, 3)
-    assert len(sandbox.world.runs_of(SEEDED.bridge)) == 2
+    assert len(sandbox.state.runs_of(SEEDED.bridge)) == 2
     assert all(len(requests_for(sandbox, imodel, since)) <= 2 for imodel in INITIALIZED - {SEEDED.bridge})
 
 
 async def test_a_bad_imodel_stops_no_other(sandbox: RunningSandbox) -> None:
     """Where some exports fail, the others are delivered and each failure says why."""
-    sandbox.world.script(SEEDED.plant, Outcome(task_result="Error"))
-    sandbox.world.faults.add(
+    sandbox.state.script(SEEDED.plant, Outcome(task_result="Error"))
+    sandbox.state.faults.add(
         Fault(path=f"/imodels/{SEEDED.stadium}/changesets", status=403, code="InsufficientPermissions")
     )
     with pytest.raises(BatchFailedError, match="2 exported, 0 skipped, 2 failed") as caught:
@@ -64,14 +64,14 @@ async def test_a_bad_imodel_stops_no_other(sandbox: RunningSandbox) -> None:
 
 async def test_every_kind_of_failure_is_named(sandbox: RunningSandbox) -> None:
     """Refused, absent, failed, corrupt or Invalid: each is one failure with its cause, and all others are delivered."""
-    world = sandbox.world
-    made = [world.add_imodel(SEEDED.itwin, f"Kind {n}", changesets=1, elements=4, tiles=4).id for n in range(9)]
+    state = sandbox.state
+    made = [state.add_imodel(SEEDED.itwin, f"Kind {n}", changesets=1, elements=4, tiles=4).id for n in range(9)]
     forbidden, absent, failed, corrupt, invalid, *sound = made
     for imodel_id, status, code in [(forbidden, 403, "InsufficientPermissions"), (absent, 404, "iModelNotFound")]:
-        world.faults.add(Fault(path=f"/imodels/{imodel_id}/changesets", status=status, code=code, count=None))
-    world.script_always(failed, Outcome(task_result="Error"))
-    world.script_always(corrupt, Outcome(content=b"<html>"))
-    world.meshes.script(invalid, "Invalid", "Invalid", "Invalid")
+        state.faults.add(Fault(path=f"/imodels/{imodel_id}/changesets", status=status, code=code, count=None))
+    state.script_always(failed, Outcome(task_result="Error"))
+    state.script_always(corrupt, Outcome(content=b"<html>"))
+    state.meshes.script(invalid, "Invalid", "Invalid", "Invalid")
     report = await export_itwin(SEEDED.itwin, formats=["ifc", "mesh"], name_contains="Kind", fail_when="never")
     assert {one.imodel_id for one in report.reports} >= set(sound)
     assert (report.exported, report.failed) == (2 * len(made) - 7, 7)
@@ -89,7 +89,7 @@ async def test_the_caller_says_when_a_batch_has_failed(
     sandbox: RunningSandbox, fail_when: FailWhen, fails: bool
 ) -> None:
     """One failure among several exports fails the batch only if the caller wants it so."""
-    sandbox.world.script(SEEDED.plant, Outcome(result="Error"))
+    sandbox.state.script(SEEDED.plant, Outcome(result="Error"))
     chosen = [SEEDED.plant, SEEDED.bridge]
     if fails:
         with pytest.raises(BatchFailedError):
@@ -115,13 +115,13 @@ async def test_an_imodel_that_is_not_there_is_named(sandbox: RunningSandbox) -> 
     """An iModel asked for that the iTwin does not hold ends the batch before anything is started."""
     with pytest.raises(InputError, match=SEEDED.uninitialized):
         await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.uninitialized])
-    assert not list(sandbox.world.runs)
+    assert not list(sandbox.state.runs)
 
 
 async def test_no_more_than_max_active_runs_at_once(sandbox: RunningSandbox) -> None:
     """With max_active=1 the platform never sees a second run before the first has ended."""
     await export_itwin(SEEDED.itwin, max_active=1)
-    runs = sorted(sandbox.world.runs, key=lambda run: run.started_at)
+    runs = sorted(sandbox.state.runs, key=lambda run: run.started_at)
     ends = [run.finished_at for run in runs if run.finished_at is not None]
     assert len(ends) == len(runs) == len(INITIALIZED)
     assert all(end <= after.started_at for end, after in zip(ends, runs[1:], strict=False))
@@ -129,9 +129,9 @@ async def test_no_more_than_max_active_runs_at_once(sandbox: RunningSandbox) -> 
 
 async def test_what_is_being_fetched_leaves_its_place_to_the_next(sandbox: RunningSandbox) -> None:
     """With max_active=1 the second run begins while the files of the first are still on their way."""
-    sandbox.world.faults.add(Fault(path="/download", delay=5))
+    sandbox.state.faults.add(Fault(path="/download", delay=5))
     report = await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.plant, SEEDED.bridge], max_active=1)
-    second = max(sandbox.world.runs, key=lambda run: run.started_at)
+    second = max(sandbox.state.runs, key=lambda run: run.started_at)
     published = min(one.finished_at for one in report.reports)
     assert second.started_at < published
 

@@ -28,21 +28,21 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loo
 @pytest.fixture(autouse=True)
 def _quick_tiles(sandbox: RunningSandbox) -> None:
     """Tiles that take a moment."""
-    sandbox.world.options.mesh_seconds = 0.3
+    sandbox.state.options.mesh_seconds = 0.3
 
 
 def requests_for_tiles(sandbox: RunningSandbox) -> int:
-    return sum(entry.path.endswith(".glb") and entry.method == "GET" for entry in sandbox.world.log)
+    return sum(entry.path.endswith(".glb") and entry.method == "GET" for entry in sandbox.state.log)
 
 
 def asked_for(sandbox: RunningSandbox) -> int:
-    return sum(entry.method == "POST" and entry.path.startswith("/mesh-export") for entry in sandbox.world.log)
+    return sum(entry.method == "POST" and entry.path.startswith("/mesh-export") for entry in sandbox.state.log)
 
 
 def make_complete(sandbox: RunningSandbox) -> MeshExport:
     """Tiles of the latest changeset that are there already."""
-    sandbox.world.meshes.ensure_latest(sandbox.world.imodels[SEEDED.plant])
-    (export,) = sandbox.world.meshes.of(SEEDED.plant)
+    sandbox.state.meshes.ensure_latest(sandbox.state.imodels[SEEDED.plant])
+    (export,) = sandbox.state.meshes.of(SEEDED.plant)
     export.seconds = 0
     return export
 
@@ -51,7 +51,7 @@ async def test_a_whole_tileset_of_the_latest_changeset_arrives(sandbox: RunningS
     """What is published is byte for byte what the platform made of the latest changeset."""
     report = await export_mesh(SEEDED.plant)
     published = files_in(tileset_of(report))
-    assert report.changeset_id == sandbox.world.imodels[SEEDED.plant].changesets[-1].id
+    assert report.changeset_id == sandbox.state.imodels[SEEDED.plant].changesets[-1].id
     assert published == blobs_of(sandbox, report)
     assert report.tile_count == sum(name.endswith(".glb") for name in published) == 65
     assert report.total_bytes == sum(map(len, published.values()))
@@ -78,7 +78,7 @@ async def test_tiles_that_make_themselves_are_not_asked_for(
 
 async def test_tiles_that_do_not_turn_up_are_asked_for_once(sandbox: RunningSandbox) -> None:
     """Where no tiles turn up, as of an old changeset, they are asked for, once."""
-    old = sandbox.world.imodels[SEEDED.plant].changesets[1]
+    old = sandbox.state.imodels[SEEDED.plant].changesets[1]
     report = await export_mesh(SEEDED.plant, changeset_id=str(old.index))
     assert report.changeset_id == old.id
     assert asked_for(sandbox) == 1
@@ -87,9 +87,9 @@ async def test_tiles_that_do_not_turn_up_are_asked_for_once(sandbox: RunningSand
 @pytest.mark.parametrize("status", [404, 405, 410])
 async def test_a_platform_that_takes_no_requests_is_waited_for(sandbox: RunningSandbox, status: int) -> None:
     """Where tiles cannot be asked for, the automatic ones are waited for, and the report says so."""
-    sandbox.world.meshes.listings[SEEDED.plant] = 0
-    sandbox.world.options.mesh_generation = "manual"
-    sandbox.world.faults.add(Fault(path="/mesh-export", method="POST", status=status, body="<html>", effect=True))
+    sandbox.state.meshes.listings[SEEDED.plant] = 0
+    sandbox.state.options.mesh_generation = "manual"
+    sandbox.state.faults.add(Fault(path="/mesh-export", method="POST", status=status, body="<html>", effect=True))
     report = await export_mesh(SEEDED.plant)
     assert "takes no requests for tiles" in report.warnings[0]
     assert report.tile_count == 65
@@ -97,7 +97,7 @@ async def test_a_platform_that_takes_no_requests_is_waited_for(sandbox: RunningS
 
 async def test_an_export_that_only_waits_asks_for_nothing(sandbox: RunningSandbox) -> None:
     """With start=never nothing is asked for, and the deadline says what could be done."""
-    sandbox.world.options.mesh_generation = "manual"
+    sandbox.state.options.mesh_generation = "manual"
     with pytest.raises(ExportTimeoutError, match=r"no mesh export turned up.*start=if-missing"):
         await export_mesh(SEEDED.plant, start="never", timeout_minutes=0.01)
     assert asked_for(sandbox) == 0
@@ -105,20 +105,20 @@ async def test_an_export_that_only_waits_asks_for_nothing(sandbox: RunningSandbo
 
 async def test_a_service_that_warms_up_is_waited_for(sandbox: RunningSandbox) -> None:
     """Lists that answer 202 are asked for again."""
-    sandbox.world.options.warm_up_listings = 2
+    sandbox.state.options.warm_up_listings = 2
     assert (await export_mesh(SEEDED.plant)).result == "Complete"
 
 
 async def test_an_invalid_export_is_an_error_at_once(sandbox: RunningSandbox) -> None:
     """Tiles the platform could not make end the export instead of being waited for."""
-    sandbox.world.meshes.script(SEEDED.plant, "Invalid")
+    sandbox.state.meshes.script(SEEDED.plant, "Invalid")
     with pytest.raises(RunFailedError, match=r"is Invalid.*start=always"):
         await export_mesh(SEEDED.plant)
 
 
 async def test_an_invalid_export_can_be_started_anew(sandbox: RunningSandbox) -> None:
     """With start=always invalid tiles are made anew."""
-    sandbox.world.meshes.script(SEEDED.plant, "Invalid")
+    sandbox.state.meshes.script(SEEDED.plant, "Invalid")
     with pytest.raises(RunFailedError):
         await export_mesh(SEEDED.plant)
     assert (await export_mesh(SEEDED.plant, start="always")).result == "Complete"
@@ -127,15 +127,15 @@ async def test_an_invalid_export_can_be_started_anew(sandbox: RunningSandbox) ->
 async def test_a_complete_export_wins_over_an_invalid_one(sandbox: RunningSandbox) -> None:
     """Among several exports of a changeset the complete one is used."""
     complete = make_complete(sandbox)
-    sandbox.world.meshes.script(SEEDED.plant, "Invalid")
-    imodel = sandbox.world.imodels[SEEDED.plant]
-    sandbox.world.meshes.start(imodel, complete.changeset_id, complete.changeset_index, "3DTiles").seconds = 0
+    sandbox.state.meshes.script(SEEDED.plant, "Invalid")
+    imodel = sandbox.state.imodels[SEEDED.plant]
+    sandbox.state.meshes.start(imodel, complete.changeset_id, complete.changeset_index, "3DTiles").seconds = 0
     assert (await export_mesh(SEEDED.plant)).run_id == complete.id
 
 
 async def test_types_are_matched_in_any_case(sandbox: RunningSandbox) -> None:
     """An answer that spells the type 3DTILES is the 3DTiles that was asked for."""
-    sandbox.world.options.mesh_export_type = "3DTILES"
+    sandbox.state.options.mesh_export_type = "3DTILES"
     assert (await export_mesh(SEEDED.plant)).result == "Complete"
 
 
@@ -173,7 +173,7 @@ async def test_unchanged_tiles_are_linked(sandbox: RunningSandbox) -> None:
     first = await export_mesh(SEEDED.plant)
     inode = (tileset_of(first) / "tiles/0/11.glb").stat().st_ino
     fetched = requests_for_tiles(sandbox)
-    sandbox.world.push_changeset(SEEDED.plant)
+    sandbox.state.push_changeset(SEEDED.plant)
     second = await export_mesh(SEEDED.plant)
     assert files_in(tileset_of(second)) == blobs_of(sandbox, second)
     assert requests_for_tiles(sandbox) - fetched < 0.2 * second.tile_count
@@ -183,8 +183,8 @@ async def test_unchanged_tiles_are_linked(sandbox: RunningSandbox) -> None:
 async def test_an_export_that_vanishes_is_replaced_by_another(sandbox: RunningSandbox) -> None:
     """When the export is deleted while it is fetched, another of the same changeset is used."""
     first = make_complete(sandbox)
-    imodel = sandbox.world.imodels[SEEDED.plant]
-    second = sandbox.world.meshes.start(imodel, first.changeset_id, first.changeset_index, "3DTiles")
+    imodel = sandbox.state.imodels[SEEDED.plant]
+    second = sandbox.state.meshes.start(imodel, first.changeset_id, first.changeset_index, "3DTiles")
     second.seconds, first.started_at = 0, first.started_at.replace(year=2999)
     lose(sandbox, first, after=10)
     report = await export_mesh(SEEDED.plant)
@@ -202,12 +202,12 @@ async def test_an_export_that_vanishes_for_good_is_an_error(sandbox: RunningSand
 
 async def test_a_link_that_expires_is_renewed(sandbox: RunningSandbox) -> None:
     """A download that outlives its link several times goes on with fresh ones, and every byte is right."""
-    sandbox.world.imodels[SEEDED.stadium].tiles = 250
-    sandbox.world.options.mesh_link_seconds = 2
-    sandbox.world.faults.add(Fault(path=TILE, count=None, delay=0.5))
+    sandbox.state.imodels[SEEDED.stadium].tiles = 250
+    sandbox.state.options.mesh_link_seconds = 2
+    sandbox.state.faults.add(Fault(path=TILE, count=None, delay=0.5))
     report = await export_mesh(SEEDED.stadium)
-    links = [entry for entry in sandbox.world.log if entry.path.startswith("/mesh-export") and entry.method == "GET"]
-    assert any(entry.status == 403 for entry in sandbox.world.log)
+    links = [entry for entry in sandbox.state.log if entry.path.startswith("/mesh-export") and entry.method == "GET"]
+    assert any(entry.status == 403 for entry in sandbox.state.log)
     assert len(links) > 3
     assert files_in(tileset_of(report)) == blobs_of(sandbox, report)
 
@@ -215,20 +215,20 @@ async def test_a_link_that_expires_is_renewed(sandbox: RunningSandbox) -> None:
 async def test_nothing_short_is_accepted(sandbox: RunningSandbox) -> None:
     """Bodies that are cut, shortened or flipped on the way are fetched again."""
     for nth in (3, 15):
-        sandbox.world.faults.add(Fault(path=TILE, nth=nth, damage="flip"))
-    sandbox.world.faults.add(Fault(path=TILE, nth=9, damage="short"))
+        sandbox.state.faults.add(Fault(path=TILE, nth=nth, damage="flip"))
+    sandbox.state.faults.add(Fault(path=TILE, nth=9, damage="short"))
     for nth in (20, 30, 40):
-        sandbox.world.faults.add(Fault(path=TILE, nth=nth, cut="midway"))
+        sandbox.state.faults.add(Fault(path=TILE, nth=nth, cut="midway"))
     report = await export_mesh(SEEDED.plant)
-    assert all(fault.hits == 1 for fault in sandbox.world.faults.ordered)
+    assert all(fault.hits == 1 for fault in sandbox.state.faults.ordered)
     assert files_in(tileset_of(report)) == blobs_of(sandbox, report)
 
 
 async def test_a_tileset_with_a_hole_is_no_success(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """A tile that is referred to and does not exist fails the export and is named."""
     export = make_complete(sandbox)
-    sandbox.world.meshes.link(export, with_listing=True)
-    del sandbox.world.blobs.containers[export.id]["tiles/0/7.glb"]
+    sandbox.state.meshes.link(export, with_listing=True)
+    del sandbox.state.blobs.containers[export.id]["tiles/0/7.glb"]
     with pytest.raises(ContentError, match=r"tiles/0/7\.glb"):
         await export_mesh(SEEDED.plant)
     assert not (tmp_path / "exports" / SEEDED.plant / "mesh").exists()
@@ -237,14 +237,14 @@ async def test_a_tileset_with_a_hole_is_no_success(sandbox: RunningSandbox, tmp_
 async def test_an_empty_tileset_is_no_success(sandbox: RunningSandbox) -> None:
     """A container without tiles fails the export."""
     export = make_complete(sandbox)
-    sandbox.world.blobs.containers[export.id] = {}
+    sandbox.state.blobs.containers[export.id] = {}
     with pytest.raises(ContentError):
         await export_mesh(SEEDED.plant)
 
 
 async def test_a_caller_who_may_not_ask_learns_it(sandbox: RunningSandbox) -> None:
     """Being refused is an error at once, not something to wait out."""
-    sandbox.world.faults.add(Fault(path="/mesh-export", method="GET", status=403, code="InsufficientPermissions"))
+    sandbox.state.faults.add(Fault(path="/mesh-export", method="GET", status=403, code="InsufficientPermissions"))
     with pytest.raises(NotAuthorizedError):
         await export_mesh(SEEDED.plant)
 
@@ -261,15 +261,15 @@ async def test_a_baseline_has_tiles_too() -> None:
 
 def lose(sandbox: RunningSandbox, export: MeshExport, *, after: int) -> None:
     """Delete an export once so many of its tiles have been read."""
-    world = sandbox.world
-    read = world.blobs.get
+    state = sandbox.state
+    read = state.blobs.get
     seen: list[str] = []
 
     def counted(container: str, name: str) -> object:
         seen.append(name)
         if len(seen) == after:
-            world.meshes.delete(export)
+            state.meshes.delete(export)
         return read(container, name)
 
-    replacing: Callable[[str, Callable[..., object]], None] = vars(world.blobs).__setitem__
+    replacing: Callable[[str, Callable[..., object]], None] = vars(state.blobs).__setitem__
     replacing("get", counted)

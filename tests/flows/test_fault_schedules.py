@@ -29,10 +29,10 @@ async def test_exports_survive_made_up_troubles(
     for name, value in {"POLL_SECONDS": "0.1", "POLL_MAX_SECONDS": "0.5", "REQUESTS_PER_MINUTE": "60000"}.items():
         monkeypatch.setenv(f"ITWIN_{name}", value)
     await ItwinCredentials.aregister_type_and_schema()
-    gate = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def live(seed: int) -> str:
-        async with gate:
+        async with slots:
             return await run_scenario(schedule_of(seed), tmp_path / str(seed))
 
     failures = [failure for failure in await asyncio.gather(*map(live, seeds)) if failure]

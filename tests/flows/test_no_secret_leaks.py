@@ -53,7 +53,7 @@ async def run_every_way(sandbox: RunningSandbox) -> None:
     await export_ifc(SEEDED.plant)
     await export_ifc(SEEDED.plant, output_location="USER_BLOB_STORAGE")
     await export_mesh(SEEDED.plant)
-    sandbox.world.script(
+    sandbox.state.script(
         SEEDED.bridge, Outcome(task_result="Error", error={"message": "upload to https://x/?sig=abcdefg"})
     )
     refused = Fault(
@@ -62,7 +62,7 @@ async def run_every_way(sandbox: RunningSandbox) -> None:
     gone = Fault(path="/sandboxblobs/", method="GET", count=None, status=404, body="gone")
     for fault in (None, refused, gone):
         if fault is not None:
-            sandbox.world.faults.add(fault)
+            sandbox.state.faults.add(fault)
         with pytest.raises(ExportError):
             await export_ifc(SEEDED.bridge)
     with pytest.raises(ExportError):

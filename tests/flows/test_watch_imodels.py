@@ -29,13 +29,13 @@ async def test_only_what_has_changed_is_found(sandbox: RunningSandbox) -> None:
     await export_ifc(SEEDED.plant)
     watched = [SEEDED.plant, SEEDED.bridge]
     assert await watch_imodels(SEEDED.itwin, imodel_ids=watched) == [SEEDED.bridge]
-    sandbox.world.push_changeset(SEEDED.plant)
+    sandbox.state.push_changeset(SEEDED.plant)
     assert await watch_imodels(SEEDED.itwin, imodel_ids=watched) == sorted(watched)
 
 
 async def test_a_changeset_is_announced_once(sandbox: RunningSandbox) -> None:
     """However often it is looked at, an unexported changeset makes one event."""
-    pushed = sandbox.world.push_changeset(SEEDED.stadium)
+    pushed = sandbox.state.push_changeset(SEEDED.stadium)
     for _ in range(3):
         await watch_imodels(SEEDED.itwin, imodel_ids=[SEEDED.stadium])
     async with asyncio.timeout(30):
@@ -47,7 +47,7 @@ async def test_a_changeset_is_announced_once(sandbox: RunningSandbox) -> None:
 async def test_old_imodels_cost_one_request(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """An iModel last pushed to long before its export is told from the list alone."""
     await export_ifc(SEEDED.bridge)
-    sandbox.world.log.clear()
+    sandbox.state.log.clear()
     await watch_imodels(SEEDED.itwin, imodel_ids=[SEEDED.bridge], output_dir=str(tmp_path / "exports"))
-    paths = [entry.path for entry in sandbox.world.log if entry.path.startswith("/imodels")]
+    paths = [entry.path for entry in sandbox.state.log if entry.path.startswith("/imodels")]
     assert paths == ["/imodels"]

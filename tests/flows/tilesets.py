@@ -17,7 +17,7 @@ def tileset_of(report: ExportReport) -> Path:
 
 def blobs_of(sandbox: RunningSandbox, report: ExportReport) -> dict[str, bytes]:
     """What the platform holds of the exported tileset."""
-    return {name: blob.read() for name, blob in sandbox.world.blobs.containers[str(report.run_id)].items()}
+    return {name: blob.read() for name, blob in sandbox.state.blobs.containers[str(report.run_id)].items()}
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

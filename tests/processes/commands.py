@@ -92,11 +92,11 @@ class CliSandbox:
     def hold(self, path: str, method: str = "GET", **more: Any) -> Fault:
         """Let a request wait so long that whoever sends it can be ended meanwhile."""
         trouble: dict[str, Any] = {"delay": 4.0, **more}
-        return self.sandbox.world.faults.add(Fault(path=path, method=method, **trouble))
+        return self.sandbox.state.faults.add(Fault(path=path, method=method, **trouble))
 
     @property
     def runs(self) -> list[Run]:
-        return list(self.sandbox.world.runs)
+        return list(self.sandbox.state.runs)
 
     @property
     def published(self) -> list[Path]:
@@ -107,7 +107,7 @@ class CliSandbox:
         """One run at the platform, and its very file published whole."""
         (run,) = self.runs
         assert run.output_file_id is not None
-        blob = self.sandbox.world.blobs.get("files", run.output_file_id)
+        blob = self.sandbox.state.blobs.get("files", run.output_file_id)
         assert blob is not None
         delivered = blob.read()
         (model,) = [file for file in report.files if file.role == "model"]
@@ -153,8 +153,8 @@ class Command:
         return Ended(self.process.returncode, stdout, self.log.read_text(), time.monotonic() - since)
 
 
-def assert_shared(place: CliSandbox, reports: tuple[ExportReport, ExportReport]) -> None:
+def assert_shared(cli_sandbox: CliSandbox, reports: tuple[ExportReport, ExportReport]) -> None:
     """One run at the platform, its files in both reports, and one report that says where they come from."""
     for report in reports:
-        place.assert_right(report)
+        cli_sandbox.assert_right(report)
     assert sum(not (report.adopted or report.skipped) for report in reports) == 1

@@ -27,11 +27,11 @@ def worker(server: PrefectServer) -> Generator[Worker]:
 
 
 @pytest.fixture
-def place(server: PrefectServer, tmp_path: Path) -> Generator[CliSandbox]:
+def cli_sandbox(server: PrefectServer, tmp_path: Path) -> Generator[CliSandbox]:
     """A stand-in platform and an empty folder; whatever command still runs at the end is ended."""
     with running_sandbox(options=Options(run_seconds=0.6)) as sandbox:
-        place = CliSandbox(server, sandbox, tmp_path / "exports")
-        yield place
-        for command in place.commands:
+        cli_sandbox = CliSandbox(server, sandbox, tmp_path / "exports")
+        yield cli_sandbox
+        for command in cli_sandbox.commands:
             if command.process.poll() is None:
                 command.kill()

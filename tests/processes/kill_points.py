@@ -31,16 +31,16 @@ class KillPoint:
     files: str = ""
     is_telling: bool = False
 
-    def arm(self, place: CliSandbox) -> Callable[[], bool]:
+    def arm(self, cli_sandbox: CliSandbox) -> Callable[[], bool]:
         """Make the moment last; the function tells when it is there."""
         if "lost" in self.name:
-            place.sandbox.world.faults.add(Fault(path=RUNS, method="POST", cut="after"))
+            cli_sandbox.sandbox.state.faults.add(Fault(path=RUNS, method="POST", cut="after"))
         if self.files:
-            return lambda: any(place.folder.rglob(self.files))
+            return lambda: any(cli_sandbox.folder.rglob(self.files))
         effects = 1 if self.path == RUNS else 0  # a connection comes before a run
-        fault = place.hold(self.path, self.method, **self.fault)
+        fault = cli_sandbox.hold(self.path, self.method, **self.fault)
         if self.fault is EFFECT:
-            return lambda: sum(place.sandbox.world.counters.values()) > effects
+            return lambda: sum(cli_sandbox.sandbox.state.counters.values()) > effects
         return lambda: fault.hits > 0
 
 
@@ -69,9 +69,9 @@ KILL_POINTS = [
 ]
 
 
-def kill_at(point: KillPoint, place: CliSandbox) -> None:
+def kill_at(point: KillPoint, cli_sandbox: CliSandbox) -> None:
     """Start an export and kill its process at this moment."""
-    is_there = point.arm(place)
-    command = place.start()
+    is_there = point.arm(cli_sandbox)
+    command = cli_sandbox.start()
     until(is_there, point.name)
     command.kill()

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.seed import seeded_state
 from deployments.sandbox.state.tokens import Grant, Tokens
 
 
 class RecordingTokens(Tokens):
     """Mints like the sandbox and keeps a list."""
 
-    def __init__(self, world: SandboxState) -> None:
-        super().__init__(world.clock)
-        self.refresh_tokens.update(world.tokens.refresh_tokens)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state.clock)
+        self.refresh_tokens.update(state.tokens.refresh_tokens)
         self.given_out = list(self.refresh_tokens)
         self.minted = 0
 
@@ -31,9 +31,9 @@ class RecordingTokens(Tokens):
 
 def recording_world(options: Options) -> tuple[SandboxState, RecordingTokens]:
     """The seeded world, and the list of its tokens."""
-    world = seeded_world(options=options)
-    world.tokens = tokens = RecordingTokens(world)
-    return world, tokens
+    state = seeded_state(options=options)
+    state.tokens = tokens = RecordingTokens(state)
+    return state, tokens
 
 
 def files_with(secrets: list[str], folder: Path) -> list[Path]:

@@ -21,8 +21,8 @@ async def renewed(tokens: AccessTokens, token: str | None) -> str:
 async def main(block: str, times: int) -> None:
     """Say `ready`, then `renewed` after each renewal."""
     credentials = await ItwinCredentials.aload(block)
-    async with aclosing(credentials.wire()) as wire:
-        tokens = AccessTokens(credentials.identity, wire, credentials.hosts, credentials.refresh_tokens)
+    async with aclosing(credentials.transport()) as transport:
+        tokens = AccessTokens(credentials.identity, transport, credentials.hosts, credentials.refresh_tokens)
         sys.stdout.write("ready\n")
         token = None
         for _ in range(times):

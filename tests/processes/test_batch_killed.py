@@ -7,6 +7,6 @@ from tests.processes.commands import CliSandbox
 
 
 @pytest.mark.parametrize("count", [24])
-def test_a_killed_batch_is_taken_up_again(place: CliSandbox, count: int) -> None:
+def test_a_killed_batch_is_taken_up_again(cli_sandbox: CliSandbox, count: int) -> None:
     """After a SIGKILL in the middle the same command exports the rest, and no iModel twice."""
-    kill_in_the_middle(place, count)
+    kill_in_the_middle(cli_sandbox, count)

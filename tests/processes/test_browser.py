@@ -42,7 +42,7 @@ def page() -> Generator[Page]:
 def sandbox() -> Generator[RunningSandbox]:
     """A platform whose user has neither signed in nor consented."""
     with running_sandbox(options=Options(run_seconds=1)) as sandbox:
-        sandbox.world.tokens.refresh_tokens.clear()
+        sandbox.state.tokens.refresh_tokens.clear()
         yield sandbox
 
 
@@ -86,5 +86,5 @@ def test_a_person_signs_in_and_consents(
     page.screenshot(path=ARTEFACTS / "consented.png")
     said, _ = export.communicate(timeout=120)
     assert export.returncode == 0, said
-    assert [run.created_by for run in sandbox.world.runs] == [IDENTITY.user]
+    assert [run.created_by for run in sandbox.state.runs] == [IDENTITY.user]
     assert list(tmp_path.rglob("*.ifc"))

@@ -11,17 +11,17 @@ pytestmark = pytest.mark.crash
 
 
 @pytest.mark.parametrize("pair", range(20))
-def test_two_commands_make_one_run(place: CliSandbox, pair: int) -> None:
+def test_two_commands_make_one_run(cli_sandbox: CliSandbox, pair: int) -> None:
     """However long the run takes and whoever comes first, two commands share one run."""
-    place.sandbox.world.imodels[SEEDED.plant].run_seconds = 0.1 * pair
-    assert_shared(place, place.export_twice())
+    cli_sandbox.sandbox.state.imodels[SEEDED.plant].run_seconds = 0.1 * pair
+    assert_shared(cli_sandbox, cli_sandbox.export_twice())
 
 
 @pytest.mark.parametrize("lag", [0.2, 0.5, 1, 1.5])
-def test_a_command_that_comes_later_shares_the_run(place: CliSandbox, lag: float) -> None:
+def test_a_command_that_comes_later_shares_the_run(cli_sandbox: CliSandbox, lag: float) -> None:
     """The second may come while the first waits, fetches or publishes."""
-    first = place.start()
+    first = cli_sandbox.start()
     time.sleep(lag)
-    second = place.export()
+    second = cli_sandbox.export()
     assert first.ended().exit_code == 0
-    place.assert_right(second)
+    cli_sandbox.assert_right(second)

@@ -60,18 +60,18 @@ def test_an_export_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     home.mkdir()
     with running_sandbox(options=Options(run_seconds=600)) as sandbox:
         with running_server(home, port) as server:
-            place = CliSandbox(server, sandbox, tmp_path / "exports")
-            command = place.start()
-            until(lambda: place.runs and place.runs[0].polls > 2, "waiting for the run")
-        polls = place.runs[0].polls
+            cli_sandbox = CliSandbox(server, sandbox, tmp_path / "exports")
+            command = cli_sandbox.start()
+            until(lambda: cli_sandbox.runs and cli_sandbox.runs[0].polls > 2, "waiting for the run")
+        polls = cli_sandbox.runs[0].polls
         time.sleep(AWAY)
-        assert place.runs[0].polls > polls, "the wait stopped with the server"
+        assert cli_sandbox.runs[0].polls > polls, "the wait stopped with the server"
         with running_server(home, port):
-            sandbox.world.clock.advance(600)
+            sandbox.state.clock.advance(600)
             ended = command.ended()
             assert ended.exit_code == 0, ended.stderr
             flow_run = ask("POST", f"{server.url}/flow_runs/filter", {})[0]
         assert flow_run["state_type"] == "COMPLETED"
     assert flow_run["parameters"]["imodel_id"] == SEEDED.plant
-    assert len(place.runs) == 1
-    assert any(path.suffix == ".ifc" for path in place.published)
+    assert len(cli_sandbox.runs) == 1
+    assert any(path.suffix == ".ifc" for path in cli_sandbox.published)

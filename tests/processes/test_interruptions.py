@@ -12,8 +12,8 @@ from tests.processes.commands import HOUR, CliSandbox, until
 from tests.processes.kill_points import EFFECT
 
 
-def polls(place: CliSandbox) -> int:
-    return place.runs[0].polls if place.runs else 0
+def polls(cli_sandbox: CliSandbox) -> int:
+    return cli_sandbox.runs[0].polls if cli_sandbox.runs else 0
 
 
 def flow_runs(api: str) -> list[dict[str, str]]:
@@ -27,11 +27,11 @@ def artifact(api: str, flow_run_id: str) -> str:
     return found["data"]
 
 
-def end_by(how: str, place: CliSandbox, api: str) -> float:
+def end_by(how: str, cli_sandbox: CliSandbox, api: str) -> float:
     """End a waiting export in this way; seconds until the process is gone."""
-    place.sandbox.world.imodels[SEEDED.plant].run_seconds = HOUR
-    command = place.start()
-    until(lambda: polls(place) > 1, "waiting for the run")
+    cli_sandbox.sandbox.state.imodels[SEEDED.plant].run_seconds = HOUR
+    command = cli_sandbox.start()
+    until(lambda: polls(cli_sandbox) > 1, "waiting for the run")
     since = time.monotonic()
     if how == "cancel":
         cancel = {"state": {"type": "CANCELLING"}}
@@ -40,7 +40,7 @@ def end_by(how: str, place: CliSandbox, api: str) -> float:
     else:
         ended = command.interrupt(getattr(signal, how))
     seconds = time.monotonic() - since
-    (run,) = place.runs
+    (run,) = cli_sandbox.runs
     last = ended.stderr.splitlines()[-1]
     assert ended.exit_code == 130
     assert last.startswith("itwin-export: ")
@@ -52,51 +52,51 @@ def end_by(how: str, place: CliSandbox, api: str) -> float:
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "cancel"])
 def test_an_export_that_is_ended_says_what_goes_on(
-    place: CliSandbox, prefect_server: str, how: str, record_property: Callable[[str, object], None]
+    cli_sandbox: CliSandbox, prefect_server: str, how: str, record_property: Callable[[str, object], None]
 ) -> None:
     """It stops at once, names the run that goes on, publishes nothing, and the same command adopts that run."""
-    record_property("seconds until the process was gone", round(end_by(how, place, prefect_server), 1))
+    record_property("seconds until the process was gone", round(end_by(how, cli_sandbox, prefect_server), 1))
     (flow_run,) = flow_runs(prefect_server)
     assert flow_run["state_type"] == ("CANCELLED" if how == "cancel" else "CRASHED")
-    assert place.runs[0].id in artifact(prefect_server, flow_run["id"])
-    assert place.published == []
-    place.sandbox.world.clock.advance(HOUR)
-    report = place.export()
-    place.assert_right(report)
+    assert cli_sandbox.runs[0].id in artifact(prefect_server, flow_run["id"])
+    assert cli_sandbox.published == []
+    cli_sandbox.sandbox.state.clock.advance(HOUR)
+    report = cli_sandbox.export()
+    cli_sandbox.assert_right(report)
     assert report.adopted
 
 
-def test_an_export_ended_while_it_fetches_leaves_nothing_half(place: CliSandbox) -> None:
+def test_an_export_ended_while_it_fetches_leaves_nothing_half(cli_sandbox: CliSandbox) -> None:
     """Ctrl-C during the download publishes nothing; the same command fetches the same run's file."""
-    held = place.hold("/sandboxblobs/")
-    command = place.start()
+    held = cli_sandbox.hold("/sandboxblobs/")
+    command = cli_sandbox.start()
     until(lambda: held.hits, "fetching")
     ended = command.interrupt()
     assert ended.exit_code == 130
     assert "has finished at the platform" in ended.stderr.splitlines()[-1]
-    assert place.published == []
-    place.assert_right(place.export())
+    assert cli_sandbox.published == []
+    cli_sandbox.assert_right(cli_sandbox.export())
 
 
-def test_an_export_ended_before_it_asked_for_a_run_says_so(place: CliSandbox) -> None:
+def test_an_export_ended_before_it_asked_for_a_run_says_so(cli_sandbox: CliSandbox) -> None:
     """Ctrl-C before a run was asked for leaves nothing behind to tell of."""
-    held = place.hold("/export/connections$")
-    command = place.start()
+    held = cli_sandbox.hold("/export/connections$")
+    command = cli_sandbox.start()
     until(lambda: held.hits, "looking for the connection")
     ended = command.interrupt()
-    assert (ended.exit_code, place.runs) == (130, [])
+    assert (ended.exit_code, cli_sandbox.runs) == (130, [])
     assert (
         ended.stderr.splitlines()[-1] == "itwin-export: Interrupted. Nothing is half done; run the same command again."
     )
 
 
-def test_an_export_ended_while_it_asks_for_a_run_says_what_may_be(place: CliSandbox) -> None:
+def test_an_export_ended_while_it_asks_for_a_run_says_what_may_be(cli_sandbox: CliSandbox) -> None:
     """Ctrl-C while the answer to create-run is awaited says that a run may go on; the same command adopts it."""
-    place.hold("/runs$", "POST", **EFFECT)
-    command = place.start()
-    until(lambda: place.runs, "asking for a run")
+    cli_sandbox.hold("/runs$", "POST", **EFFECT)
+    command = cli_sandbox.start()
+    until(lambda: cli_sandbox.runs, "asking for a run")
     ended = command.interrupt()
     assert "may go on at the platform" in ended.stderr.splitlines()[-1]
-    report = place.export()
-    place.assert_right(report)
+    report = cli_sandbox.export()
+    cli_sandbox.assert_right(report)
     assert report.adopted

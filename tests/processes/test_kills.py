@@ -9,7 +9,7 @@ TELLING = [point for point in KILL_POINTS if point.is_telling]
 
 
 @pytest.mark.parametrize("point", TELLING, ids=lambda point: point.name)
-def test_a_killed_export_is_taken_up_again(place: CliSandbox, point: KillPoint) -> None:
+def test_a_killed_export_is_taken_up_again(cli_sandbox: CliSandbox, point: KillPoint) -> None:
     """Whenever the process dies, the same command ends with the file of the one run, whole."""
-    kill_at(point, place)
-    place.assert_right(place.export())
+    kill_at(point, cli_sandbox)
+    cli_sandbox.assert_right(cli_sandbox.export())

@@ -22,12 +22,12 @@ MOMENT = 1.0
 def sandbox() -> Generator[RunningSandbox]:
     """A platform with a tileset of 600 tiles, half of which never come at first."""
     with running_sandbox(options=Options(mesh_seconds=0.1)) as sandbox:
-        sandbox.world.faults.add(Fault(path=r"\.glb$", nth=HALF + 1, count=None, delay=3600))
+        sandbox.state.faults.add(Fault(path=r"\.glb$", nth=HALF + 1, count=None, delay=3600))
         yield sandbox
 
 
 def delivered(sandbox: RunningSandbox) -> set[str]:
-    return {entry.path for entry in sandbox.world.log if entry.path.endswith(".glb") and entry.status == 200}
+    return {entry.path for entry in sandbox.state.log if entry.path.endswith(".glb") and entry.status == 200}
 
 
 def test_what_was_here_before_the_kill_is_not_fetched_again(
@@ -46,14 +46,14 @@ def test_what_was_here_before_the_kill_is_not_fetched_again(
     before = delivered(sandbox)
     assert not (tmp_path / SEEDED.stadium / "mesh").exists()
 
-    sandbox.world.faults.clear()
-    sandbox.world.log.clear()
+    sandbox.state.faults.clear()
+    sandbox.state.log.clear()
     second = server.start(command, settings)
     said, _ = second.communicate(timeout=120)
     assert second.returncode == 0, said
     assert delivered(sandbox).isdisjoint(before)
     report = json.loads(said.splitlines()[-1])
     folder = tmp_path / SEEDED.stadium / "mesh"
-    wanted = {name: blob.read() for name, blob in sandbox.world.blobs.containers[report["run_id"]].items()}
+    wanted = {name: blob.read() for name, blob in sandbox.state.blobs.containers[report["run_id"]].items()}
     assert len(before) + len(delivered(sandbox)) == report["tile_count"]
     assert {name: (folder / name).read_bytes() for name in wanted} == wanted

@@ -27,7 +27,7 @@ HANGS_SECONDS = 400
 def signed_in_sandbox(block: str) -> Generator[RunningSandbox]:
     """A sandbox and a block of its user, at a web application, which has a secret as well."""
     with running_sandbox() as sandbox:
-        tokens = sandbox.world.tokens
+        tokens = sandbox.state.tokens
         first = tokens.mint_refresh_token(Grant(IDENTITY.web.id, IDENTITY.user, (SCOPE, "offline_access")))
         ItwinCredentials(
             authentication_type="User",
@@ -42,7 +42,7 @@ def signed_in_sandbox(block: str) -> Generator[RunningSandbox]:
 
 def refusals(sandbox: RunningSandbox) -> list[int | None]:
     """Statuses of the token endpoint that are not 200; none is a process killed before the answer."""
-    return [entry.status for entry in sandbox.world.log if entry.path == TOKEN_PATH and entry.status not in {200, None}]
+    return [entry.status for entry in sandbox.state.log if entry.path == TOKEN_PATH and entry.status not in {200, None}]
 
 
 def stored_secrets(block: str) -> list[str]:
@@ -71,8 +71,8 @@ def test_four_processes_share_one_single_use_token(server: PrefectServer) -> Non
         assert outcomes(processes) == [(0, 25)] * 4
         token, secret = stored_secrets("ada-shared")
         assert refusals(sandbox) == []
-        assert sandbox.world.counters["tokens issued"] == 100
-        assert token in sandbox.world.tokens.refresh_tokens
+        assert sandbox.state.counters["tokens issued"] == 100
+        assert token in sandbox.state.tokens.refresh_tokens
         assert secret == IDENTITY.web.secret
 
 
@@ -81,7 +81,7 @@ def test_a_process_killed_while_refreshing_does_not_stop_the_others(
 ) -> None:
     """One process is killed with its request on the way: the others take over, and no token is refused."""
     with signed_in_sandbox("ada-killed") as sandbox:
-        slow = sandbox.world.faults.add(Fault(path=TOKEN_PATH, delay=600))
+        slow = sandbox.state.faults.add(Fault(path=TOKEN_PATH, delay=600))
         arguments = ["-m", "tests.processes.refresher", "ada-killed", "5"]
         victim = server.start(arguments)
         while not slow.hits:
@@ -96,4 +96,4 @@ def test_a_process_killed_while_refreshing_does_not_stop_the_others(
         record_property("seconds from the kill to the end", round(time.monotonic() - killed_at, 1))
         victim.communicate()
         assert refusals(sandbox) == []
-        assert stored_secrets("ada-killed")[0] in sandbox.world.tokens.refresh_tokens
+        assert stored_secrets("ada-killed")[0] in sandbox.state.tokens.refresh_tokens

@@ -47,8 +47,8 @@ class Journey:
 @pytest.fixture(scope="module")
 def journey(server: PrefectServer) -> Generator[Journey]:
     """The whole journey under a worker; access tokens live for five seconds of the export's ten."""
-    world, tokens = recording_world(Options(run_seconds=10, token_seconds=5))
-    with running_sandbox(world) as sandbox:
+    state, tokens = recording_world(Options(run_seconds=10, token_seconds=5))
+    with running_sandbox(state) as sandbox:
         save_block(sandbox)
         asyncio.run(make_pool())
         with running_worker(server) as worker:
@@ -91,7 +91,7 @@ async def travel(journey: Journey, worker: psutil.Process) -> None:
         journey.processes_while_suspended = len(worker.children(recursive=True))
         await aresume_flow_run(run_id)
         journey.states.append(await settled(client, run_id, worker))
-        journey.sandbox.world.consents.add(IDENTITY.user)
+        journey.sandbox.state.consents.add(IDENTITY.user)
         journey.tokens_before = journey.tokens.minted
         await aresume_flow_run(run_id)
         journey.states.append(await settled(client, run_id, worker))
@@ -131,7 +131,7 @@ def test_a_suspended_run_holds_no_process(journey: Journey) -> None:
 
 def test_suspending_makes_exactly_one_remote_run(journey: Journey) -> None:
     """However often the run is resumed, the platform exports once."""
-    assert len(list(journey.sandbox.world.runs)) == 1
+    assert len(list(journey.sandbox.state.runs)) == 1
 
 
 def test_a_suspended_run_leaves_the_link_to_consent(journey: Journey) -> None:

@@ -27,20 +27,20 @@ class Worker:
     process: psutil.Process
     deployment_id: str
 
-    def start(self, place: CliSandbox) -> "FlowRun":
+    def start(self, cli_sandbox: CliSandbox) -> "FlowRun":
         """Ask for an export of Plant A, as the UI does."""
         asked = {
-            "parameters": {"imodel_id": SEEDED.plant, "output_dir": str(place.folder)},
-            "job_variables": {"env": place.environment},
+            "parameters": {"imodel_id": SEEDED.plant, "output_dir": str(cli_sandbox.folder)},
+            "job_variables": {"env": cli_sandbox.environment},
             "state": {"type": "SCHEDULED"},
         }
         made = ask("POST", f"{self.api}/deployments/{self.deployment_id}/create_flow_run", asked)
         return FlowRun(self, made["id"])
 
-    def kill_at_and_retry(self, point: KillPoint, place: CliSandbox) -> None:
+    def kill_at_and_retry(self, point: KillPoint, cli_sandbox: CliSandbox) -> None:
         """Start an export, kill its process at this moment, and retry it once it is known to have crashed."""
-        is_there = point.arm(place)
-        flow_run = self.start(place)
+        is_there = point.arm(cli_sandbox)
+        flow_run = self.start(cli_sandbox)
         until(is_there, point.name)
         self._kill_flow()
         assert flow_run.settled() == "CRASHED"
@@ -97,9 +97,9 @@ class FlowRun:
         return " ".join(line["message"] for line in ask("POST", f"{self.worker.api}/logs/filter", asked))
 
 
-def last_report(place: CliSandbox) -> ExportReport:
+def last_report(cli_sandbox: CliSandbox) -> ExportReport:
     """The report an export would give for what lies in the folder: told by the command, which finds it there."""
-    report = place.export()
+    report = cli_sandbox.export()
     assert report.skipped
     return report
 

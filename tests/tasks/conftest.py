@@ -8,18 +8,18 @@ import pytest
 from tasks.ifc.run_spec import RunSpec
 from tests.blocks.itwin.conftest import platform
 from tests.blocks.itwin.platform import Platform
-from tests.tasks.run_specs import SpecFactory, connection_on, order_for, request_for
+from tests.tasks.run_specs import SpecFactory, connection_on, request_for, spec_for
 
-__all__ = ["place", "platform"]
+__all__ = ["make_spec", "platform"]
 
 
 @pytest.fixture
-def place(platform: Platform, tmp_path: Path) -> SpecFactory:
+def make_spec(platform: Platform, tmp_path: Path) -> SpecFactory:
     """Places an order on a connection of its own; options in `options`."""
 
-    async def placed(options: dict[str, Any] | None = None, **changes: Any) -> RunSpec:
+    async def made(options: dict[str, Any] | None = None, **changes: Any) -> RunSpec:
         request = request_for(tmp_path, **(options or {}))
         connection_id = changes.pop("connection_id", None) or await connection_on(platform, request.connection_name)
-        return order_for(request, connection_id, **changes)
+        return spec_for(request, connection_id, **changes)
 
-    return placed
+    return made

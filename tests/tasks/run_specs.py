@@ -46,7 +46,7 @@ def request_for(folder: Path, **changes: Any) -> IfcRequest:
     return check_ifc_request(**{**usual, **changes})
 
 
-def order_for(request: IfcRequest, connection_id: str, **changes: Any) -> RunSpec:
+def spec_for(request: IfcRequest, connection_id: str, **changes: Any) -> RunSpec:
     usual: dict[str, Any] = {
         "policy": RunPolicy(on_active_run="fail"),
         "is_own_connection": True,
@@ -57,28 +57,28 @@ def order_for(request: IfcRequest, connection_id: str, **changes: Any) -> RunSpe
     return RunSpec(request=request, connection_id=connection_id, **{**usual, **changes})
 
 
-def records_of(order: RunSpec) -> RunRecords:
-    return RunRecords(order.request.state_dir / "runs")
+def records_of(spec: RunSpec) -> RunRecords:
+    return RunRecords(spec.request.state_dir / "runs")
 
 
-def starter_for(platform: Platform, order: RunSpec) -> RunStarter:
-    is_blob = order.request.output_location == "USER_BLOB_STORAGE"
+def starter_for(platform: Platform, spec: RunSpec) -> RunStarter:
+    is_blob = spec.request.output_location == "USER_BLOB_STORAGE"
     storage = UserBlobStorage(output_sas_url=SecretStr(SAS)) if is_blob else None
-    return RunStarter(platform.itwin, order, storage, records_of(order), FAST, LOG)
+    return RunStarter(platform.itwin, spec, storage, records_of(spec), FAST, LOG)
 
 
-def note(order: RunSpec, *, asked_at: datetime | None = None, **changes: Any) -> RunRecord:
+def note(spec: RunSpec, *, asked_at: datetime | None = None, **changes: Any) -> RunRecord:
     """A note as another attempt or another flow run may have left it."""
     usual: dict[str, Any] = {
-        "connection_id": order.connection_id,
-        "changeset_id": order.changeset_id,
-        "options": order.request.connection_name,
+        "connection_id": spec.connection_id,
+        "changeset_id": spec.changeset_id,
+        "options": spec.request.connection_name,
         "place": "",
         "asked_at": asked_at or MOMENT,
         "asked_by": "somebody else",
         "blob_name": "",
     }
-    return records_of(order).ask(**{**usual, **changes})
+    return records_of(spec).ask(**{**usual, **changes})
 
 
 async def connection_on(platform: Platform, name: str = "ours") -> str:
@@ -98,8 +98,8 @@ async def until(happened: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def start(platform: Platform, order: RunSpec) -> RemoteRun:
-    return await starter_for(platform, order).start()
+async def start(platform: Platform, spec: RunSpec) -> RemoteRun:
+    return await starter_for(platform, spec).start()
 
 
 async def run_there(platform: Platform, connection_id: str, *, finished: bool = False) -> str:
@@ -113,8 +113,8 @@ async def run_there(platform: Platform, connection_id: str, *, finished: bool = 
 
 
 def last_run(platform: Platform) -> Run:
-    return list(platform.world.runs)[-1]
+    return list(platform.state.runs)[-1]
 
 
-def notes(order: RunSpec) -> list[RunRecord]:
-    return records_of(order).of_connection(order.connection_id)
+def notes(spec: RunSpec) -> list[RunRecord]:
+    return records_of(spec).of_connection(spec.connection_id)

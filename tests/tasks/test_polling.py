@@ -28,17 +28,17 @@ HOUR = 3600.0
 
 async def watch(platform: Platform, seconds: float, limit: float = 600, **more: Any) -> RunPoller:
     """A watch on a run that takes so many seconds."""
-    platform.world.options.run_seconds = seconds
+    platform.state.options.run_seconds = seconds
     connection = await connection_on(platform)
     started = await platform.itwin.exports.create_run(connection, RunInput("IFC4.3"), RunOutput("STORAGE"))
-    since = more.pop("since", platform.world.clock.now())
+    since = more.pop("since", platform.state.clock.now())
     return RunPoller(
         platform.itwin, connection, started.run_id, since, minutes(limit), POLITE, LOG, sleep=platform.sleep, **more
     )
 
 
 def polls(platform: Platform) -> int:
-    return next(iter(platform.world.runs)).polls
+    return next(iter(platform.state.runs)).polls
 
 
 async def test_a_run_of_an_hour_costs_few_requests(platform: Platform) -> None:
@@ -52,7 +52,7 @@ async def test_a_run_of_an_hour_costs_few_requests(platform: Platform) -> None:
 async def test_the_end_is_noticed_soon(platform: Platform, seconds: float) -> None:
     """A finished run is noticed within a tenth of its age, or within the first pause."""
     await (await watch(platform, seconds)).finished()
-    late = (platform.world.clock.now() - MOMENT).total_seconds() - seconds
+    late = (platform.state.clock.now() - MOMENT).total_seconds() - seconds
     assert late <= max(POLITE.first, (seconds + 1) / 9)
 
 
@@ -149,7 +149,7 @@ async def test_what_cannot_get_better_ends_the_wait(status: int, kind: type[Exce
 )
 async def test_bad_weather_is_survived(platform: Platform, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
     """Errors, garbage and resets for a while do not end the wait, and are complained of once."""
-    platform.world.faults.add(fault)
+    platform.state.faults.add(fault)
     assert (await (await watch(platform, 900)).finished()).is_finished
     assert fault.hits == 15
     assert sum("trying on" in record.getMessage() for record in caplog.records) == 1
@@ -164,10 +164,10 @@ async def test_a_storm_of_429s_is_survived() -> None:
 
 async def test_bad_weather_until_the_deadline(platform: Platform) -> None:
     """A platform that never answers well again is given up at the deadline, not before and not much later."""
-    platform.world.faults.add(Fault(path=GET_RUN, nth=2, count=None, status=503))
+    platform.state.faults.add(Fault(path=GET_RUN, nth=2, count=None, status=503))
     with pytest.raises(ExportTimeoutError):
         await (await watch(platform, HOUR, limit=20)).finished()
-    waited = (platform.world.clock.now() - MOMENT).total_seconds()
+    waited = (platform.state.clock.now() - MOMENT).total_seconds()
     assert 1200 <= waited <= 1205
 
 
@@ -175,10 +175,10 @@ async def test_the_deadline_counts_from_the_runs_own_start(platform: Platform) -
     """A wait that is taken up again later has only what is left, by the platform's clock."""
     picked_up = await watch(platform, 10 * HOUR, limit=60)
     await platform.sleep(50 * 60)
-    picked_up.since = platform.world.clock.now()
+    picked_up.since = platform.state.clock.now()
     with pytest.raises(ExportTimeoutError, match="60 minutes"):
         await picked_up.finished()
-    waited = (platform.world.clock.now() - MOMENT).total_seconds()
+    waited = (platform.state.clock.now() - MOMENT).total_seconds()
     assert 3600 <= waited <= 3605
 
 
@@ -186,10 +186,10 @@ async def test_a_strangers_run_is_given_our_time(platform: Platform) -> None:
     """Where the run's own age does not count, the time-out counts from the beginning of the wait."""
     other = await watch(platform, 10 * HOUR, limit=60, counts_own_age=False)
     await platform.sleep(50 * 60)
-    other.since = platform.world.clock.now()
+    other.since = platform.state.clock.now()
     with pytest.raises(ExportTimeoutError):
         await other.finished()
-    assert (platform.world.clock.now() - MOMENT).total_seconds() >= 110 * 60
+    assert (platform.state.clock.now() - MOMENT).total_seconds() >= 110 * 60
 
 
 async def test_a_finished_run_is_taken_after_the_deadline_too() -> None:

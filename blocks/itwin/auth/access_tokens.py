@@ -92,7 +92,7 @@ class AccessTokens:
 
     Args:
         identity: Who asks.
-        wire: Sends the requests.
+        transport: Sends the requests.
         hosts: Where the issuer's endpoints may be.
         refresh_tokens: Where a user's refresh token lives.
         shelf: Shared by all event loops of the process.
@@ -102,17 +102,17 @@ class AccessTokens:
     def __init__(
         self,
         identity: Identity,
-        wire: Transport,
+        transport: Transport,
         hosts: AllowedHosts,
         refresh_tokens: RefreshTokens | None = None,
         *,
-        shelf: TokenCache | None = None,
+        cache: TokenCache | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
-        self._endpoint = TokenEndpoint(identity, wire, hosts)
+        self._endpoint = TokenEndpoint(identity, transport, hosts)
         self._refresh_tokens = refresh_tokens
-        self._shelf = shelf or TokenCache()
+        self._cache = cache or TokenCache()
         self._clock = clock
         self._in_flight = asyncio.Lock()
 
@@ -125,14 +125,14 @@ class AccessTokens:
         """
         if (usable := self._usable(rejected)) is not None:
             return usable.value
-        async with self._in_flight, self._shelf.lock():
+        async with self._in_flight, self._cache.lock():
             usable = self._usable(rejected)
             if usable is None:
-                usable = self._shelf.current = await self._fetch()
+                usable = self._cache.current = await self._fetch()
             return usable.value
 
     def _usable(self, rejected: str | None) -> AccessToken | None:
-        current = self._shelf.current
+        current = self._cache.current
         if current is None or current.value == rejected or self._clock() >= current.renew_at:
             return None
         return current

@@ -76,7 +76,7 @@ class RedirectServer:
         for server in self._servers:
             server.close()
 
-    async def visit(self, state: str, timeout_seconds: float) -> CallbackRequest:
+    async def callback(self, state: str, timeout_seconds: float) -> CallbackRequest:
         """The browser that brings this state back; others are sent away.
 
         Raises:
@@ -85,10 +85,10 @@ class RedirectServer:
         try:
             async with asyncio.timeout(timeout_seconds):
                 while True:
-                    visit = await self._visits.get()
-                    if hmac.compare_digest(visit.query.get("state", "").encode(), state.encode()):
-                        return visit
-                    await visit.answer("Not this sign-in", FOREIGN, "400 Bad Request")
+                    callback = await self._visits.get()
+                    if hmac.compare_digest(callback.query.get("state", "").encode(), state.encode()):
+                        return callback
+                    await callback.answer("Not this sign-in", FOREIGN, "400 Bad Request")
         except TimeoutError:
             raise SignInRequiredError(
                 f"Nobody signed in within {timeout_seconds:g} seconds. Run itwin-export login again."
@@ -104,11 +104,11 @@ class RedirectServer:
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = await _read_target(reader)
-        visit = CallbackRequest(dict(parse_qsl(target.query)), writer)
+        callback = CallbackRequest(dict(parse_qsl(target.query)), writer)
         if target.path == (self._address.path or "/"):
-            self._visits.put_nowait(visit)
+            self._visits.put_nowait(callback)
         else:
-            await visit.answer("Nothing here", "This is not the page you look for.", "404 Not Found")
+            await callback.answer("Nothing here", "This is not the page you look for.", "404 Not Found")
 
 
 async def _read_target(reader: asyncio.StreamReader) -> SplitResult:

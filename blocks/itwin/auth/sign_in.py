@@ -58,34 +58,34 @@ async def sign_in(
         ConfigurationError: The redirect address cannot be listened on.
         NotAuthorizedError: The person refused, nobody came in time, or the code was refused.
     """
-    async with RedirectServer(redirect_url) as doorstep:
-        invitation = AuthorizationRequest.to(
+    async with RedirectServer(redirect_url) as server:
+        authorization = AuthorizationRequest.to(
             (await endpoint.endpoints()).authorization,
             client_id=endpoint.identity.client_id,
             scopes=endpoint.identity.scopes,
             redirect_url=redirect_url,
         )
-        await show(invitation.url)
-        visit = await doorstep.visit(invitation.state, timeout_seconds)
+        await show(authorization.url)
+        callback = await server.callback(authorization.state, timeout_seconds)
         try:
-            await keep(await _traded(visit, endpoint, invitation, redirect_url))
+            await keep(await _traded(callback, endpoint, authorization, redirect_url))
         except ExportError as error:
-            await visit.answer("You are not signed in", str(error))
+            await callback.answer("You are not signed in", str(error))
             raise
-        await visit.answer("You are signed in", "You can close this window and go back to the terminal.")
+        await callback.answer("You are signed in", "You can close this window and go back to the terminal.")
 
 
 async def _traded(
-    visit: CallbackRequest, endpoint: TokenEndpoint, invitation: AuthorizationRequest, redirect_url: str
+    callback: CallbackRequest, endpoint: TokenEndpoint, authorization: AuthorizationRequest, redirect_url: str
 ) -> str:
     """The refresh token for the code that the visit brought."""
-    if (code := visit.query.get("code")) is None:
-        raise _refusal(visit)
+    if (code := callback.query.get("code")) is None:
+        raise _refusal(callback)
     form = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": redirect_url,
-        "code_verifier": invitation.verifier,
+        "code_verifier": authorization.verifier,
     }
     try:
         answer = await endpoint.request_token(form)
@@ -100,9 +100,9 @@ async def _traded(
     return token
 
 
-def _refusal(visit: CallbackRequest) -> NotAuthorizedError:
-    code = without_secrets(visit.query.get("error", "no code"))
-    description = without_secrets(visit.query.get("error_description", "")).rstrip(".")
+def _refusal(callback: CallbackRequest) -> NotAuthorizedError:
+    code = without_secrets(callback.query.get("error", "no code"))
+    description = without_secrets(callback.query.get("error_description", "")).rstrip(".")
     said = f"{code}: {description}" if description else code
     if code == "access_denied":
         return NotAuthorizedError(f"The sign-in was refused in the browser ({said}). {AGAIN}")

@@ -61,16 +61,16 @@ class Endpoints(BaseModel):
 class TokenEndpoint:
     """Where one identity asks for tokens; the issuer is asked once where that is."""
 
-    def __init__(self, identity: Identity, wire: Transport, hosts: AllowedHosts) -> None:
+    def __init__(self, identity: Identity, transport: Transport, hosts: AllowedHosts) -> None:
         self.identity = identity
-        self._wire = wire
+        self._transport = transport
         self._hosts = hosts
         self._endpoints: Endpoints | None = None
 
     async def endpoints(self) -> Endpoints:
         """Where the issuer says its endpoints are."""
         if self._endpoints is None:
-            self._endpoints = await discover(self.identity.issuer_url, self._wire, self._hosts)
+            self._endpoints = await discover(self.identity.issuer_url, self._transport, self._hosts)
         return self._endpoints
 
     async def request_token(self, form: Mapping[str, str]) -> Json:
@@ -86,16 +86,16 @@ class TokenEndpoint:
             asked["client_secret"] = self.identity.client_secret.get_secret_value()
         address = (await self.endpoints()).token
         request = httpx.Request("POST", address, data=asked, headers={"Accept": "application/json"})
-        response = await self._wire.send(request, what="Sign in")
+        response = await self._transport.send(request, what="Sign in")
         if response.is_success:
             return json_object(response, "Sign in")
         raise refusal_from(response, self.identity)
 
 
-async def discover(issuer_url: str, wire: Transport, hosts: AllowedHosts) -> Endpoints:
+async def discover(issuer_url: str, transport: Transport, hosts: AllowedHosts) -> Endpoints:
     """Read the issuer's discovery document; without a usable one, the documented paths are taken."""
     request = httpx.Request("GET", f"{issuer_url}/.well-known/openid-configuration")
-    response = await wire.send(request, what="Discover the sign-in service")
+    response = await transport.send(request, what="Discover the sign-in service")
     try:
         document = json_object(response, "Discover the sign-in service") if response.is_success else {}
     except TransientError:

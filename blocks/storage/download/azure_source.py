@@ -44,7 +44,7 @@ class AzureBlobRanges:
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
-    async def facts(self) -> BlobProperties:
+    async def properties(self) -> BlobProperties:
         """Ask for the blob's properties."""
         url = await self._link.current()
         async with AsyncExitStack() as answers:
@@ -56,19 +56,19 @@ class AzureBlobRanges:
             except _SDK_FAULTS as fault:
                 raise _broken(fault, url) from None
 
-    async def read(self, start: int, length: int, facts: BlobProperties) -> AsyncGenerator[bytes]:
+    async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
         """Yield one range, whole: the SDK collects it in memory."""
         url = await self._link.current()
-        is_pinned = is_strong(facts.etag)
+        is_pinned = is_strong(properties.etag)
         async with AsyncExitStack() as answers:
             try:
                 stream: Any = await self._client(url).download_blob(
                     start,
                     length,
                     max_concurrency=1,
-                    etag=facts.etag if is_pinned else None,
+                    etag=properties.etag if is_pinned else None,
                     match_condition=MatchConditions.IfNotModified if is_pinned else None,
-                    raw_response_hook=self._guard(url, answers, (start, length), facts),
+                    raw_response_hook=self._guard(url, answers, (start, length), properties),
                 )
                 content: bytes = await stream.readall()
             except _SDK_FAULTS as fault:
@@ -99,14 +99,14 @@ class AzureBlobRanges:
         url: str,
         answers: AsyncExitStack,
         wanted: tuple[int, int] | None = None,
-        facts: BlobProperties | None = None,
+        properties: BlobProperties | None = None,
     ) -> Callable[[Any], None]:
         """Look at each answer before the SDK does; close it in the end: the SDK leaves broken ones open."""
 
         def look(response: Any) -> None:
             answer = response.http_response
             answers.callback(answer.internal_response.close)
-            self._check(url, answer.status_code, answer.headers, wanted, facts)
+            self._check(url, answer.status_code, answer.headers, wanted, properties)
 
         return look
 
@@ -116,16 +116,16 @@ class AzureBlobRanges:
         status: int,
         headers: Mapping[str, str],
         wanted: tuple[int, int] | None,
-        facts: BlobProperties | None,
+        properties: BlobProperties | None,
     ) -> None:
         host = host_of(url)
         if status not in BYTES_COME:
             error = refusal(status, headers, host)
             if isinstance(error, LinkExpiredError):
-                self._link.refuse(url)
+                self._link.mark_rejected(url)
             raise error
-        if wanted and facts:
-            check_range(status, headers, host, wanted, facts)
+        if wanted and properties:
+            check_range(status, headers, host, wanted, properties)
 
 
 def _broken(fault: BaseException, url: str) -> InterruptedTransferError:

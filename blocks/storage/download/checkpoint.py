@@ -16,15 +16,15 @@ _FORMAT = 1
 class ChunkCheckpoint:
     """The finished chunks of one version of a blob; sizes in bytes."""
 
-    facts: BlobProperties
+    properties: BlobProperties
     chunk_size: int
     finished: set[int] = field(default_factory=set[int])
 
     @classmethod
-    def load(cls, path: Path, part: Path, facts: BlobProperties, chunk_size: int) -> Self:
+    def load(cls, path: Path, part: Path, properties: BlobProperties, chunk_size: int) -> Self:
         """Read what is known of this very version cut into these very chunks; else begin an empty one."""
-        fresh = cls(facts, chunk_size)
-        if facts.etag is None or not part.exists() or part.stat().st_size != facts.size:
+        fresh = cls(properties, chunk_size)
+        if properties.etag is None or not part.exists() or part.stat().st_size != properties.size:
             return fresh
         try:
             found = json.loads(path.read_bytes())
@@ -40,7 +40,7 @@ class ChunkCheckpoint:
     @property
     def count(self) -> int:
         """How many chunks the file has."""
-        return -(-self.facts.size // self.chunk_size)
+        return -(-self.properties.size // self.chunk_size)
 
     @property
     def missing(self) -> Iterator[int]:
@@ -55,14 +55,14 @@ class ChunkCheckpoint:
     def extent(self, index: int) -> tuple[int, int]:
         """Start and length of a chunk."""
         start = index * self.chunk_size
-        return start, min(self.chunk_size, self.facts.size - start)
+        return start, min(self.chunk_size, self.properties.size - start)
 
     def _head(self) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "etag": self.facts.etag,
-            "size": self.facts.size,
-            "md5": self.facts.md5.hex() if self.facts.md5 else None,
+            "etag": self.properties.etag,
+            "size": self.properties.size,
+            "md5": self.properties.md5.hex() if self.properties.md5 else None,
             "chunk_size": self.chunk_size,
         }
 

@@ -15,7 +15,7 @@ from blocks.disk import PartFile, disk_errors, replace, require_room, sync_folde
 from blocks.errors import ContentError, DiskError, ExportError, InterruptedTransferError
 from blocks.storage.download.checkpoint import ChunkCheckpoint
 from blocks.storage.download.source import RangeSource
-from blocks.storage.retry import BlobChangedError, RetryPolicy, persist
+from blocks.storage.retry import BlobChangedError, RetryPolicy, retry
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -54,7 +54,7 @@ async def download(
     chunk_size: int | None = None,
     workers: int | None = None,
     on_progress: Progress | None = None,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> DownloadedFile:
     """Fetch the blob to `target`; until it is whole there is only a `.part` and its journal.
 
@@ -67,7 +67,7 @@ async def download(
         chunk_size: Bytes per request; by default what the source says.
         workers: Requests at once; by default 8, or 16 when the host is far away.
         on_progress: Told after each chunk.
-        patience: Retries of one range.
+        retry_policy: Retries of one range.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
@@ -75,11 +75,11 @@ async def download(
         NotFoundError: The blob is gone.
         DiskError: The disk refuses the data.
     """
-    steady = patience or RetryPolicy()
+    steady = retry_policy or RetryPolicy()
     for version in range(1, VERSIONS + 1):
-        facts = await _named(target, persist(source.facts, source.renew, steady))
+        properties = await _named(target, retry(source.properties, source.renew, steady))
         transfer = _Transfer(
-            source, target, ChunkCheckpoint(facts, chunk_size or source.chunk_size), steady, on_progress
+            source, target, ChunkCheckpoint(properties, chunk_size or source.chunk_size), steady, on_progress
         )
         try:
             return await _named(target, transfer.run(workers))
@@ -137,19 +137,19 @@ class _Transfer:
         self,
         source: RangeSource,
         target: Path,
-        journal: ChunkCheckpoint,
-        patience: RetryPolicy,
+        checkpoint: ChunkCheckpoint,
+        retry_policy: RetryPolicy,
         on_progress: Progress | None,
     ) -> None:
         self._source = source
         self._target = target
-        self._facts = journal.facts
-        self._patience = patience
+        self._properties = checkpoint.properties
+        self._retry_policy = retry_policy
         self._tell = on_progress
         self._part = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
-        self._journal = journal
-        self._digests = _Digests(self._part, with_md5=journal.facts.md5 is not None)
+        self._checkpoint = checkpoint
+        self._digests = _Digests(self._part, with_md5=checkpoint.properties.md5 is not None)
         self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
         self._saved_at = time.monotonic()
 
@@ -178,27 +178,27 @@ class _Transfer:
 
     def _open(self, held: ExitStack) -> PartFile:
         self._part.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = ChunkCheckpoint.load(self._note, self._part, self._facts, self._journal.chunk_size)
-        require_room(self._part.parent, self._facts.size - self._journal.finished_bytes)
-        return held.enter_context(PartFile(self._part, self._facts.size))
+        self._checkpoint = ChunkCheckpoint.load(self._note, self._part, self._properties, self._checkpoint.chunk_size)
+        require_room(self._part.parent, self._properties.size - self._checkpoint.finished_bytes)
+        return held.enter_context(PartFile(self._part, self._properties.size))
 
     async def _choose_workers(self) -> int:
         """Time one more small request, now that a connection is open."""
-        if len(list(self._journal.missing)) <= WORKERS:
+        if len(list(self._checkpoint.missing)) <= WORKERS:
             return WORKERS
         asked_at = time.monotonic()
-        await persist(self._source.facts, self._source.renew, self._patience)
+        await retry(self._source.properties, self._source.renew, self._retry_policy)
         return MORE_WORKERS if time.monotonic() - asked_at > SLOW_FIRST_BYTE else WORKERS
 
     async def _fetch_missing(self, file: PartFile, workers: int) -> None:
         """Every missing chunk, the hashes following close behind; the journal is saved however this ends."""
-        missing = iter(list(self._journal.missing))
+        missing = iter(list(self._checkpoint.missing))
         moved = asyncio.Event()
 
         async def work() -> None:
             for index in missing:
-                await persist(partial(self._fetch, file, index), self._source.renew, self._patience)
-                self._journal.finished.add(index)
+                await retry(partial(self._fetch, file, index), self._source.renew, self._retry_policy)
+                self._checkpoint.finished.add(index)
                 moved.set()
                 await self._report(file)
 
@@ -211,13 +211,13 @@ class _Transfer:
             raise _worst(faults) from None
         finally:
             with suppress(DiskError):
-                await self._on_disk(self._save, file, frozenset(self._journal.finished))
+                await self._on_disk(self._save, file, frozenset(self._checkpoint.finished))
 
     async def _fetch(self, file: PartFile, index: int) -> None:
         """One chunk; more bytes than asked for are refused before they are written."""
-        start, length = self._journal.extent(index)
+        start, length = self._checkpoint.extent(index)
         offset, held, size = start, list[bytes](), 0
-        async with aclosing(self._source.read(start, length, self._facts)) as pieces:
+        async with aclosing(self._source.read(start, length, self._properties)) as pieces:
             async for piece in pieces:
                 held.append(piece)
                 size += len(piece)
@@ -236,27 +236,29 @@ class _Transfer:
         reached = 0
         while True:
             moved.clear()
-            while reached in self._journal.finished:
+            while reached in self._checkpoint.finished:
                 reached += 1
-            await self._on_disk(self._digests.advance, min(reached * self._journal.chunk_size, self._facts.size))
-            if reached == self._journal.count:
+            await self._on_disk(
+                self._digests.advance, min(reached * self._checkpoint.chunk_size, self._properties.size)
+            )
+            if reached == self._checkpoint.count:
                 return
             await moved.wait()
 
     async def _report(self, file: PartFile) -> None:
         if self._tell:
-            self._tell(self._journal.finished_bytes, self._facts.size)
+            self._tell(self._checkpoint.finished_bytes, self._properties.size)
         if time.monotonic() - self._saved_at > _SAVE_SECONDS:
             self._saved_at = time.monotonic()
-            await self._on_disk(self._save, file, frozenset(self._journal.finished))
+            await self._on_disk(self._save, file, frozenset(self._checkpoint.finished))
 
     def _save(self, file: PartFile, finished: frozenset[int]) -> None:
         """First the bytes, then the note that they are there: true even after a power cut."""
         file.sync()
-        ChunkCheckpoint(self._facts, self._journal.chunk_size, set(finished)).save(self._note)
+        ChunkCheckpoint(self._properties, self._checkpoint.chunk_size, set(finished)).save(self._note)
 
     def _finish(self) -> DownloadedFile:
-        if self._digests.md5 != self._facts.md5:
+        if self._digests.md5 != self._properties.md5:
             raise _DigestError(
                 f"{self._target.name}: all bytes came, but their MD5 is not the one the server promised. "
                 "Run the same again; if it stays so, export the iModel again."
@@ -264,7 +266,9 @@ class _Transfer:
         replace(self._part, self._target)
         self._note.unlink(missing_ok=True)
         sync_folder(self._target.parent)
-        return DownloadedFile(self._target, self._facts.size, self._digests.sha256, self._digests.md5, self._facts.etag)
+        return DownloadedFile(
+            self._target, self._properties.size, self._digests.sha256, self._digests.md5, self._properties.etag
+        )
 
 
 def _worst(faults: ExceptionGroup[Exception]) -> Exception:

@@ -100,30 +100,30 @@ class HttpRanges:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def facts(self) -> BlobProperties:
+    async def properties(self) -> BlobProperties:
         """Ask for the first byte: links for S3-like hosts are signed for GET only."""
         async with self._get({"Range": "bytes=0-0"}) as response:
             match = _TOTAL.fullmatch(response.headers.get("Content-Range", ""))
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and match and match[1] == "0":
-                return _facts(0, response.headers)
+                return _properties(0, response.headers)
             if response.status not in BYTES_COME:
                 raise self._refused(response)
             if response.status == HTTPStatus.OK and response.content_length is not None:
-                return _facts(response.content_length, response.headers)
+                return _properties(response.content_length, response.headers)
             if match is None:
                 raise InterruptedTransferError(f"{response.url.host} does not say how large the file is.")
-            return _facts(int(match[1]), response.headers)
+            return _properties(int(match[1]), response.headers)
 
-    async def read(self, start: int, length: int, facts: BlobProperties) -> AsyncGenerator[bytes]:
+    async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
         """Yield the pieces of one range as they come in."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"}
-        if facts.etag and is_strong(facts.etag):
-            headers["If-Match"] = facts.etag
+        if properties.etag and is_strong(properties.etag):
+            headers["If-Match"] = properties.etag
         async with self._get(headers) as response:
             if response.status not in BYTES_COME:
                 raise self._refused(response)
             host = response.url.host or ""
-            check_range(response.status, response.headers, host, (start, length), facts)
+            check_range(response.status, response.headers, host, (start, length), properties)
             async for piece in response.content.iter_any():
                 yield piece
 
@@ -138,7 +138,7 @@ class HttpRanges:
             async with get(self._session, url, headers) as response:
                 yield response
         except LinkExpiredError:
-            self._link.refuse(url)
+            self._link.mark_rejected(url)
             raise
 
     @staticmethod
@@ -146,7 +146,7 @@ class HttpRanges:
         return refusal(response.status, response.headers, response.url.host or "")
 
 
-def _facts(size: int, headers: Mapping[str, str]) -> BlobProperties:
+def _properties(size: int, headers: Mapping[str, str]) -> BlobProperties:
     return BlobProperties(size, headers.get("ETag"), _whole_md5(headers), _name(headers))
 
 

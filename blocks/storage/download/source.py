@@ -43,11 +43,11 @@ class RangeSource(Protocol):
 
     chunk_size: int
 
-    async def facts(self) -> BlobProperties:
+    async def properties(self) -> BlobProperties:
         """Ask for size and version."""
         ...
 
-    def read(self, start: int, length: int, facts: BlobProperties) -> AsyncGenerator[bytes]:
+    def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
         """Yield the pieces of a range of exactly this version; safe to call many times at once.
 
         The caller counts the bytes: a body that ends early is the one fault no header tells.
@@ -79,7 +79,7 @@ def refusal(status: int, headers: Mapping[str, str], host: str) -> ExportError:
 
 
 def check_range(
-    status: int, headers: Mapping[str, str], host: str, wanted: tuple[int, int], facts: BlobProperties
+    status: int, headers: Mapping[str, str], host: str, wanted: tuple[int, int], properties: BlobProperties
 ) -> None:
     """Hold the answer to a range request against what was asked.
 
@@ -88,13 +88,13 @@ def check_range(
         InterruptedTransferError: It is anything but the range asked for.
     """
     start, length = wanted
-    if headers.get("ETag") != facts.etag:
+    if headers.get("ETag") != properties.etag:
         raise BlobChangedError(f"The file on {host} was replaced while it was read.")
     if headers.get("Content-Encoding", "identity") != "identity":
         raise InterruptedTransferError(f"{host} sent an encoded body where plain bytes were asked for.")
     if status == HTTPStatus.PARTIAL_CONTENT:
-        _check_extent(headers.get("Content-Range", ""), f"bytes {start}-{start + length - 1}/{facts.size}", host)
-    elif status != HTTPStatus.OK or wanted != (0, facts.size):
+        _check_extent(headers.get("Content-Range", ""), f"bytes {start}-{start + length - 1}/{properties.size}", host)
+    elif status != HTTPStatus.OK or wanted != (0, properties.size):
         raise InterruptedTransferError(f"{host} sent the whole file where a range was asked for.")
     if headers.get("Content-Length", str(length)) != str(length):
         raise InterruptedTransferError(f"{host} announced another length than the range asked for.")

@@ -95,7 +95,7 @@ class TileDownloader:
             if status != HTTPStatus.OK:
                 raise _refusal(status, headers, host_of(link), tile)
             _require_end(headers, tile)
-            return self._body.conclude(headers.get("etag"))
+            return self._body.finish(headers.get("etag"))
 
     def _perform(self, link: str, tile: Tile, kept: FetchedTile | None) -> None:
         curl = self._curl
@@ -196,7 +196,7 @@ class _Body:
         fits_in = tile.size is not None and tile.size <= _BUFFER
         return self._buffer.write if fits_in else self._take
 
-    def conclude(self, etag: str | None) -> FetchedTile:
+    def finish(self, etag: str | None) -> FetchedTile:
         """Check what has come against the listing before the last of it is written."""
         self._hash()
         tile, size = self._tile, self._hashed

@@ -55,7 +55,7 @@ async def fetch_tileset(
     workers: int = WORKERS,
     stall_seconds: float = STALL_SECONDS,
     on_progress: Progress | None = None,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> FetchedTileset:
     """Bring every file of a tileset into the staging folder and nothing else.
 
@@ -69,18 +69,18 @@ async def fetch_tileset(
         workers: Files at once, at most; near the host fewer do.
         stall_seconds: Silence after which a file is given up and asked for again.
         on_progress: Told a few times a second.
-        patience: Rounds without a single new tile before giving up.
+        retry_policy: Rounds without a single new tile before giving up.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
         ContentError: A name is not safe to store, or a file that is referred to does not exist.
         DiskError: The disk refuses the data.
     """
-    steady = patience or RetryPolicy()
+    steady = retry_policy or RetryPolicy()
     link = RenewableLink(fetch_link, margin=EXPIRY_MARGIN)
     for version in range(1, VERSIONS + 1):
-        with _open(staging) as journal, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
-            fetch = _Fetch(link, staging, journal, pool, workers, stall_seconds, steady, on_progress)
+        with _open(staging) as checkpoint, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
+            fetch = _Fetch(link, staging, checkpoint, pool, workers, stall_seconds, steady, on_progress)
             try:
                 return await fetch.run(PublishedTiles(previous))
             except BlobChangedError:
@@ -107,28 +107,28 @@ class _Fetch:
         self,
         link: RenewableLink,
         staging: Path,
-        journal: TileCheckpoint,
+        checkpoint: TileCheckpoint,
         pool: ThreadPoolExecutor,
         workers: int,
         stall_seconds: float,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         on_progress: Progress | None,
     ) -> None:
         self._link = link
         self._staging = staging
-        self._journal = journal
+        self._checkpoint = checkpoint
         self._pool = pool
         self._workers = workers
         self._stall_seconds = stall_seconds
         self._readers = DownloaderPool(staging, stall_seconds)
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._tell = on_progress
         self._done: dict[str, FetchedTile] = {}
         self._known = 0
 
     async def run(self, published: PublishedTiles) -> FetchedTileset:
         async with new_session(self._stall_seconds) as session:
-            tiles = await list_tiles(session, self._link, self._patience)
+            tiles = await list_tiles(session, self._link, self._retry_policy)
         with closing(self._readers):
             reused = await self._follow() if tiles is None else await self._fetch_listed(tiles, published)
         await asyncio.to_thread(self._remove_unexpected)
@@ -149,7 +149,7 @@ class _Fetch:
         self._make_folders(tile.name for tile in tiles)
         kept_before = 0
         for tile in tiles:
-            if kept := self._journal.kept(tile, self._staging):
+            if kept := self._checkpoint.kept(tile, self._staging):
                 kept_before += 1
                 self._done[tile.name] = kept
             elif taken := published.take(tile, self._staging):
@@ -189,14 +189,14 @@ class _Fetch:
             idle_rounds = idle_rounds + 1 if len(self._done) == before else 0
             fault = one_round.fault
             if isinstance(fault, LinkExpiredError):
-                self._link.refuse(url)
+                self._link.mark_rejected(url)
             if fault and (not fault.is_transient or isinstance(fault, BlobChangedError)):
                 raise fault
-            if tiles and idle_rounds >= self._patience.attempts:
+            if tiles and idle_rounds >= self._retry_policy.attempts:
                 raise fault or InterruptedTransferError("The link expires faster than tiles can be read.")
             if isinstance(fault, InterruptedTransferError):
                 asked_for = fault.retry_after if isinstance(fault, ThrottledError) else 0.0
-                await asyncio.sleep(self._patience.pause(idle_rounds + 1, asked_for))
+                await asyncio.sleep(self._retry_policy.pause(idle_rounds + 1, asked_for))
 
     async def _work_through(self, one_round: "_DownloadPass") -> None:
         """Run the threads; when this is cancelled, they end after the tile they are at."""
@@ -216,15 +216,15 @@ class _Fetch:
 
     def _look_around(self) -> None:
         with disk_errors(self._staging.parent):
-            self._journal.flush()
+            self._checkpoint.flush()
         if self._tell:
             self._tell(len(self._done), self._known)
 
     def _save(self, reader: TileDownloader, url: str, tile: Tile) -> None:
-        kept = self._journal.kept(tile, self._staging) if tile.size is None else None
+        kept = self._checkpoint.kept(tile, self._staging) if tile.size is None else None
         fetched = reader.save(url, tile, kept)
         if fetched is not kept:
-            self._journal.add(fetched)
+            self._checkpoint.add(fetched)
         self._done[tile.name] = fetched
 
     def _remove_unexpected(self) -> None:

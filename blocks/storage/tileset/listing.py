@@ -20,7 +20,7 @@ from blocks.errors import ContentError, InterruptedTransferError, LinkExpiredErr
 from blocks.storage.download.http_source import decode_md5, get
 from blocks.storage.download.source import refusal
 from blocks.storage.file_names import MANIFEST_NAME, is_reserved
-from blocks.storage.retry import RetryPolicy, persist
+from blocks.storage.retry import RetryPolicy, retry
 from blocks.storage.signed_url import RenewableLink
 from blocks.urls import host_of
 
@@ -46,7 +46,9 @@ def blob_url(container_url: str, name: str) -> str:
     return f"{base.rstrip('/')}/{quote(name)}{mark}{query}"
 
 
-async def list_tiles(session: aiohttp.ClientSession, link: RenewableLink, patience: RetryPolicy) -> list[Tile] | None:
+async def list_tiles(
+    session: aiohttp.ClientSession, link: RenewableLink, retry_policy: RetryPolicy
+) -> list[Tile] | None:
     """Every file of the container, or none where the host refuses to list.
 
     Raises:
@@ -57,7 +59,7 @@ async def list_tiles(session: aiohttp.ClientSession, link: RenewableLink, patien
     marker = ""
     while marker not in seen:
         seen.add(marker)
-        page = await _read_page(session, link, marker, patience)
+        page = await _read_page(session, link, marker, retry_policy)
         if page is None:
             return None
         tiles.update((tile.name, tile) for tile in _tiles_of(page))
@@ -105,9 +107,9 @@ def _is_fit(segment: str) -> bool:
 
 
 async def _read_page(
-    session: aiohttp.ClientSession, link: RenewableLink, marker: str, patience: RetryPolicy
+    session: aiohttp.ClientSession, link: RenewableLink, marker: str, retry_policy: RetryPolicy
 ) -> ET.Element | None:
-    answer = await persist(partial(_ask_twice, session, link, marker), link.renew, patience)
+    answer = await retry(partial(_ask_twice, session, link, marker), link.renew, retry_policy)
     return None if answer is None else _parse(answer)
 
 
@@ -121,7 +123,7 @@ async def _ask_twice(session: aiohttp.ClientSession, link: RenewableLink, marker
         except LinkExpiredError:
             if marker:
                 raise
-            link.forgive()
+            link.clear_rejection()
             return None
 
 
@@ -136,7 +138,7 @@ async def _ask(session: aiohttp.ClientSession, link: RenewableLink, marker: str)
             return None
         error = refusal(response.status, response.headers, host_of(url))
     if isinstance(error, LinkExpiredError):
-        link.refuse(url)
+        link.mark_rejected(url)
     raise error
 
 
@@ -155,14 +157,14 @@ def _tiles_of(page: ET.Element) -> Iterable[Tile]:
         name, properties = blob.find("Name"), blob.find("Properties")
         if properties is None or name is None or not name.text:
             raise InterruptedTransferError("The listing of the tileset lacks a name. Run the same again.")
-        facts = {fact.tag: fact.text for fact in properties}
-        if facts.get("ResourceType") == "directory":
+        properties = {fact.tag: fact.text for fact in properties}
+        if properties.get("ResourceType") == "directory":
             continue
         yield Tile(
             unquote(name.text) if name.get("Encoded") == "true" else name.text,
-            _size(facts.get("Content-Length")),
-            header_etag(facts.get("Etag")),
-            decode_md5(facts.get("Content-MD5")),
+            _size(properties.get("Content-Length")),
+            header_etag(properties.get("Etag")),
+            decode_md5(properties.get("Content-MD5")),
         )
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.sandbox.api.responses import world_of
+from deployments.sandbox.api.responses import sandbox_of
 from deployments.sandbox.clock import http_date
 from deployments.sandbox.content.blob import Blob
 from deployments.sandbox.state import sas
@@ -57,14 +57,14 @@ async def serve_container(request: Request) -> Response:
         raise BlobRefusedError(400, "InvalidQueryParameterValue")
     if request.method == "PUT":
         _authorize(request, f"/{container}", "cw")
-        _room(request).containers.setdefault(container, {})
+        _account(request).containers.setdefault(container, {})
         return Response(status_code=201, headers=_service_headers())
     if query.get("comp") == "list":
         _authorize(request, f"/{container}", "l")
         # Hashes of thousands of tiles take their time.
         return await asyncio.to_thread(_list, request, container)
     _authorize(request, f"/{container}", "rl")
-    if container not in _room(request).containers:
+    if container not in _account(request).containers:
         raise BlobRefusedError(404, "ContainerNotFound")
     return Response(status_code=200, headers=_service_headers())
 
@@ -73,7 +73,7 @@ async def read_blob(request: Request) -> Response:
     """GET and HEAD, whole or in ranges."""
     container, name = str(request.path_params["container"]), str(request.path_params["blob"])
     _authorize(request, f"/{container}/{name}", "r")
-    blob = _room(request).get(container, name)
+    blob = _account(request).get(container, name)
     if blob is None:
         raise BlobRefusedError(404, "BlobNotFound")
     if blob.is_cold:
@@ -98,18 +98,18 @@ async def write_blob(request: Request) -> Response:
     sent = request.headers.get("content-md5")
     if sent and sent != _md5(content):
         raise BlobRefusedError(400, "Md5Mismatch")
-    room, key = _room(request), (container, name)
+    account, key = _account(request), (container, name)
     comp = request.query_params.get("comp")
     if comp == "block":
-        room.blocks.setdefault(key, {})[request.query_params["blockid"]] = content
+        account.blocks.setdefault(key, {})[request.query_params["blockid"]] = content
         return Response(status_code=201, headers={**_service_headers(), "Content-MD5": _md5(content)})
     if comp == "blocklist":
-        blocks = room.blocks.pop(key, {})
+        blocks = account.blocks.pop(key, {})
         content = b"".join(blocks[part] for part in re.findall(r"<\w+>([^<]+)</", content.decode()))
     elif request.headers.get("x-ms-blob-type") != "BlockBlob":
         raise BlobRefusedError(400, "MissingRequiredHeader")
     kind = request.headers.get("x-ms-blob-content-type") or request.headers.get("content-type")
-    blob = room.put(container, name, content, kind or "application/octet-stream")
+    blob = account.put(container, name, content, kind or "application/octet-stream")
     return Response(status_code=201, headers={**_blob_headers(blob), "Content-MD5": blob.content_md5})
 
 
@@ -117,13 +117,13 @@ async def delete_blob(request: Request) -> Response:
     """Delete Blob."""
     container, name = str(request.path_params["container"]), str(request.path_params["blob"])
     _authorize(request, f"/{container}/{name}", "d")
-    if not _room(request).delete(container, name):
+    if not _account(request).delete(container, name):
         raise BlobRefusedError(404, "BlobNotFound")
     return Response(status_code=202, headers=_service_headers())
 
 
-def _room(request: Request) -> BlobAccount:
-    return world_of(request).blobs
+def _account(request: Request) -> BlobAccount:
+    return sandbox_of(request).blobs
 
 
 def _authorize(request: Request, resource: str, permissions: str) -> None:
@@ -131,12 +131,12 @@ def _authorize(request: Request, resource: str, permissions: str) -> None:
 
     Without a SAS, a request signed with the account's key is taken at its word: the signature is not checked.
     """
-    query, room = request.query_params, _room(request)
+    query, account = request.query_params, _account(request)
     if "sig" not in query:
-        if request.headers.get("authorization", "").startswith(f"SharedKey {room.account}:"):
+        if request.headers.get("authorization", "").startswith(f"SharedKey {account.account}:"):
             return
         raise BlobRefusedError(403, "AuthenticationFailed")
-    if not sas.is_valid(room.key, f"/{room.account}{resource}", query, world_of(request).clock.now()):
+    if not sas.is_valid(account.key, f"/{account.account}{resource}", query, sandbox_of(request).clock.now()):
         raise BlobRefusedError(403, "AuthenticationFailed")
     if not set(permissions) & set(query.get("sp", "")):
         raise BlobRefusedError(403, "AuthorizationPermissionMismatch")
@@ -167,17 +167,17 @@ def _part(request: Request, blob: Blob, first: int, last: int) -> Response:
 
 
 def _list(request: Request, container: str) -> Response:
-    room, query = _room(request), request.query_params
-    if container not in room.containers:
+    account, query = _account(request), request.query_params
+    if container not in account.containers:
         raise BlobRefusedError(404, "ContainerNotFound")
     most = query.get("maxresults", str(LARGEST_LIST))
     if not most.isdigit() or int(most) < 1:
         raise BlobRefusedError(400, "OutOfRangeQueryParameterValue")
     size = min(int(most), LARGEST_LIST)
-    names = room.names(container, query.get("prefix", ""), _after(query.get("marker", "")))
+    names = account.names(container, query.get("prefix", ""), _after(query.get("marker", "")))
     shown = list(islice(names, size + 1))
     marker = _marker(shown[size - 1]) if len(shown) > size else ""
-    blobs = "".join(_entry(name, room.containers[container][name]) for name in shown[:size])
+    blobs = "".join(_entry(name, account.containers[container][name]) for name in shown[:size])
     xml = (
         f'{_XML}<EnumerationResults ContainerName="{container}">'
         f"<MaxResults>{size}</MaxResults><Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"

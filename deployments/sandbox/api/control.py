@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.sandbox.api.responses import JSON, base_url, world_of
+from deployments.sandbox.api.responses import JSON, base_url, sandbox_of
 from deployments.sandbox.api.run_json import state_of
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.entities import Outcome, Run
@@ -34,29 +34,29 @@ def _careful(handler: Handler) -> Handler:
 
 async def show_state(request: Request) -> JSONResponse:
     """Counters, runs, faults and consents."""
-    world = world_of(request)
+    state = sandbox_of(request)
     return JSONResponse(
         {
-            "now": world.clock.now().isoformat(),
-            "counters": dict(world.counters),
-            "requests": len(world.log),
-            "imodels": len(world.imodels),
-            "connections": len(world.connections),
-            "runs": [_run(world, run) for run in world.runs],
-            "runsByImodel": Counter(run.imodel_id for run in world.runs),
+            "now": state.clock.now().isoformat(),
+            "counters": dict(state.counters),
+            "requests": len(state.log),
+            "imodels": len(state.imodels),
+            "connections": len(state.connections),
+            "runs": [_run(state, run) for run in state.runs],
+            "runsByImodel": Counter(run.imodel_id for run in state.runs),
             "meshExports": [
-                {"id": m.id, "imodelId": m.imodel.id, "status": m.status(world.clock.now())}
-                for m in world.meshes.exports.values()
+                {"id": m.id, "imodelId": m.imodel.id, "status": m.status(state.clock.now())}
+                for m in state.meshes.exports.values()
             ],
-            "webhooks": [{"id": hook.id, "active": hook.active} for hook in world.webhooks.known.values()],
+            "webhooks": [{"id": hook.id, "active": hook.active} for hook in state.webhooks.known.values()],
             "deliveries": [
                 {"messageId": d.message_id, "eventType": d.event_type, "statuses": list(d.statuses)}
-                for d in world.webhooks.deliveries
+                for d in state.webhooks.deliveries
             ],
-            "files": [{"id": i.id, "name": i.name, "size": i.size} for i in world.items.values() if i.type == "file"],
-            "consents": sorted(world.consents),
-            "faults": [asdict(fault) for fault in world.faults.ordered],
-            "options": asdict(world.options),
+            "files": [{"id": i.id, "name": i.name, "size": i.size} for i in state.items.values() if i.type == "file"],
+            "consents": sorted(state.consents),
+            "faults": [asdict(fault) for fault in state.faults.ordered],
+            "options": asdict(state.options),
         }
     )
 
@@ -64,120 +64,122 @@ async def show_state(request: Request) -> JSONResponse:
 async def show_requests(request: Request) -> JSONResponse:
     """The request log; `?after=number` leaves out what was seen before."""
     after = int(request.query_params.get("after", "0"))
-    entries = [asdict(entry) | {"at": entry.at.isoformat()} for entry in world_of(request).log if entry.number > after]
+    entries = [
+        asdict(entry) | {"at": entry.at.isoformat()} for entry in sandbox_of(request).log if entry.number > after
+    ]
     return JSONResponse({"requests": entries})
 
 
 async def add_imodels(request: Request) -> JSONResponse:
     """`{itwinId?, name, count?, changesets?, elements?, tiles?}`: one, or many with numbered names."""
-    body, world = await _body(request), world_of(request)
-    itwin_id = body.get("itwinId") or next(iter(world.itwins))
+    body, state = await _body(request), sandbox_of(request)
+    itwin_id = body.get("itwinId") or next(iter(state.itwins))
     sizes = {key: int(body[key]) for key in ("changesets", "elements", "tiles") if key in body}
     count = body.get("count")
     names = [f"{body['name']} {n:04}" for n in range(1, count + 1)] if count else [str(body["name"])]
-    made = [world.add_imodel(itwin_id, name, **sizes) for name in names]
+    made = [state.add_imodel(itwin_id, name, **sizes) for name in names]
     return JSONResponse({"imodels": [{"id": m.id, "name": m.name} for m in made]}, 201)
 
 
 async def push_changesets(request: Request) -> JSONResponse:
     """`{count?, gap?}`: new changesets of one iModel."""
-    body, world = await _body(request), world_of(request)
+    body, state = await _body(request), sandbox_of(request)
     imodel_id = str(request.path_params["imodel_id"])
-    made = [world.push_changeset(imodel_id, gap=int(body.get("gap", 0))) for _ in range(int(body.get("count", 1)))]
+    made = [state.push_changeset(imodel_id, gap=int(body.get("gap", 0))) for _ in range(int(body.get("count", 1)))]
     return JSONResponse({"changesets": [{"id": c.id, "index": c.index} for c in made]}, 201)
 
 
 async def name_version(request: Request) -> JSONResponse:
     """`{name}`: name the latest changeset of one iModel."""
     imodel_id = str(request.path_params["imodel_id"])
-    version = world_of(request).name_version(imodel_id, str((await _body(request))["name"]))
+    version = sandbox_of(request).name_version(imodel_id, str((await _body(request))["name"]))
     return JSONResponse({"id": version.id, "changesetId": version.changeset_id}, 201)
 
 
 async def repeat_delivery(request: Request) -> JSONResponse:
     """`{messageId}`: deliver again what was delivered before."""
-    repeated = world_of(request).webhooks.repeat(str((await _body(request))["messageId"]))
+    repeated = sandbox_of(request).webhooks.repeat(str((await _body(request))["messageId"]))
     return JSONResponse({"repeated": repeated}, 201)
 
 
 async def change_imodel(request: Request) -> JSONResponse:
     """Set `state`, `elements`, `tiles`, `run_seconds` or `mesh_seconds` of one iModel."""
-    imodel = world_of(request).imodels[str(request.path_params["imodel_id"])]
+    imodel = sandbox_of(request).imodels[str(request.path_params["imodel_id"])]
     _set(imodel, await _body(request), {"state", "elements", "tiles", "run_seconds", "mesh_seconds"})
     return JSONResponse({"id": imodel.id})
 
 
 async def script_outcomes(request: Request) -> JSONResponse:
     """`{imodelId, outcomes: [{result, …}], always?}`: how the next runs end, or all of them."""
-    body, world = await _body(request), world_of(request)
+    body, state = await _body(request), sandbox_of(request)
     imodel_id = body["imodelId"]
     outcomes = [Outcome(**_only(spec, _NEW_OUTCOME)) for spec in body["outcomes"]]
     if body.get("always"):
-        world.script_always(imodel_id, outcomes[-1])
+        state.script_always(imodel_id, outcomes[-1])
     else:
-        world.script(imodel_id, *outcomes)
+        state.script(imodel_id, *outcomes)
     return JSONResponse({"scripted": len(outcomes)}, 201)
 
 
 async def script_meshes(request: Request) -> JSONResponse:
     """`{imodelId, endings: ["Invalid", …]}`: how the next generations of tiles end."""
     body = await _body(request)
-    world_of(request).meshes.script(body["imodelId"], *body["endings"])
+    sandbox_of(request).meshes.script(body["imodelId"], *body["endings"])
     return JSONResponse({"scripted": len(body["endings"])}, 201)
 
 
 async def add_fault(request: Request) -> JSONResponse:
     """The members of `Fault`."""
-    fault = world_of(request).faults.add(Fault(**_only(await _body(request), _NEW_FAULT)))
+    fault = sandbox_of(request).faults.add(Fault(**_only(await _body(request), _NEW_FAULT)))
     return JSONResponse(asdict(fault), 201)
 
 
 async def clear_faults(request: Request) -> Response:
     """Cancel every fault."""
-    world_of(request).faults.clear()
+    sandbox_of(request).faults.clear()
     return Response(status_code=204)
 
 
 async def set_options(request: Request) -> JSONResponse:
     """Set members of `Options`."""
-    options = world_of(request).options
+    options = sandbox_of(request).options
     _set(options, await _body(request), {f.name for f in fields(options)})
     return JSONResponse(asdict(options))
 
 
 async def advance_clock(request: Request) -> JSONResponse:
     """`{seconds}`: let time pass."""
-    clock = world_of(request).clock
+    clock = sandbox_of(request).clock
     clock.advance(float((await _body(request))["seconds"]))
     return JSONResponse({"now": clock.now().isoformat()})
 
 
 async def set_consent(request: Request) -> JSONResponse:
     """`{user, granted}`."""
-    body, world = await _body(request), world_of(request)
-    change = world.consents.add if body.get("granted", True) else world.consents.discard
+    body, state = await _body(request), sandbox_of(request)
+    change = state.consents.add if body.get("granted", True) else state.consents.discard
     change(str(body["user"]))
-    return JSONResponse({"consents": sorted(world.consents)})
+    return JSONResponse({"consents": sorted(state.consents)})
 
 
 async def set_denied(request: Request) -> JSONResponse:
     """`{id, denied}`: answer 403 for an iTwin or iModel."""
-    body, world = await _body(request), world_of(request)
-    change = world.denied.add if body.get("denied", True) else world.denied.discard
+    body, state = await _body(request), sandbox_of(request)
+    change = state.denied.add if body.get("denied", True) else state.denied.discard
     change(str(body["id"]))
-    return JSONResponse({"denied": sorted(world.denied)})
+    return JSONResponse({"denied": sorted(state.denied)})
 
 
 async def revoke_tokens(request: Request) -> Response:
     """Every access token issued so far stops working."""
-    world_of(request).tokens.revoke_access_tokens()
+    sandbox_of(request).tokens.revoke_access_tokens()
     return Response(status_code=204)
 
 
 async def mint_sas(request: Request) -> JSONResponse:
     """`{container, blob?, permissions?, seconds?}`: a SAS URL of the blob room."""
     body = await _body(request)
-    path = world_of(request).blobs.signed_path(
+    path = sandbox_of(request).blobs.signed_path(
         str(body["container"]),
         body.get("blob"),
         permissions=str(body.get("permissions", "rcw")),
@@ -186,13 +188,13 @@ async def mint_sas(request: Request) -> JSONResponse:
     return JSONResponse({"url": base_url(request) + path}, 201)
 
 
-def _run(world: SandboxState, run: Run) -> JSON:
+def _run(state: SandboxState, run: Run) -> JSON:
     return {
         "id": run.id,
         "connectionId": run.connection_id,
         "imodelId": run.imodel_id,
         "changesetId": run.changeset_id,
-        "state": state_of(run, world.clock.now()),
+        "state": state_of(run, state.clock.now()),
         "result": run.outcome.result,
         "polls": run.polls,
         "createdBy": run.created_by,

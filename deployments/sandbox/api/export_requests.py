@@ -49,7 +49,7 @@ class _RunRequest(_Closed):
     output_options: _OutputOptions | None = None
 
 
-def check_run_request(world: SandboxState, connection: Connection, body: JSON) -> JSON:
+def check_run_request(state: SandboxState, connection: Connection, body: JSON) -> JSON:
     """The body, if there is nothing wrong with it.
 
     Raises:
@@ -61,16 +61,16 @@ def check_run_request(world: SandboxState, connection: Connection, body: JSON) -
         details = [_detail(fault) for fault in error.errors(include_url=False)]
         raise RefusedError(422, RUN_CODE, "Request rejected.", *details) from None
     if request.input_options and request.input_options.changeset_id is not None:
-        _check_changeset(world, connection, request.input_options.changeset_id)
+        _check_changeset(state, connection, request.input_options.changeset_id)
     if request.output_options and request.output_options.folder_id is not None:
-        folder = world.items.get(request.output_options.folder_id)
+        folder = state.items.get(request.output_options.folder_id)
         if folder is None or folder.type != "folder":
             raise invalid(RUN_CODE, "folderId")
     return body
 
 
-def _check_changeset(world: SandboxState, connection: Connection, changeset_id: str) -> None:
-    known = {changeset.id for changeset in world.imodels[connection.imodel_id].changesets}
+def _check_changeset(state: SandboxState, connection: Connection, changeset_id: str) -> None:
+    known = {changeset.id for changeset in state.imodels[connection.imodel_id].changesets}
     if not is_changeset_id(changeset_id) or changeset_id.lower() not in known:
         raise invalid(RUN_CODE, "changesetId")
 

@@ -25,7 +25,7 @@ from deployments.sandbox.api.responses import (
     page_links,
     read_body,
     read_page,
-    world_of,
+    sandbox_of,
 )
 from deployments.sandbox.api.run_json import write_run
 from deployments.sandbox.ids import guid, is_connection_id, is_guid, pair_id
@@ -49,8 +49,8 @@ async def create_connection(request: Request) -> JSONResponse:
     body = await read_body(request, CONNECTION_CODE)
     if "iModelId" not in body:
         raise missing(CONNECTION_CODE, "imodelId", "MissingRequiredProperty")
-    world = world_of(request)
-    imodel = world.imodels.get(str(body["iModelId"]).lower())
+    state = sandbox_of(request)
+    imodel = state.imodels.get(str(body["iModelId"]).lower())
     if imodel is None:
         raise invalid(CONNECTION_CODE, "imodelId")
     kind = body.get("authenticationType", "User")
@@ -59,11 +59,11 @@ async def create_connection(request: Request) -> JSONResponse:
     name = body.get("displayName")
     if not isinstance(name, str | None):
         raise invalid(CONNECTION_CODE, "displayName")
-    key = pair_id(imodel.id, guid("connection", world.next_number("connection")))
+    key = pair_id(imodel.id, guid("connection", state.next_number("connection")))
     subject = caller_of(request).subject
     connection = Connection(key, imodel.id, imodel.itwin_id, name, str(kind), subject)
-    world.connections[key] = connection
-    world.counters["connections created"] += 1
+    state.connections[key] = connection
+    state.counters["connections created"] += 1
     return JSONResponse({"connection": _write_connection(request, connection)}, 201)
 
 
@@ -73,12 +73,12 @@ async def list_connections(request: Request) -> JSONResponse:
     if not is_guid(imodel_id):
         raise invalid(LIST_CODE, "imodelId")
     asked = read_page(request, DEFAULT_PAGE, partial(invalid, LIST_CODE))
-    world = world_of(request)
-    if imodel_id not in world.imodels:
+    state = sandbox_of(request)
+    if imodel_id not in state.imodels:
         raise RefusedError(404, "ConnectionNotFound", "iModel is not available.")
-    check_access(request, imodel_id, world.imodels[imodel_id].itwin_id)
-    found = [c for c in list(world.connections.values()) if c.imodel_id == imodel_id]
-    kept = f"imodelId={imodel_id}&" if world.options.paging_links == "correct" else ""
+    check_access(request, imodel_id, state.imodels[imodel_id].itwin_id)
+    found = [c for c in list(state.connections.values()) if c.imodel_id == imodel_id]
+    kept = f"imodelId={imodel_id}&" if state.options.paging_links == "correct" else ""
     link = f"{base_url(request)}/export/connections?{kept}"
     links = page_links(asked, len(found), lambda skip, top: f"{link}$skip={skip}&$top={top}")
     items = [_write_connection(request, c) for c in asked.of(found)]
@@ -99,7 +99,7 @@ async def delete_connection(request: Request) -> Response:
         await exporter_of(request).settle(run)
     if any(run.is_active for run in connection.runs):
         raise RefusedError(409, "ConnectionAlreadyInUse", "Connection is busy.")
-    del world_of(request).connections[connection.id]
+    del sandbox_of(request).connections[connection.id]
     return Response(status_code=204)
 
 
@@ -107,10 +107,10 @@ async def create_run(request: Request) -> Response:
     """202 and the new run, or 303 and the run that holds the iModel already; both without a body."""
     connection = _find(request, RUN_CODE)
     check_access(request, connection.imodel_id, connection.itwin_id)
-    world, subject = world_of(request), caller_of(request).subject
-    body = check_run_request(world, connection, await read_body(request, RUN_CODE))
-    lacks_consent = connection.authentication_type == "User" and subject not in world.consents
-    if lacks_consent and world.options.missing_consent == "forbidden":
+    state, subject = sandbox_of(request), caller_of(request).subject
+    body = check_run_request(state, connection, await read_body(request, RUN_CODE))
+    lacks_consent = connection.authentication_type == "User" and subject not in state.consents
+    if lacks_consent and state.options.missing_consent == "forbidden":
         raise forbidden()
     active = await exporter_of(request).active_run(connection.imodel_id)
     if active:
@@ -124,16 +124,16 @@ async def list_runs(request: Request) -> JSONResponse:
     asked = read_page(request, DEFAULT_PAGE, partial(invalid, RUN_CODE))
     connection = _find(request, RUN_CODE)
     check_access(request, connection.imodel_id, connection.itwin_id)
-    world = world_of(request)
+    state = sandbox_of(request)
     runs = list(connection.runs)
-    if world.options.runs_order == "newest-first":
+    if state.options.runs_order == "newest-first":
         runs.reverse()
     items: list[JSON] = []
     for run in asked.of(runs):
         await exporter_of(request).settle(run)
-        items.append(write_run(run, world.clock.now(), world.options))
+        items.append(write_run(run, state.clock.now(), state.options))
         del items[-1]["connectionId"]
-    mark = "?" if world.options.paging_links == "correct" else "&"
+    mark = "?" if state.options.paging_links == "correct" else "&"
     link = f"{base_url(request)}/export/connections/{connection.id}/runs{mark}"
     links = page_links(asked, len(runs), lambda skip, top: f"{link}$skip={skip}&$top={top}")
     return JSONResponse({"runs": items, "_links": links})
@@ -146,10 +146,10 @@ async def get_run(request: Request) -> JSONResponse:
     run = next((r for r in connection.runs if r.id == request.path_params["run_id"]), None)
     if run is None:
         raise RefusedError(404, "ConnectionRunNotFound", "Run is not available.")
-    world = world_of(request)
+    state = sandbox_of(request)
     await exporter_of(request).settle(run)
     run.polls += 1
-    return JSONResponse({"run": write_run(run, world.clock.now(), world.options)})
+    return JSONResponse({"run": write_run(run, state.clock.now(), state.options)})
 
 
 async def authorization_information(request: Request) -> JSONResponse:
@@ -162,7 +162,7 @@ async def authorization_information(request: Request) -> JSONResponse:
     subject = caller_of(request).subject
     query = urlencode({"redirect_url": redirect, "user": subject})
     body = {
-        "isUserAuthorized": subject in world_of(request).consents,
+        "isUserAuthorized": subject in sandbox_of(request).consents,
         "_links": {"authorizationUrl": {"href": f"{base_url(request)}{CONSENT}?{query}"}},
     }
     return JSONResponse({"authorizationInformation": body})
@@ -170,7 +170,7 @@ async def authorization_information(request: Request) -> JSONResponse:
 
 async def consent_page(request: Request) -> Response:
     """Two buttons; the first lets the export service act for the user."""
-    if world_of(request).options.auto_consent:
+    if sandbox_of(request).options.auto_consent:
         return _consented(request, request.query_params)
     question = "May the export service read iModels and write files in your name?"
     return page("Consent to exports", question, str(request.query_params), "Allow")
@@ -185,7 +185,7 @@ async def give_consent(request: Request) -> Response:
 
 
 def _consented(request: Request, query: QueryParams) -> Response:
-    world_of(request).consents.add(query.get("user", ""))
+    sandbox_of(request).consents.add(query.get("user", ""))
     target = query.get("redirect_url")
     if not target:
         return HTMLResponse("<h1>Thank you</h1>")
@@ -204,7 +204,7 @@ def _find(request: Request, code: str, unknown: RefusedError | None = None) -> C
     key = str(request.path_params["connection_id"])
     if not is_connection_id(key):
         raise invalid(code, "connectionId")
-    connection = world_of(request).connections.get(key)
+    connection = sandbox_of(request).connections.get(key)
     if connection is None:
         raise unknown or RefusedError(404, "ConnectionNotFound", "Connection is not available.")
     return connection
@@ -212,7 +212,7 @@ def _find(request: Request, code: str, unknown: RefusedError | None = None) -> C
 
 def _location(request: Request, run: Run) -> str:
     path = f"/export/connections/{run.connection_id}/runs/{run.id}"
-    return path if world_of(request).options.run_location == "relative" else base_url(request) + path
+    return path if sandbox_of(request).options.run_location == "relative" else base_url(request) + path
 
 
 def _write_connection(request: Request, connection: Connection) -> JSON:

@@ -23,9 +23,9 @@ from deployments.sandbox.api.responses import (
     invalid,
     missing,
     read_page,
+    sandbox_of,
     wants_representation,
     whole_number,
-    world_of,
 )
 from deployments.sandbox.clock import plain
 from deployments.sandbox.ids import guid, is_changeset_id, is_guid
@@ -50,11 +50,11 @@ async def list_imodels(request: Request) -> JSONResponse:
         raise _refuse("state")
     descending, key = _order(request, {"name", "createdDateTime"}, "createdDateTime")
     page = _page(request)
-    world = world_of(request)
+    state = sandbox_of(request)
     check_access(request, itwin_id.lower())
-    if itwin_id.lower() not in world.itwins:
+    if itwin_id.lower() not in state.itwins:
         raise RefusedError(404, "iTwinNotFound", "iTwin is not available.")
-    found = [m for m in list(world.imodels.values()) if m.itwin_id == itwin_id.lower() and _matches(request, m)]
+    found = [m for m in list(state.imodels.values()) if m.itwin_id == itwin_id.lower() and _matches(request, m)]
     if key == "name":
         found.sort(key=lambda m: m.name, reverse=descending)
     elif descending:
@@ -124,7 +124,7 @@ def find_imodel(request: Request) -> IModel:
     key = str(request.path_params["imodel_id"])
     if not is_guid(key):
         raise _refuse("id")
-    imodel = world_of(request).imodels.get(key.lower())
+    imodel = sandbox_of(request).imodels.get(key.lower())
     if imodel is None:
         raise RefusedError(404, "iModelNotFound", "iModel is not available.")
     check_access(request, imodel.id, imodel.itwin_id)

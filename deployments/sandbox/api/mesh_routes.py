@@ -21,8 +21,8 @@ from deployments.sandbox.api.responses import (
     page_links,
     read_body,
     read_page,
+    sandbox_of,
     wants_representation,
-    world_of,
 )
 from deployments.sandbox.clock import plain
 from deployments.sandbox.ids import is_changeset_id, is_guid
@@ -43,18 +43,18 @@ async def list_exports(request: Request) -> Response:
         raise _refuse("changesetId")
     if imodel and _is_warming_up(request, imodel):
         return Response(status_code=202)
-    world = world_of(request)
+    state = sandbox_of(request)
     exports = [
         export
-        for export in list(world.meshes.exports.values())
+        for export in list(state.meshes.exports.values())
         if (imodel is None or export.imodel is imodel)
         and ("exportType" not in request.query_params or export.export_type == kind)
         and changeset.lower() in ("", export.changeset_id)
     ]
     if imodel:
         # After the list is drawn up: right after a change the platform's list is empty, too.
-        world.meshes.ensure_latest(imodel, kind)
-    now = world.clock.now()
+        state.meshes.ensure_latest(imodel, kind)
+    now = state.clock.now()
     exports.sort(key=lambda e: (e.changeset_index, e.started_at), reverse=True)
     if order:
         exports.sort(key=lambda e: e.modified_at(now), reverse=order == "date:desc")
@@ -66,35 +66,35 @@ async def list_exports(request: Request) -> Response:
 async def start_export(request: Request) -> JSONResponse:
     """Ask for tiles by hand; asking again for the same leads to the same export unless that is invalid."""
     body = await read_body(request, CODE)
-    world = world_of(request)
-    imodel = world.imodels.get(str(body.get("iModelId")).lower())
+    state = sandbox_of(request)
+    imodel = state.imodels.get(str(body.get("iModelId")).lower())
     if imodel is None:
         raise _refuse("iModelId")
     check_access(request, imodel.id, imodel.itwin_id)
     kind = _type(body.get("exportType"))
     changeset_id, index = _changeset(imodel, body.get("changesetId", ""))
-    export = world.meshes.find(imodel, changeset_id, kind)
-    now = world.clock.now()
+    export = state.meshes.find(imodel, changeset_id, kind)
+    now = state.clock.now()
     if export is None or export.status(now) == "Invalid":
-        export = world.meshes.start(imodel, changeset_id, index, kind)
-        world.counters["mesh exports started"] += 1
+        export = state.meshes.start(imodel, changeset_id, index, kind)
+        state.counters["mesh exports started"] += 1
     return JSONResponse({"export": _write(request, export, now, long=True)}, 202)
 
 
 async def get_export(request: Request) -> JSONResponse:
     """One export, always in full."""
     export = _find(request)
-    return JSONResponse({"export": _write(request, export, world_of(request).clock.now(), long=True)})
+    return JSONResponse({"export": _write(request, export, sandbox_of(request).clock.now(), long=True)})
 
 
 async def delete_export(request: Request) -> Response:
     """Remove an export that is complete or invalid."""
     if not is_guid(str(request.path_params["export_id"])):
         raise _refuse("id")
-    export, world = _find(request), world_of(request)
-    if export.status(world.clock.now()) not in _DELETABLE:
+    export, state = _find(request), sandbox_of(request)
+    if export.status(state.clock.now()) not in _DELETABLE:
         raise _refuse("id")
-    world.meshes.delete(export)
+    state.meshes.delete(export)
     return Response(status_code=204)
 
 
@@ -117,7 +117,7 @@ def _imodel(request: Request) -> IModel | None:
         return None
     if not is_guid(key):
         raise _refuse("iModelId")
-    imodel = world_of(request).imodels.get(key.lower())
+    imodel = sandbox_of(request).imodels.get(key.lower())
     if imodel is None:
         raise forbidden()
     check_access(request, imodel.id, imodel.itwin_id)
@@ -147,14 +147,14 @@ def _changeset(imodel: IModel, key: object) -> tuple[str, int]:
 
 
 def _is_warming_up(request: Request, imodel: IModel) -> bool:
-    world = world_of(request)
-    listings = world.meshes.listings
+    state = sandbox_of(request)
+    listings = state.meshes.listings
     listings[imodel.id] = listings.get(imodel.id, 0) + 1
-    return listings[imodel.id] <= world.options.warm_up_listings
+    return listings[imodel.id] <= state.options.warm_up_listings
 
 
 def _find(request: Request) -> MeshExport:
-    export = world_of(request).meshes.exports.get(str(request.path_params["export_id"]).lower())
+    export = sandbox_of(request).meshes.exports.get(str(request.path_params["export_id"]).lower())
     if export is None:
         raise RefusedError(404, "ExportNotFound", "Export is not available.")
     return export
@@ -177,7 +177,7 @@ def _write(request: Request, export: MeshExport, now: datetime, *, long: bool) -
     }
     if not long:
         return body
-    spelled = world_of(request).options.mesh_export_type
+    spelled = sandbox_of(request).options.mesh_export_type
     body["request"] = {
         "iModelId": export.imodel.id,
         "changesetId": export.changeset_id,
@@ -186,7 +186,7 @@ def _write(request: Request, export: MeshExport, now: datetime, *, long: bool) -
     }
     if status == "Complete":
         # Links of the content delivery network cannot be listed.
-        path = world_of(request).meshes.link(export, with_listing=request.query_params.get("cdn") != "1")
+        path = sandbox_of(request).meshes.link(export, with_listing=request.query_params.get("cdn") != "1")
         body["_links"] = {"mesh": {"href": base_url(request) + path}}
     return body
 

@@ -37,9 +37,9 @@ _WINDOW = timedelta(minutes=1)
 class SandboxMiddleware:
     """The outermost layer of the sandbox."""
 
-    def __init__(self, app: ASGIApp, world: SandboxState) -> None:
+    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self.app = app
-        self.world = world
+        self.state = state
         self._recent: dict[str, deque[datetime]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,14 +47,14 @@ class SandboxMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        _drop_trailing_slash(scope, self.world.blobs.account)
+        _drop_trailing_slash(scope, self.state.blobs.account)
         if scope["path"].startswith("/sandbox/"):
             await self.app(scope, receive, self._dated(send))
             return
         await self._logged(scope, receive, send)
 
     async def _logged(self, scope: Scope, receive: Receive, send: Send) -> None:
-        entry = log_request(self.world, scope)
+        entry = log_request(self.state, scope)
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,7 +65,7 @@ class SandboxMiddleware:
         await self._troubled(scope, receive, self._dated(watch))
 
     async def _troubled(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fault = self.world.faults.meet(scope["method"], scope["path"])
+        fault = self.state.faults.meet(scope["method"], scope["path"])
         if fault is None:
             await self._admitted(scope, receive, send)
             return
@@ -77,7 +77,7 @@ class SandboxMiddleware:
         if fault.cut in {"before", "after"}:
             await cut_connection(scope)
         elif fault.status is not None:
-            await _scripted_answer(fault, self.world)(scope, receive, send)
+            await _scripted_answer(fault, self.state)(scope, receive, send)
         else:
             await corrupt(fault, self._admitted, cut_connection, scope, receive=receive, send=send)
 
@@ -92,16 +92,16 @@ class SandboxMiddleware:
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Scope, api: str) -> None:
-        caller = identify(self.world, Headers(scope=scope))
+        caller = identify(self.state, Headers(scope=scope))
         scope["state"]["caller"] = caller
         scope["state"]["entry"].client_id = caller.client_id
         self._limit(caller, _APIS[api], scope["method"])
 
     def _limit(self, caller: Grant, api: str, operation: str) -> None:
-        limit = self.world.options.requests_per_minute
+        limit = self.state.options.requests_per_minute
         if limit is None:
             return
-        now = self.world.clock.now()
+        now = self.state.clock.now()
         recent = self._recent.setdefault(caller.client_id, deque())
         while recent and recent[0] <= now - _WINDOW:
             recent.popleft()
@@ -113,14 +113,14 @@ class SandboxMiddleware:
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["date"] = http_date(self.world.clock.now())
+                headers["date"] = http_date(self.state.clock.now())
                 headers["x-correlation-id"] = str(uuid4())
             await send(message)
 
         return stamped
 
 
-def identify(world: SandboxState, headers: Headers) -> Grant:
+def identify(state: SandboxState, headers: Headers) -> Grant:
     """Whose token this is.
 
     Raises:
@@ -129,7 +129,7 @@ def identify(world: SandboxState, headers: Headers) -> Grant:
     header = headers.get("authorization", "")
     if not header.lower().startswith("bearer "):
         raise RefusedError(401, "HeaderNotFound", "No bearer token.")
-    grant = world.tokens.read_access_token(header[7:].strip())
+    grant = state.tokens.read_access_token(header[7:].strip())
     if grant is None or SCOPE not in grant.scope:
         raise _unauthorized("Token refused.", Detail("InvalidToken", "Token is not valid."))
     if grant.client_id not in IDENTITY.clients:
@@ -163,8 +163,8 @@ async def _into_the_void(_message: Message) -> None:
     """The answer nobody gets."""
 
 
-def _scripted_answer(fault: Fault, world: SandboxState) -> Response:
-    headers = fault.answer_headers(world.clock)
+def _scripted_answer(fault: Fault, state: SandboxState) -> Response:
+    headers = fault.answer_headers(state.clock)
     status = fault.status or 500
     if fault.code is not None:
         refusal = RefusedError(status, fault.code, fault.message, headers=headers)

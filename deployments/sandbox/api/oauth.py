@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from deployments.sandbox.api.middleware import identify
 from deployments.sandbox.api.pages import page
-from deployments.sandbox.api.responses import JSON, base_url, world_of
+from deployments.sandbox.api.responses import JSON, base_url, sandbox_of
 from deployments.sandbox.state.identity import IDENTITY, SCOPE, Client
 from deployments.sandbox.state.tokens import Grant, challenge_of
 
@@ -74,7 +74,7 @@ async def authorize(request: Request) -> Response:
     complaint = _complaint(client, query)
     if complaint:
         return _back(query, {"error": complaint})
-    if world_of(request).options.auto_sign_in:
+    if sandbox_of(request).options.auto_sign_in:
         return _signed_in(request, query)
     return RedirectResponse(f"{base_url(request)}{SIGN_IN}?{query}", 302)
 
@@ -112,13 +112,13 @@ async def token(request: Request) -> JSONResponse:
 async def revocation(request: Request) -> Response:
     """RFC 7009: always 200."""
     form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-    world_of(request).tokens.revoke(form.get("token", ""))
+    sandbox_of(request).tokens.revoke(form.get("token", ""))
     return Response(status_code=200)
 
 
 async def userinfo(request: Request) -> JSONResponse:
     """Whose token it is."""
-    caller = identify(world_of(request), request.headers)
+    caller = identify(sandbox_of(request), request.headers)
     return JSONResponse({"sub": caller.subject, "name": IDENTITY.user_name})
 
 
@@ -134,7 +134,7 @@ def _complaint(client: Client, query: QueryParams) -> str | None:
 
 def _signed_in(request: Request, query: QueryParams) -> Response:
     grant = Grant(query["client_id"], IDENTITY.user, tuple(query["scope"].split()))
-    code = world_of(request).tokens.mint_code(grant, query["redirect_uri"], query.get("code_challenge"))
+    code = sandbox_of(request).tokens.mint_code(grant, query["redirect_uri"], query.get("code_challenge"))
     return _back(query, {"code": code})
 
 
@@ -167,7 +167,7 @@ def _authenticate(request: Request, form: dict[str, str]) -> Client:
     client = IDENTITY.clients.get(client_id)
     known = client is not None and hmac.compare_digest((client.secret or "").encode(), (secret or "").encode())
     if client is None or not known:
-        status = world_of(request).options.invalid_client_status
+        status = sandbox_of(request).options.invalid_client_status
         raise OAuthError("invalid_client", "Unknown client or wrong secret.", status)
     return client
 
@@ -191,7 +191,7 @@ def _client_credentials(request: Request, client: Client, form: dict[str, str]) 
 
 
 def _authorization_code(request: Request, client: Client, form: dict[str, str]) -> JSON:
-    pending = world_of(request).tokens.use_code(form.get("code", ""))
+    pending = sandbox_of(request).tokens.use_code(form.get("code", ""))
     if pending is None or pending.grant.client_id != client.id:
         raise OAuthError("invalid_grant", "Code is expired, used or unknown.")
     if pending.redirect_uri != form.get("redirect_uri"):
@@ -202,29 +202,29 @@ def _authorization_code(request: Request, client: Client, form: dict[str, str]) 
 
 
 def _refresh_token(request: Request, client: Client, form: dict[str, str]) -> JSON:
-    world = world_of(request)
+    state = sandbox_of(request)
     presented = form.get("refresh_token", "")
-    grant = world.tokens.refresh_tokens.get(presented)
+    grant = state.tokens.refresh_tokens.get(presented)
     if grant is None or grant.client_id != client.id:
         raise OAuthError("invalid_grant", "Refresh token is expired, used or unknown.")
-    if not world.options.rotate_refresh_tokens:
+    if not state.options.rotate_refresh_tokens:
         return _tokens(request, grant) | {"refresh_token": presented}
-    world.tokens.use_refresh_token(presented)
+    state.tokens.use_refresh_token(presented)
     return _tokens(request, grant)
 
 
 def _tokens(request: Request, grant: Grant) -> JSON:
-    world = world_of(request)
-    lifetime = world.options.token_seconds
+    state = sandbox_of(request)
+    lifetime = state.options.token_seconds
     body: JSON = {
-        "access_token": world.tokens.mint_access_token(base_url(request), grant, lifetime),
+        "access_token": state.tokens.mint_access_token(base_url(request), grant, lifetime),
         "token_type": "Bearer",
         "expires_in": lifetime,
         "scope": " ".join(grant.scope),
     }
-    world.counters["tokens issued"] += 1
+    state.counters["tokens issued"] += 1
     if OFFLINE in grant.scope:
-        body["refresh_token"] = world.tokens.mint_refresh_token(grant)
+        body["refresh_token"] = state.tokens.mint_refresh_token(grant)
     return body
 
 

@@ -72,9 +72,9 @@ def answer_refusal(_request: Request, refusal: Exception) -> JSONResponse:
     return JSONResponse(body, said.status, headers=said.headers)
 
 
-def world_of(request: Request) -> SandboxState:
+def sandbox_of(request: Request) -> SandboxState:
     """The world behind this application."""
-    return cast("SandboxState", request.app.state.world)
+    return cast("SandboxState", request.app.state.sandbox)
 
 
 def caller_of(request: Request) -> Grant:
@@ -89,7 +89,7 @@ def base_url(request: Request) -> str:
 
 def check_access(request: Request, *ids: str) -> None:
     """403 when the caller was denied one of these."""
-    if world_of(request).denied.intersection(ids):
+    if sandbox_of(request).denied.intersection(ids):
         raise forbidden()
 
 

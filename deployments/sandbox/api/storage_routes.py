@@ -22,7 +22,7 @@ from deployments.sandbox.api.responses import (
     missing,
     page_links,
     read_page,
-    world_of,
+    sandbox_of,
 )
 from deployments.sandbox.clock import precise
 from deployments.sandbox.ids import guid, is_guid
@@ -41,12 +41,12 @@ async def top_level(request: Request) -> JSONResponse:
     itwin_id = query.get("iTwinId", query.get("projectId"))
     if itwin_id is None:
         raise missing(CODE, "iTwinId")
-    itwin = world_of(request).itwins.get(itwin_id.lower())
+    itwin = sandbox_of(request).itwins.get(itwin_id.lower())
     if not is_guid(itwin_id) or itwin is None:
         raise _refuse("iTwinId")
     check_access(request, itwin.id)
     page = read_page(request, DEFAULT_PAGE, _refuse)
-    found = world_of(request).children(itwin.root_folder_id)
+    found = sandbox_of(request).children(itwin.root_folder_id)
     body = _page_body(request, "items", found, page, f"/storage/?iTwinId={itwin.id}&")
     body["_links"]["folder"] = {"href": f"{base_url(request)}/storage/folders/{itwin.root_folder_id}"}
     return JSONResponse(body)
@@ -58,7 +58,7 @@ async def list_folder(request: Request) -> JSONResponse:
     page = read_page(request, DEFAULT_PAGE, _refuse)
     folder = _find(request, "folder_id", "folder", "FolderNotFound")
     wanted = {"files": {"file"}, "folders": {"folder"}}.get(part, {"file", "folder"})
-    found = [item for item in world_of(request).children(folder.id) if item.type in wanted]
+    found = [item for item in sandbox_of(request).children(folder.id) if item.type in wanted]
     name = "items" if part == "list" else part
     return JSONResponse(_page_body(request, name, found, page, f"/storage/folders/{folder.id}/{part}?"))
 
@@ -70,7 +70,7 @@ async def search(request: Request) -> JSONResponse:
         raise missing(CODE, "name")
     page = read_page(request, DEFAULT_PAGE, _refuse)
     folder = _find(request, "folder_id", "folder", "FolderNotFound")
-    found = [i for i in _below(world_of(request), folder.id) if _like(i.name, pattern)]
+    found = [i for i in _below(sandbox_of(request), folder.id) if _like(i.name, pattern)]
     path = f"/storage/folders/{folder.id}/search?name={quote(pattern)}&"
     return JSONResponse(_page_body(request, "items", found, page, path))
 
@@ -92,25 +92,25 @@ async def get_file(request: Request) -> JSONResponse:
 async def download(request: Request) -> Response:
     """302 to a link that needs no token and dies young."""
     file = _find(request, "file_id", "file", "FileNotFound")
-    world = world_of(request)
-    path = world.blobs.signed_path(FILES, file.id, seconds=world.options.download_link_seconds)
-    base = base_url(request) if world.options.download_location == "absolute" else ""
+    state = sandbox_of(request)
+    path = state.blobs.signed_path(FILES, file.id, seconds=state.options.download_link_seconds)
+    base = base_url(request) if state.options.download_location == "absolute" else ""
     return Response(status_code=302, headers={"Location": base + path})
 
 
 def _find(request: Request, parameter: str, kind: str, code: str) -> StorageItem:
-    item = world_of(request).items.get(str(request.path_params[parameter]))
-    if item is None or item.type != kind or item.itwin_id in world_of(request).denied:
+    item = sandbox_of(request).items.get(str(request.path_params[parameter]))
+    if item is None or item.type != kind or item.itwin_id in sandbox_of(request).denied:
         raise RefusedError(404, code, f"{kind.title()} is not available.")
     return item
 
 
-def _below(world: SandboxState, folder_id: str) -> list[StorageItem]:
+def _below(state: SandboxState, folder_id: str) -> list[StorageItem]:
     found: list[StorageItem] = []
-    for item in world.children(folder_id):
+    for item in state.children(folder_id):
         found.append(item)
         if item.type == "folder":
-            found += _below(world, item.id)
+            found += _below(state, item.id)
     return found
 
 
@@ -135,7 +135,7 @@ def _write(request: Request, item: StorageItem) -> JSON:
         "type": item.type,
         "displayName": item.name,
         "description": "",
-        "path": world_of(request).path_of(item),
+        "path": sandbox_of(request).path_of(item),
         "lastModifiedByDisplayName": "Export Service" if item.source_imodel_id else IDENTITY.user_name,
         "createdDateTime": precise(item.created_at),
         "lastModifiedDateTime": precise(item.modified_at),

@@ -21,7 +21,7 @@ from deployments.sandbox.api.responses import (
     check_access,
     forbidden,
     read_body,
-    world_of,
+    sandbox_of,
 )
 from deployments.sandbox.clock import precise
 from deployments.sandbox.state.identity import IDENTITY
@@ -42,8 +42,8 @@ async def create_webhook(request: Request) -> JSONResponse:
         if not isinstance(scope_id, str):
             raise _refused(CREATE_CODE, "scopeId")
         check_access(request, scope_id.lower())
-    world = world_of(request)
-    now = world.clock.now()
+    state = sandbox_of(request)
+    now = state.clock.now()
     webhook = Webhook(
         id=str(uuid4()),
         owner=owner,
@@ -55,14 +55,14 @@ async def create_webhook(request: Request) -> JSONResponse:
         created_at=now,
         modified_at=now,
     )
-    world.webhooks.known[webhook.id] = webhook
+    state.webhooks.known[webhook.id] = webhook
     return JSONResponse(_shown(webhook) | {"secret": webhook.secret}, 201)
 
 
 async def list_webhooks(request: Request) -> JSONResponse:
     """The caller's."""
     caller = caller_of(request).client_id
-    found = [webhook for webhook in list(world_of(request).webhooks.known.values()) if webhook.owner == caller]
+    found = [webhook for webhook in list(sandbox_of(request).webhooks.known.values()) if webhook.owner == caller]
     return JSONResponse({"webhooks": [_shown(webhook) for webhook in found]})
 
 
@@ -79,13 +79,13 @@ async def update_webhook(request: Request) -> JSONResponse:
     webhook.callback_url = body.get("callbackUrl", webhook.callback_url)
     webhook.secret = body.get("secret", webhook.secret)
     webhook.event_types = body.get("eventTypes", webhook.event_types)
-    webhook.modified_at = world_of(request).clock.now()
+    webhook.modified_at = sandbox_of(request).clock.now()
     return JSONResponse(_shown(webhook))
 
 
 async def delete_webhook(request: Request) -> Response:
     """Unsubscribe."""
-    del world_of(request).webhooks.known[_find(request).id]
+    del sandbox_of(request).webhooks.known[_find(request).id]
     return Response(status_code=204)
 
 
@@ -97,7 +97,7 @@ def _service(request: Request) -> str:
 
 
 def _find(request: Request) -> Webhook:
-    webhook = world_of(request).webhooks.known.get(str(request.path_params["webhook_id"]).lower())
+    webhook = sandbox_of(request).webhooks.known.get(str(request.path_params["webhook_id"]).lower())
     if webhook is None or webhook.owner != caller_of(request).client_id:
         raise RefusedError(404, "WebhookNotFound", "Webhook is not available.")
     return webhook

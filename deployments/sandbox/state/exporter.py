@@ -21,26 +21,26 @@ _PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pa
 class Exporter:
     """One per application; lives on its event loop."""
 
-    def __init__(self, world: SandboxState, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._state = state
         self._transport = transport
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         self._watches: set[asyncio.Task[None]] = set()
 
     async def active_run(self, imodel_id: str) -> Run | None:
         """The one run this iModel may have under way."""
-        run = self._world.active_runs.get(imodel_id)
+        run = self._state.active_runs.get(imodel_id)
         if run is not None:
             await self.settle(run)
         return run if run is not None and run.is_active else None
 
     def start(self, connection: Connection, request: dict[str, Any], subject: str) -> Run:
         """Begin a run of this connection."""
-        world = self._world
-        imodel = world.imodels[connection.imodel_id]
+        state = self._state
+        imodel = state.imodels[connection.imodel_id]
         outcome = self._outcome(connection, imodel, subject)
-        number = world.next_number("run")
-        seconds = next(s for s in (outcome.seconds, imodel.run_seconds, world.options.run_seconds) if s is not None)
+        number = state.next_number("run")
+        seconds = next(s for s in (outcome.seconds, imodel.run_seconds, state.options.run_seconds) if s is not None)
         asked = request.get("inputOptions", {}).get("changesetId")
         latest = imodel.latest.id if imodel.latest else None
         run = Run(
@@ -49,20 +49,20 @@ class Exporter:
             imodel.id,
             request,
             outcome,
-            world.clock.now(),
+            state.clock.now(),
             seconds,
             asked or latest,
             subject,
         )
         connection.runs.append(run)
-        world.active_runs[imodel.id] = run
-        world.counters["runs created"] += 1
+        state.active_runs[imodel.id] = run
+        state.counters["runs created"] += 1
         self._keep(asyncio.create_task(self._watch(run)))
         return run
 
     async def settle(self, run: Run) -> None:
         """Finish the run if its time has come; a slow delivery goes on in the background."""
-        if run.finished_at or self._world.clock.now() < self._due(run):
+        if run.finished_at or self._state.clock.now() < self._due(run):
             return
         if run.id not in self._deliveries:
             self._deliveries[run.id] = asyncio.create_task(self._finish(run))
@@ -80,11 +80,11 @@ class Exporter:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _outcome(self, connection: Connection, imodel: IModel, subject: str) -> Outcome:
-        if connection.authentication_type == "User" and subject not in self._world.consents:
+        if connection.authentication_type == "User" and subject not in self._state.consents:
             return Outcome("Error", error_key="UserNotAuthenticated")
         if imodel.state != "initialized":
             return Outcome("Error", error={"message": "The iModel is not initialized."})
-        return self._world.take_outcome(imodel.id)
+        return self._state.take_outcome(imodel.id)
 
     def _due(self, run: Run) -> datetime:
         return run.started_at + timedelta(seconds=run.seconds)
@@ -92,7 +92,7 @@ class Exporter:
     async def _watch(self, run: Run) -> None:
         """Finish the run even if nobody looks at it."""
         while run.is_active:
-            wait = (self._due(run) - self._world.clock.now()).total_seconds()
+            wait = (self._due(run) - self._state.clock.now()).total_seconds()
             await asyncio.sleep(min(max(wait, 0), _GLANCE))
             await self.settle(run)
 
@@ -107,9 +107,9 @@ class Exporter:
         except httpx.HTTPError as error:
             said = {"message": f"The output could not be uploaded: {type(error).__name__}."}
             run.outcome = replace(run.outcome, result="Error", task_result="Error", error=said)
-        run.finished_at = max(self._world.clock.now(), self._due(run))
-        if self._world.active_runs.get(run.imodel_id) is run:
-            del self._world.active_runs[run.imodel_id]
+        run.finished_at = max(self._state.clock.now(), self._due(run))
+        if self._state.active_runs.get(run.imodel_id) is run:
+            del self._state.active_runs[run.imodel_id]
         self._deliveries.pop(run.id, None)
 
     async def _produce(self, run: Run) -> bytes:
@@ -118,7 +118,7 @@ class Exporter:
         # ifcopenshell costs a second to import and nothing else needs it.
         from deployments.sandbox.content.ifc import IfcSubject, build_ifc  # noqa: PLC0415
 
-        imodel = self._world.imodels[run.imodel_id]
+        imodel = self._state.imodels[run.imodel_id]
         version = run.request.get("ifcVersion", "IFC4.3")
         subject = IfcSubject(imodel.name, imodel.id, run.changeset_id or "baseline", version)
         return await asyncio.to_thread(build_ifc, subject, imodel.elements)
@@ -139,17 +139,17 @@ class Exporter:
 
     def _store(self, run: Run, suffix: str, content: bytes) -> StorageItem:
         """Put a file into Storage, over the older one of the same iModel when asked to."""
-        world, imodel = self._world, self._world.imodels[run.imodel_id]
+        state, imodel = self._state, self._state.imodels[run.imodel_id]
         output = run.request.get("outputOptions", {})
-        folder = output.get("folderId") or world.itwins[imodel.itwin_id].root_folder_id
+        folder = output.get("folderId") or state.itwins[imodel.itwin_id].root_folder_id
         older = [
-            item for item in world.children(folder) if item.source_imodel_id == imodel.id and item.name.endswith(suffix)
+            item for item in state.children(folder) if item.source_imodel_id == imodel.id and item.name.endswith(suffix)
         ]
         if older and output.get("replaceOlderFile"):
-            world.overwrite(older[0], content)
+            state.overwrite(older[0], content)
             return older[0]
         number = f" ({len(older)})" if older else ""
-        return world.add_file(folder, f"{imodel.name}{number}{suffix}", content, imodel_id=imodel.id)
+        return state.add_file(folder, f"{imodel.name}{number}{suffix}", content, imodel_id=imodel.id)
 
     async def _upload(self, url: str, content: bytes) -> None:
         async with httpx.AsyncClient(transport=self._transport, trust_env=False, timeout=60) as client:

@@ -12,17 +12,17 @@ _SECRETS = re.compile(r"((?:sig|code|code_verifier|refresh_token|client_secret)=
 _HIDDEN = {"authorization", "cookie"}
 
 
-def log_request(world: SandboxState, scope: Scope) -> LoggedRequest:
+def log_request(state: SandboxState, scope: Scope) -> LoggedRequest:
     """Remember a request; what becomes of it is filled in later."""
     headers = Headers(scope=scope)
     entry = LoggedRequest(
-        number=world.next_number("request"),
-        at=world.clock.now(),
+        number=state.next_number("request"),
+        at=state.clock.now(),
         method=scope["method"],
         path=scope["path"],
         query=_SECRETS.sub(r"\1REDACTED", scope["query_string"].decode("latin-1")),
         headers={name: value for name, value in headers.items() if name not in _HIDDEN},
         had_token="authorization" in headers,
     )
-    world.log.append(entry)
+    state.log.append(entry)
     return entry

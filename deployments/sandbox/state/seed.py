@@ -36,18 +36,18 @@ class SeededIds:
 SEEDED = SeededIds()
 
 
-def seeded_world(clock: Clock | None = None, options: Options | None = None) -> SandboxState:
+def seeded_state(clock: Clock | None = None, options: Options | None = None) -> SandboxState:
     """One iTwin, five iModels, one Storage folder."""
-    world = SandboxState(clock, options)
-    itwin = world.add_itwin(ITWIN_NAME)
-    plant = world.add_imodel(itwin.id, "Plant A", changesets=3)
-    world.name_version(plant.id, "Issued for review")
+    state = SandboxState(clock, options)
+    itwin = state.add_itwin(ITWIN_NAME)
+    plant = state.add_imodel(itwin.id, "Plant A", changesets=3)
+    state.name_version(plant.id, "Issued for review")
     for day in (2, 1):
-        world.push_changeset(plant.id, at=world.clock.now() - timedelta(days=day))
-    world.name_version(plant.id, "Issued for construction")
-    world.add_imodel(itwin.id, "Bridge", changesets=1, elements=80)
-    world.add_imodel(itwin.id, "Survey")
-    world.add_imodel(itwin.id, "Draft").state = "notInitialized"
-    world.add_imodel(itwin.id, "Stadium", changesets=2, elements=1500, tiles=600)
-    world.add_folder(itwin.id, "Exports")
-    return world
+        state.push_changeset(plant.id, at=state.clock.now() - timedelta(days=day))
+    state.name_version(plant.id, "Issued for construction")
+    state.add_imodel(itwin.id, "Bridge", changesets=1, elements=80)
+    state.add_imodel(itwin.id, "Survey")
+    state.add_imodel(itwin.id, "Draft").state = "notInitialized"
+    state.add_imodel(itwin.id, "Stadium", changesets=2, elements=1500, tiles=600)
+    state.add_folder(itwin.id, "Exports")
+    return state

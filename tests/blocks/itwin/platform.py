@@ -24,7 +24,7 @@ from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.identity import IDENTITY, SCOPE
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.seed import seeded_state
 from deployments.sandbox.state.tokens import Grant
 
 API = "https://api.bentley.com"
@@ -64,12 +64,12 @@ class FixedToken:
 class WorldToken:
     """Tokens the stand-in accepts."""
 
-    world: SandboxState
+    state: SandboxState
 
     async def token(self, rejected: str | None = None) -> str:
         del rejected
         subject = f"{IDENTITY.service.id}@apps.imsoidc.bentley.com"
-        return self.world.tokens.mint_access_token(API, Grant(IDENTITY.service.id, subject, (SCOPE,)), 3600)
+        return self.state.tokens.mint_access_token(API, Grant(IDENTITY.service.id, subject, (SCOPE,)), 3600)
 
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -95,14 +95,14 @@ class Server:
         return [request.url.params.get(name) for request in self.requests]
 
 
-def wire_to(answer: Handler, time: FakeTime | None = None, per_minute: int = 1_000_000) -> Transport:
+def transport_to(answer: Handler, time: FakeTime | None = None, per_minute: int = 1_000_000) -> Transport:
     time = time or FakeTime()
     limiter = RequestLimiter(per_minute, clock=time, sleep=time.sleep)
-    return Transport(limiter, transport=httpx.MockTransport(answer))
+    return Transport(limiter, http_transport=httpx.MockTransport(answer))
 
 
 def client_to(answer: Handler, tokens: Any = None) -> ItwinClient:
-    return ItwinClient(API, HOSTS, wire_to(answer), tokens or FixedToken())
+    return ItwinClient(API, HOSTS, transport_to(answer), tokens or FixedToken())
 
 
 def itwin_of(client: ItwinClient) -> ItwinApis:
@@ -118,37 +118,37 @@ def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Resp
 class Platform:
     """The stand-in with a clock that stands still until it is advanced; `another` process has a pace of its own."""
 
-    world: SandboxState
+    state: SandboxState
     itwin: ItwinApis
     close: Callable[[], Awaitable[None]]
     another: Callable[[], ItwinApis]
 
     async def sleep(self, seconds: float) -> None:
         """Let the platform's time pass."""
-        self.world.clock.advance(seconds)
+        self.state.clock.advance(seconds)
         await asyncio.sleep(0)
 
     def created(self) -> int:
-        return self.world.counters["runs created"]
+        return self.state.counters["runs created"]
 
     def count(self, method: str, path: str) -> int:
-        return sum(1 for entry in self.world.log if entry.method == method and path in entry.path)
+        return sum(1 for entry in self.state.log if entry.method == method and path in entry.path)
 
 
 def open_platform(options: Options | None = None) -> Platform:
-    world = seeded_world(Clock(MOMENT), options)
-    for imodel_id in world.imodels:
-        world.script_always(imodel_id, Outcome(content=b"ISO-10303-21;"))
-    app = create_app(world)
-    wires: list[Transport] = []
+    state = seeded_state(Clock(MOMENT), options)
+    for imodel_id in state.imodels:
+        state.script_always(imodel_id, Outcome(content=b"ISO-10303-21;"))
+    app = create_app(state)
+    transports: list[Transport] = []
 
     def another() -> ItwinApis:
-        wires.append(Transport(RequestLimiter(10_000_000), transport=httpx.ASGITransport(app)))
-        return itwin_of(ItwinClient(API, HOSTS, wires[-1], WorldToken(world)))
+        transports.append(Transport(RequestLimiter(10_000_000), http_transport=httpx.ASGITransport(app)))
+        return itwin_of(ItwinClient(API, HOSTS, transports[-1], WorldToken(state)))
 
     async def close() -> None:
         await app.state.exporter.close()
-        for wire in wires:
-            await wire.aclose()
+        for transport in transports:
+            await transport.aclose()
 
-    return Platform(world, another(), close, another)
+    return Platform(state, another(), close, another)

@@ -17,8 +17,8 @@ from deployments.sandbox.app import create_app
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import SEEDED, seeded_world
-from tests.blocks.itwin.platform import API, HOSTS, ISSUER, FakeTime, Server, answer, wire_to
+from deployments.sandbox.state.seed import SEEDED, seeded_state
+from tests.blocks.itwin.platform import API, HOSTS, ISSUER, FakeTime, Server, answer, transport_to
 
 SECRET = "s3cret"
 SERVICE = Identity(issuer_url=ISSUER, client_id="service-1", client_secret=SecretStr(SECRET))
@@ -35,7 +35,7 @@ def issuer(token: httpx.Response, discovery: httpx.Response | None = None) -> Se
 
 
 def tokens_from(server: Server, clock: FakeTime | None = None) -> AccessTokens:
-    return AccessTokens(SERVICE, wire_to(server), HOSTS, clock=clock or FakeTime())
+    return AccessTokens(SERVICE, transport_to(server), HOSTS, clock=clock or FakeTime())
 
 
 def granted(lifetime: object = 3600) -> httpx.Response:
@@ -63,7 +63,7 @@ async def test_asks_as_documented() -> None:
 async def test_without_discovery_the_documented_paths_are_taken(discovery: httpx.Response) -> None:
     """A discovery document that is missing, broken or empty does not stop the sign-in."""
     server = issuer(granted(), discovery)
-    found = await discover(ISSUER, wire_to(server), HOSTS)
+    found = await discover(ISSUER, transport_to(server), HOSTS)
     assert found.token == f"{ISSUER}/connect/token"
     assert found.authorization == f"{ISSUER}/connect/authorize"
 
@@ -71,7 +71,7 @@ async def test_without_discovery_the_documented_paths_are_taken(discovery: httpx
 async def test_discovery_names_the_endpoints() -> None:
     """Where the document names endpoints, those are taken."""
     document = {"token_endpoint": f"{ISSUER}/as/token", "authorization_endpoint": "/as/authorize"}
-    found = await discover(ISSUER, wire_to(issuer(granted(), answer(document))), HOSTS)
+    found = await discover(ISSUER, transport_to(issuer(granted(), answer(document))), HOSTS)
     assert (found.token, found.authorization) == (f"{ISSUER}/as/token", f"{ISSUER}/as/authorize")
 
 
@@ -109,8 +109,8 @@ async def test_fifty_callers_share_one_request() -> None:
         issued.append(f"token-{len(issued)}")
         return answer({"access_token": issued[-1], "expires_in": 3600})
 
-    wire = Transport(RequestLimiter(1_000_000), transport=httpx.MockTransport(serve))
-    tokens = AccessTokens(SERVICE, wire, HOSTS)
+    transport = Transport(RequestLimiter(1_000_000), http_transport=httpx.MockTransport(serve))
+    tokens = AccessTokens(SERVICE, transport, HOSTS)
     assert set(await asyncio.gather(*(tokens.token() for _ in range(50)))) == {"token-0"}
     assert set(await asyncio.gather(*(tokens.token(rejected="token-0") for _ in range(50)))) == {"token-1"}
     assert len(issued) == 2
@@ -148,11 +148,11 @@ async def test_a_failed_sign_in_is_tried_again_by_the_next_caller() -> None:
     assert await tokens.token() == "t"
 
 
-def signed_in(world: SandboxState) -> ItwinClient:
+def signed_in(state: SandboxState) -> ItwinClient:
     service = IDENTITY.service
     identity = Identity(issuer_url=ISSUER, client_id=service.id, client_secret=SecretStr(service.secret or ""))
-    wire = Transport(RequestLimiter(1_000_000), transport=httpx.ASGITransport(create_app(world)))
-    return ItwinClient(API, HOSTS, wire, AccessTokens(identity, wire, HOSTS))
+    transport = Transport(RequestLimiter(1_000_000), http_transport=httpx.ASGITransport(create_app(state)))
+    return ItwinClient(API, HOSTS, transport, AccessTokens(identity, transport, HOSTS))
 
 
 async def read_imodel(client: ItwinClient) -> str:
@@ -162,20 +162,20 @@ async def read_imodel(client: ItwinClient) -> str:
 
 async def test_revoked_tokens_are_replaced_once_for_everybody() -> None:
     """When all tokens are revoked while many requests are under way, one new token serves them all."""
-    world = seeded_world()
-    client = signed_in(world)
+    state = seeded_state()
+    client = signed_in(state)
     await read_imodel(client)
-    world.clock.advance(1)
-    world.tokens.revoke_access_tokens()
+    state.clock.advance(1)
+    state.tokens.revoke_access_tokens()
     found = await asyncio.gather(*(read_imodel(client) for _ in range(20)))
     assert all("Plant A" in text for text in found)
-    assert world.counters["tokens issued"] == 2
+    assert state.counters["tokens issued"] == 2
 
 
 async def test_a_platform_that_refuses_every_token() -> None:
     """A platform that goes on saying 401 gets two attempts, and the message says what to do."""
-    world = seeded_world()
-    fault = world.faults.add(Fault(path="^/imodels", status=401, code="Unauthorized", count=None))
+    state = seeded_state()
+    fault = state.faults.add(Fault(path="^/imodels", status=401, code="Unauthorized", count=None))
     with pytest.raises(SignInRequiredError, match=r"Unauthorized.*Check the credentials"):
-        await read_imodel(signed_in(world))
+        await read_imodel(signed_in(state))
     assert fault.hits == 2

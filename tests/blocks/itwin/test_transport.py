@@ -18,7 +18,7 @@ from blocks.errors import (
     without_secrets,
 )
 from blocks.itwin.transport import error_from, json_object, retry_after
-from tests.blocks.itwin.platform import API, FakeTime, Server, answer, wire_to
+from tests.blocks.itwin.platform import API, FakeTime, Server, answer, transport_to
 
 SECRET = "c2VjcmV0LXNpZ25hdHVyZQ=="
 ROWS = [
@@ -141,7 +141,7 @@ async def test_waits_out_a_rate_limit(retry: dict[str, str], pause: float) -> No
     """A 429 is waited out for as long as it asks, five seconds if it does not say, and the request sent again."""
     time = FakeTime()
     server = Server([answer(status=429, **retry), answer({})])
-    response = await wire_to(server, time).send(httpx.Request("GET", API), what="Look")
+    response = await transport_to(server, time).send(httpx.Request("GET", API), what="Look")
     assert response.status_code == 200
     assert len(server.requests) == 2
     assert sum(time.slept) == pytest.approx(pause, abs=0.1)
@@ -152,7 +152,7 @@ async def test_gives_up_a_rate_limit_that_is_too_long(retry: str, requests: int)
     """A pause of more than five minutes, or the sixth in a row, is an error instead of a silent wait."""
     server = Server([answer(status=429, Retry_After=retry)])
     with pytest.raises(RateLimitedError):
-        await wire_to(server).send(httpx.Request("GET", API), what="Look")
+        await transport_to(server).send(httpx.Request("GET", API), what="Look")
     assert len(server.requests) == requests
 
 
@@ -171,7 +171,7 @@ async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> 
     """Whatever the network does, the error says where to and what to check, and nothing of path or query."""
     request = httpx.Request("GET", f"https://user:{SECRET}@api.bentley.com:8443/private?sig={SECRET}")
     with pytest.raises(TransientError, match=r"^Look: https://api\.bentley\.com:8443 .*ITWIN_API_URL") as caught:
-        await wire_to(Server([fault])).send(request, what="Look")
+        await transport_to(Server([fault])).send(request, what="Look")
     assert SECRET not in str(caught.value)
     assert "private" not in str(caught.value)
 
@@ -179,7 +179,7 @@ async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> 
 async def test_the_platforms_clock_is_known_from_its_answers() -> None:
     """The Date of the last answer sets the clock; one that makes no sense is passed over."""
     dated = [answer({}, Date=format_datetime(NOW, usegmt=True)), answer({}, Date="yesterday")]
-    wire = wire_to(Server([*dated]))
+    transport = transport_to(Server([*dated]))
     for _ in dated:
-        await wire.send(httpx.Request("GET", API), what="Look")
-        assert abs(wire.server_now() - NOW) < timedelta(minutes=1)
+        await transport.send(httpx.Request("GET", API), what="Look")
+        assert abs(transport.server_now() - NOW) < timedelta(minutes=1)

@@ -131,7 +131,7 @@ async def test_a_guard_taken_over_leaves_the_newest_token_in_the_file(saved: Itw
         name = f"itwin_export_sign_in_{document_id_of(saved).hex}"
         await client.request("POST", "/variables/", json={"name": name, "value": {"beat": 1}})
     tokens = tokens_of(saved, file)
-    tokens._guard = Lease(name, QUICK)  # pyright: ignore[reportPrivateUsage]
+    tokens._lease = Lease(name, QUICK)  # pyright: ignore[reportPrivateUsage]
     async with tokens.exclusively():
         await tokens.replace(await tokens.load(), "second")
     assert file.successor_of("first") == "second"

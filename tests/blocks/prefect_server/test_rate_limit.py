@@ -68,6 +68,6 @@ async def test_without_the_server_each_keeps_its_own_pace(caplog: pytest.LogCapt
 async def test_sharing_is_a_setting(monkeypatch: pytest.MonkeyPatch, asked: str, kind: type[object]) -> None:
     """`ITWIN_SHARE_REQUESTS` decides whether a process takes part."""
     monkeypatch.setenv("ITWIN_SHARE_REQUESTS", asked)
-    wire = ItwinCredentials(client_id="one", client_secret=SecretStr("two")).wire()
-    assert isinstance(wire._limiter, kind)  # pyright: ignore[reportPrivateUsage]
-    await wire.aclose()
+    transport = ItwinCredentials(client_id="one", client_secret=SecretStr("two")).transport()
+    assert isinstance(transport._limiter, kind)  # pyright: ignore[reportPrivateUsage]
+    await transport.aclose()

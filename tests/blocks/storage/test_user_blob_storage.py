@@ -14,7 +14,7 @@ from blocks.settings import Settings
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import download
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import fixed
+from blocks.storage.signed_url import static_url
 from blocks.storage.user_blob_storage import UserBlobStorage
 from deployments.sandbox.azurite import CONTAINER, RunningAzurite
 
@@ -46,8 +46,8 @@ async def upload(link: SecretStr, content: bytes = CONTENT) -> int:
 
 
 async def fetch(link: SecretStr, target: Path) -> bytes:
-    async with AzureBlobRanges(fixed(link.get_secret_value())) as source:
-        await download(source, target, chunk_size=50_000, patience=HASTY)
+    async with AzureBlobRanges(static_url(link.get_secret_value())) as source:
+        await download(source, target, chunk_size=50_000, retry_policy=HASTY)
     return await asyncio.to_thread(target.read_bytes)
 
 

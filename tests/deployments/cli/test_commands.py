@@ -36,7 +36,7 @@ def test_an_export_prints_one_report_on_stdout(server: RunningSandbox, tmp_path:
     done = itwin_export("ifc", SEEDED.plant, "--json")
     report = ExportReport.model_validate_json(done.stdout)
     assert done.returncode == 0
-    assert [run.id for run in server.world.runs] == [report.run_id]
+    assert [run.id for run in server.state.runs] == [report.run_id]
     assert all((tmp_path / "exports" / file.path).stat().st_size == file.size for file in report.files)
 
 
@@ -46,13 +46,13 @@ def test_an_export_needs_no_prefect_server(sandbox: RunningSandbox, tmp_path: Pa
     done = itwin_export("ifc", SEEDED.bridge, "--json", **home)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["result"] == "Success"
-    assert len(list(sandbox.world.runs)) == 1
+    assert len(list(sandbox.state.runs)) == 1
 
 
 def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
     """Without --json a table names file, size, changeset, run and result."""
     done = itwin_export("ifc", SEEDED.plant)
-    (run,) = server.world.runs
+    (run,) = server.state.runs
     assert all(text in done.stdout for text in ("Plant A.ifc", "kB", run.id, str(run.changeset_id)[:10], "Success"))
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_work_costs_one_sentence(
     assert done.returncode == exit_code
     assert sentence in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert not list(server.world.runs)
+    assert not list(server.state.runs)
 
 
 @pytest.mark.usefixtures("server")
@@ -111,7 +111,7 @@ def test_an_unknown_imodel_is_named() -> None:
 
 def test_a_failed_run_ends_with_exit_code_1(server: RunningSandbox, tmp_path: Path) -> None:
     """A failed export says why, ends with exit code 1 and leaves nothing under the final name."""
-    server.world.script(SEEDED.plant, Outcome(result="Error"))
+    server.state.script(SEEDED.plant, Outcome(result="Error"))
     done = itwin_export("ifc", SEEDED.plant)
     assert (done.returncode, "TAE_BRW_1000" in done.stderr) == (1, True)
     assert not list((tmp_path / "exports").rglob("ifc/*"))
@@ -119,9 +119,9 @@ def test_a_failed_run_ends_with_exit_code_1(server: RunningSandbox, tmp_path: Pa
 
 def test_a_passed_deadline_ends_with_exit_code_4(server: RunningSandbox) -> None:
     """A deadline that passes says that the run goes on, with exit code 4; the same command later adopts the run."""
-    server.world.script(SEEDED.plant, Outcome(seconds=8))
+    server.state.script(SEEDED.plant, Outcome(seconds=8))
     late = itwin_export("ifc", SEEDED.plant, "--timeout-minutes", "0.02")
     later = itwin_export("ifc", SEEDED.plant, "--json")
     assert (late.returncode, "run the same command again" in late.stderr.lower()) == (4, True)
     assert json.loads(later.stdout)["adopted"]
-    assert len(list(server.world.runs)) == 1
+    assert len(list(server.state.runs)) == 1

@@ -56,13 +56,13 @@ def test_a_wrong_secret_is_found(
     assert exit_code == 2
     assert "ITWIN_CLIENT_SECRET" in findings["Sign-in"]["says"]
     assert "Clock" not in findings
-    assert not any(entry.path.startswith("/imodels") for entry in sandbox.world.log)
+    assert not any(entry.path.startswith("/imodels") for entry in sandbox.state.log)
 
 
 @pytest.mark.usefixtures("_with_a_worker")
 def test_missing_access_is_found(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
     """An iModel this caller may not see is told apart from a failed sign-in."""
-    sandbox.world.denied.add(SEEDED.plant)
+    sandbox.state.denied.add(SEEDED.plant)
     exit_code, findings = examine(capsys, "--imodel-id", SEEDED.plant)
     assert exit_code == 2
     assert findings["Sign-in"]["is_ok"]
@@ -72,7 +72,7 @@ def test_missing_access_is_found(sandbox: RunningSandbox, capsys: pytest.Capture
 @pytest.mark.usefixtures("_with_a_worker")
 def test_a_wrong_clock_is_found(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
     """A clock that is minutes off is found by the platform's own."""
-    sandbox.world.clock.advance(600)
+    sandbox.state.clock.advance(600)
     exit_code, findings = examine(capsys)
     assert exit_code == 2
     assert "Set it" in findings["Clock"]["says"]

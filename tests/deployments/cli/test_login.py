@@ -56,7 +56,7 @@ def test_the_line_for_the_environment_is_printed(sandbox: RunningSandbox, browse
     printed = capsys.readouterr()
     found = re.search(r"^ITWIN_REFRESH_TOKEN=(\S+)$", printed.out, re.MULTILINE)
     assert found is not None
-    assert found[1] in sandbox.world.tokens.refresh_tokens
+    assert found[1] in sandbox.state.tokens.refresh_tokens
     assert found[1] not in printed.err
     assert len(browser) == 1
 
@@ -100,7 +100,7 @@ def test_a_refusal_ends_as_not_authorised(
     monkeypatch.setenv("ITWIN_SCOPE", "no-such-scope")
     assert run(["login", "--show-token"]) == 3
     assert "invalid_scope" in capsys.readouterr().err
-    assert sandbox.world.counters["tokens issued"] == 0
+    assert sandbox.state.counters["tokens issued"] == 0
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -120,7 +120,7 @@ def test_a_block_is_made_and_kept_up_to_date(sandbox: RunningSandbox, capsys: Ca
     assert run(["login", "--block", "made-by-login"]) == 0
     second = token_in("made-by-login")
     assert first != second
-    assert {first, second} <= sandbox.world.tokens.refresh_tokens.keys()
+    assert {first, second} <= sandbox.state.tokens.refresh_tokens.keys()
     printed = capsys.readouterr()
     assert printed.out == ""
     assert second not in printed.err
@@ -149,4 +149,4 @@ def test_suspending_is_refused_at_the_command_line(sandbox: RunningSandbox, caps
     """A run at the command line has no worker to free: --consent suspend ends with 2."""
     assert run(["ifc", SEEDED.bridge, "--consent", "suspend"]) == 2
     assert "consent=wait" in capsys.readouterr().err
-    assert not sandbox.world.log
+    assert not sandbox.state.log

@@ -36,7 +36,7 @@ def test_runs_nobody_follows_are_listed(
     sandbox: RunningSandbox, where: tuple[str, str], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An active run on a connection of ours is listed for its iModel and its iTwin; one of somebody else is not."""
-    sandbox.world.options.run_seconds = 60
+    sandbox.state.options.run_seconds = 60
     run_id = start_by_hand(sandbox, name)
     assert run(["doctor", "--orphans", *where, "--json"]) == 0
     listed = [orphan["run_id"] for orphan in json.loads(capsys.readouterr().out)]

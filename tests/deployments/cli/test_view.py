@@ -19,13 +19,13 @@ def export_into(folder: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     ("place", "names"), [("", ["a/ifc/Plant A.ifc", "a/mesh/tileset.json"]), ("a/mesh", ["tileset.json"])]
 )
-def test_exports_are_found_wherever_one_points(tmp_path: Path, place: str, names: list[str]) -> None:
+def test_exports_are_found_wherever_one_points(tmp_path: Path, cli_sandbox: str, names: list[str]) -> None:
     """The whole output folder shows every export in it, an export's own folder that export."""
     export_into(tmp_path / "a" / "ifc", "Plant A.ifc", "Plant A.log")
     export_into(tmp_path / "a" / "mesh", "tileset.json")
     (tmp_path / "a" / "mesh" / "tiles").mkdir()
     (tmp_path / "a" / "mesh" / "tiles" / "tileset.json").touch()
-    assert [sight.name for sight in sights(tmp_path / place)] == names
+    assert [sight.name for sight in sights(tmp_path / cli_sandbox)] == names
 
 
 @pytest.mark.parametrize("name", [".", "missing"])

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from deployments.sandbox.state.seed import SEEDED
-from tests.deployments.local.machine import REPOSITORY, LocalMachine, clean_environment, wait_for
+from tests.deployments.local.stack import REPOSITORY, LocalMachine, clean_environment, wait_for
 from tests.deployments.webhooks.deliveries import delivery
 from tests.prefect_api import ask
 
@@ -30,7 +30,7 @@ SWITCHES = [
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
     """Server, worker, receiver and stand-in platform, as `make up` starts them for somebody without credentials."""
     folder = tmp_path_factory.mktemp("machine")
     exports = folder / "exports"
@@ -58,79 +58,79 @@ def page() -> Generator[Page]:
         browser.close()
 
 
-def test_every_deployment_is_there(machine: LocalMachine) -> None:
+def test_every_deployment_is_there(stack: LocalMachine) -> None:
     """The server knows each deployment of prefect.yaml, with its limit, its schedule and its trigger."""
-    nightly, on_changes = machine.deployment("export-ifc/nightly"), machine.deployment("export-ifc/on-changes")
+    nightly, on_changes = stack.deployment("export-ifc/nightly"), stack.deployment("export-ifc/on-changes")
     assert nightly["parameters"] == {"imodel_id": SEEDED.plant}
     assert nightly["global_concurrency_limit"]["limit"] == 1
     assert nightly["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
-    (automation,) = ask("POST", f"{machine.url}/api/automations/filter", {})
+    (automation,) = ask("POST", f"{stack.url}/api/automations/filter", {})
     assert automation["actions"][0]["deployment_id"] == on_changes["id"]
-    assert machine.deployment("export-ifc/on-demand")["pull_steps"] == [{"deployments.pull.enter_project": {}}]
+    assert stack.deployment("export-ifc/on-demand")["pull_steps"] == [{"deployments.pull.enter_project": {}}]
 
 
-def test_up_again_changes_nothing(machine: LocalMachine) -> None:
+def test_up_again_changes_nothing(stack: LocalMachine) -> None:
     """Where everything runs, `make up` says so and starts nothing."""
-    before = {process.pid for process in machine.processes()}
-    assert machine.url in machine.make("up")
-    assert before <= {process.pid for process in machine.processes()}
+    before = {process.pid for process in stack.processes()}
+    assert stack.url in stack.make("up")
+    assert before <= {process.pid for process in stack.processes()}
 
 
-def test_secrets_are_neither_printed_nor_logged(machine: LocalMachine) -> None:
+def test_secrets_are_neither_printed_nor_logged(stack: LocalMachine) -> None:
     """The sandbox's client secret and account key stand in no output and no log of what was started."""
-    logs = "".join(file.read_text() for file in machine.state.glob("*.log"))
-    assert "saved “default”" in machine.printed
+    logs = "".join(file.read_text() for file in stack.state.glob("*.log"))
+    assert "saved “default”" in stack.printed
     for secret in ("sandbox-secret", "c2FuZGJveC1ibG9iLWFjY291bnQta2V5LTAxMjM0NTY3ODk="):
-        assert secret not in machine.printed
-        assert secret not in logs.replace((machine.state / "sandbox.log").read_text(), "")
+        assert secret not in stack.printed
+        assert secret not in logs.replace((stack.state / "sandbox.log").read_text(), "")
 
 
-def test_a_command_starts_an_export(machine: LocalMachine) -> None:
+def test_a_command_starts_an_export(stack: LocalMachine) -> None:
     """`prefect deployment run` ends in a published IFC file."""
-    machine.prefect("deployment", "run", "export-ifc/on-demand", "-p", f"imodel_id={SEEDED.baseline}", "--watch")
-    run = machine.finished("export-ifc/on-demand")
+    stack.prefect("deployment", "run", "export-ifc/on-demand", "-p", f"imodel_id={SEEDED.baseline}", "--watch")
+    run = stack.finished("export-ifc/on-demand")
     assert run["state_type"] == "COMPLETED"
-    exports = Path(machine.environment["ITWIN_OUTPUT_DIR"])
+    exports = Path(stack.environment["ITWIN_OUTPUT_DIR"])
     assert list((exports / SEEDED.baseline / "ifc").glob("*.ifc"))
 
 
-def test_the_schedule_starts_an_export(machine: LocalMachine) -> None:
+def test_the_schedule_starts_an_export(stack: LocalMachine) -> None:
     """When its time comes, the nightly deployment exports the iModel it was given."""
-    deployment = machine.deployment("export-ifc/nightly")
+    deployment = stack.deployment("export-ifc/nightly")
     soon = datetime.now(UTC) + timedelta(seconds=20)
     schedule = {"interval": 3600.0, "anchor_date": soon.isoformat(), "timezone": "UTC"}
     body = [{"schedule": schedule, "active": True, "slug": "soon"}]
-    ask("POST", f"{machine.url}/api/deployments/{deployment['id']}/schedules", body)
-    run = machine.finished("export-ifc/nightly")
+    ask("POST", f"{stack.url}/api/deployments/{deployment['id']}/schedules", body)
+    run = stack.finished("export-ifc/nightly")
     assert (run["state_type"], run["auto_scheduled"]) == ("COMPLETED", True)
-    assert len(machine.exports_of(SEEDED.plant)) == 1
+    assert len(stack.exports_of(SEEDED.plant)) == 1
 
 
-def test_ten_pushes_start_one_export_of_the_newest(machine: LocalMachine) -> None:
+def test_ten_pushes_start_one_export_of_the_newest(stack: LocalMachine) -> None:
     """Signed webhooks of ten pushes become one event, one run, and one export of the newest changeset."""
-    pushed = httpx.post(f"{machine.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", json={"count": 10}).json()
-    run = machine.finished("export-ifc/on-changes")
+    pushed = httpx.post(f"{stack.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", json={"count": 10}).json()
+    run = stack.finished("export-ifc/on-changes")
     assert run["state_type"] == "COMPLETED"
-    (export,) = machine.exports_of(SEEDED.bridge)
+    (export,) = stack.exports_of(SEEDED.bridge)
     assert export["changesetId"] == pushed["changesets"][-1]["id"]
-    deliveries = httpx.get(f"{machine.sandbox}/sandbox/state").json()["deliveries"]
+    deliveries = httpx.get(f"{stack.sandbox}/sandbox/state").json()["deliveries"]
     assert [delivered["statuses"] for delivered in deliveries] == [[200]] * 10
 
 
-def test_a_forged_webhook_starts_nothing(machine: LocalMachine) -> None:
+def test_a_forged_webhook_starts_nothing(stack: LocalMachine) -> None:
     """Over the wire too, a wrong signature is refused and logged without the body."""
-    answer = httpx.post(machine.receiver, content=delivery(), headers={"Signature": "sha256=" + "0" * 64})
-    log = (machine.state / "webhooks.log").read_text()
+    answer = httpx.post(stack.receiver, content=delivery(), headers={"Signature": "sha256=" + "0" * 64})
+    log = (stack.state / "webhooks.log").read_text()
     assert answer.status_code == 401
     assert "Refused a delivery from 127.0.0.1 with 401: the signature is not that of the body." in log
     assert "private-words" not in log
 
 
-def test_a_person_exports_with_the_form(machine: LocalMachine, page: Page) -> None:
+def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None:
     """In the browser: fill in the form, submit it, see the run complete, and find its files among the artifacts."""
     ARTEFACTS.mkdir(exist_ok=True)
-    deployment = machine.deployment("export-ifc/on-demand")["id"]
-    page.goto(f"{machine.url}/deployments/deployment/{deployment}/run")
+    deployment = stack.deployment("export-ifc/on-demand")["id"]
+    page.goto(f"{stack.url}/deployments/deployment/{deployment}/run")
     _field(page, "iModel").fill(SEEDED.stadium)
     _choose(page, "IFC version (Optional)", "IFC2x3")
     page.wait_for_timeout(500)  # for the picture only: the page fades in
@@ -141,25 +141,25 @@ def test_a_person_exports_with_the_form(machine: LocalMachine, page: Page) -> No
     page.get_by_text("Completed", exact=True).first.wait_for()
     page.screenshot(path=ARTEFACTS / "run.png")
     run_id = page.url.rpartition("/")[2].partition("?")[0]
-    run = ask("GET", f"{machine.url}/api/flow_runs/{run_id}")
+    run = ask("GET", f"{stack.url}/api/flow_runs/{run_id}")
     assert (run["state_type"], run["parameters"]["ifc_version"]) == ("COMPLETED", "IFC2x3")
-    _open_artifact(page, machine, run_id)
+    _open_artifact(page, stack, run_id)
     page.get_by_text("Stadium.ifc").first.wait_for()
     page.get_by_role("table").first.screenshot(path=ARTEFACTS / "artifact.png")
 
 
-def test_down_leaves_no_process(machine: LocalMachine) -> None:
+def test_down_leaves_no_process(stack: LocalMachine) -> None:
     """`make down` ends every process, also a worker in the middle of a run, and a second one finds nothing."""
-    before = len(machine.exports_of(SEEDED.plant))
+    before = len(stack.exports_of(SEEDED.plant))
     slow = {"run_seconds": 3600}
-    httpx.patch(f"{machine.sandbox}/sandbox/imodels/{SEEDED.plant}", json=slow).raise_for_status()
+    httpx.patch(f"{stack.sandbox}/sandbox/imodels/{SEEDED.plant}", json=slow).raise_for_status()
     asked = json.dumps({"imodel_id": SEEDED.plant, "ifc_version": "IFC2x3"})
-    machine.prefect("deployment", "run", "export-ifc/on-demand", "--params", asked)
-    wait_for(lambda: machine.exports_of(SEEDED.plant)[before:] or None, "a run in the middle")
-    assert len(machine.processes()) >= 5
-    assert "worker" in machine.make("down")
-    assert not machine.processes()
-    assert "Nothing was running." in machine.make("down")
+    stack.prefect("deployment", "run", "export-ifc/on-demand", "--params", asked)
+    wait_for(lambda: stack.exports_of(SEEDED.plant)[before:] or None, "a run in the middle")
+    assert len(stack.processes()) >= 5
+    assert "worker" in stack.make("down")
+    assert not stack.processes()
+    assert "Nothing was running." in stack.make("down")
 
 
 def _field(page: Page, label: str):  # noqa: ANN202  Playwright's Locator
@@ -169,16 +169,16 @@ def _field(page: Page, label: str):  # noqa: ANN202  Playwright's Locator
 
 def _choose(page: Page, label: str, value: str) -> None:
     """Pick from a drop-down, with the keyboard."""
-    place = f"xpath=//label[normalize-space()='{label}']/ancestor::*[.//button[contains(@class, 'p-select')]][1]"
-    page.locator(place).first.locator("button.p-select-button__control").first.focus()
+    cli_sandbox = f"xpath=//label[normalize-space()='{label}']/ancestor::*[.//button[contains(@class, 'p-select')]][1]"
+    page.locator(cli_sandbox).first.locator("button.p-select-button__control").first.focus()
     page.keyboard.press("ArrowDown")
     page.locator(".p-select-option", has_text=re.compile(rf"^\s*{re.escape(value)}\s*$")).first.click()
 
 
-def _open_artifact(page: Page, machine: LocalMachine, run_id: str) -> None:
+def _open_artifact(page: Page, stack: LocalMachine, run_id: str) -> None:
     """From the run to what it left for people."""
     wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
-    (artifact,) = ask("POST", f"{machine.url}/api/artifacts/filter", wanted)
+    (artifact,) = ask("POST", f"{stack.url}/api/artifacts/filter", wanted)
     page.get_by_text("Artifacts", exact=True).first.click()
     page.screenshot(path=ARTEFACTS / "run-artifacts.png")
-    page.goto(f"{machine.url}/artifacts/artifact/{artifact['id']}")
+    page.goto(f"{stack.url}/artifacts/artifact/{artifact['id']}")

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from deployments.local.stack import own_environment, run_python
 
-from deployments.local.machine import own_environment, run_python
 from deployments.local.postgres import start_postgres
 from deployments.local.processes import Processes
 from deployments.local.waiting import answers, free_port, wait_until
@@ -20,7 +20,7 @@ from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import BatchReport
-from tests.deployments.local.machine import REPOSITORY, LocalMachine, wait_for
+from tests.deployments.local.stack import REPOSITORY, LocalMachine, wait_for
 from tests.prefect_api import ask
 
 REDIS = "/usr/bin/redis-server"
@@ -64,9 +64,9 @@ def sandbox() -> Generator[RunningSandbox]:
 def team(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
     """PostgreSQL, Redis, server, deployments, two workers."""
     # PostgreSQL runs as another user where we are root, who could not enter pytest's private folder.
-    with tempfile.TemporaryDirectory(prefix="team-", ignore_cleanup_errors=True) as place:
-        Path(place).chmod(0o755)
-        team = Team(Path(place) / "state")
+    with tempfile.TemporaryDirectory(prefix="team-", ignore_cleanup_errors=True) as cli_sandbox:
+        Path(cli_sandbox).chmod(0o755)
+        team = Team(Path(cli_sandbox) / "state")
         try:
             yield LocalMachine(team.folder, *start_team(team, sandbox, tmp_path_factory.mktemp("exports")))
         finally:
@@ -120,8 +120,8 @@ class Batch:
 
 def start_batch(team: LocalMachine, sandbox: RunningSandbox, name: str, count: int) -> Batch:
     """Export so many new iModels in four shards."""
-    world = sandbox.world
-    made = [world.add_imodel(SEEDED.itwin, f"{name} {number}", changesets=1) for number in range(count)]
+    state = sandbox.state
+    made = [state.add_imodel(SEEDED.itwin, f"{name} {number}", changesets=1) for number in range(count)]
     ids = {imodel.id for imodel in made}
     chosen = [argument for imodel_id in sorted(ids) for argument in ("--imodel-ids", imodel_id)]
     command = [sys.executable, "-m", "deployments", "itwin", SEEDED.itwin, "--shards", "4", "--json", *chosen]
@@ -146,7 +146,7 @@ def test_two_workers_share_the_exports(team: LocalMachine, sandbox: RunningSandb
         start(team, imodel_id)
     runs = wait_for(lambda: _ended(team, "export-ifc/on-demand", len(asked)), "three exports")
     assert [run["state_type"] for run in runs] == ["COMPLETED"] * len(asked)
-    assert sorted(run.imodel_id for run in sandbox.world.runs) == sorted(asked)
+    assert sorted(run.imodel_id for run in sandbox.state.runs) == sorted(asked)
     carried_out = [_carried_out(team, worker, asked) for worker in ("first", "second")]
     assert sum(carried_out) == len(asked)
     assert min(carried_out) >= 1
@@ -162,14 +162,14 @@ def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox
     run_python(["-c", emit, SEEDED.stadium], environment, team.state / "emit.log")
     run = team.finished("export-ifc/on-changes")
     assert (run["state_type"], run["parameters"]) == ("COMPLETED", {"imodel_id": SEEDED.stadium})
-    assert [run.imodel_id for run in sandbox.world.runs].count(SEEDED.stadium) == 1
+    assert [run.imodel_id for run in sandbox.state.runs].count(SEEDED.stadium) == 1
 
 
 def test_a_batch_is_spread_over_the_workers(team: LocalMachine, sandbox: RunningSandbox) -> None:
     """With four shards and two workers each iModel is exported once, and one report tells of all."""
     report = start_batch(team, sandbox, "Spread", 6).finished()
     assert (report.exported, report.failed) == (6, 0)
-    assert all(len(sandbox.world.runs_of(one.imodel_id)) == 1 for one in report.reports)
+    assert all(len(sandbox.state.runs_of(one.imodel_id)) == 1 for one in report.reports)
     assert min(_shards_of(team, worker) for worker in ("first", "second")) >= 1
 
 
@@ -181,7 +181,7 @@ def test_a_killed_worker_loses_nothing(team: LocalMachine, sandbox: RunningSandb
     report = batch.finished()
     assert (report.exported + report.skipped, report.failed) == (8, 0)
     assert {one.imodel_id for one in report.reports} == batch.imodel_ids
-    assert all(len(sandbox.world.runs_of(imodel_id)) == 1 for imodel_id in batch.imodel_ids)
+    assert all(len(sandbox.state.runs_of(imodel_id)) == 1 for imodel_id in batch.imodel_ids)
 
 
 def test_the_database_is_postgresql(team: LocalMachine) -> None:
@@ -207,7 +207,7 @@ def _shards_of(team: LocalMachine, worker: str) -> int:
 def _at_work(team: LocalMachine, sandbox: RunningSandbox, batch: Batch) -> bool:
     """True while export runs of the batch are active and the second worker has something to run."""
     (worker,) = [one for one in Team(team.state).running() if one.name == "second"]
-    active = any(imodel_id in batch.imodel_ids for imodel_id in sandbox.world.active_runs)
+    active = any(imodel_id in batch.imodel_ids for imodel_id in sandbox.state.active_runs)
     return active and bool(psutil.Process(worker.pid).children())
 
 

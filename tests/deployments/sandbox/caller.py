@@ -14,12 +14,12 @@ JSON = dict[str, Any]
 class Caller(httpx.AsyncClient):
     """Somebody with a token, and the few steps most tests begin with."""
 
-    def __init__(self, app: Starlette, world: SandboxState, grant: Grant) -> None:
-        token = world.tokens.mint_access_token(BASE, grant, 3600)
+    def __init__(self, app: Starlette, state: SandboxState, grant: Grant) -> None:
+        token = state.tokens.mint_access_token(BASE, grant, 3600)
         super().__init__(
             transport=httpx.ASGITransport(app), base_url=BASE, headers={"Authorization": f"Bearer {token}"}
         )
-        self.world = world
+        self.state = state
 
     async def connect(self, imodel_id: str = SEEDED.plant, kind: str = "Service") -> str:
         body = {"iModelId": imodel_id, "authenticationType": kind, "displayName": "Nightly"}
@@ -38,7 +38,7 @@ class Caller(httpx.AsyncClient):
         return await self.finish(started)
 
     async def finish(self, started: httpx.Response) -> JSON:
-        self.world.clock.advance(60)
+        self.state.clock.advance(60)
         # The first import of ifcopenshell can outlast one poll.
         run: JSON = {}
         for _ in range(20):

@@ -10,7 +10,7 @@ from deployments.sandbox.clock import Clock
 from deployments.sandbox.state.exporter import Exporter
 from deployments.sandbox.state.identity import IDENTITY, SCOPE
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import seeded_world
+from deployments.sandbox.state.seed import seeded_state
 from deployments.sandbox.state.tokens import Grant
 from tests.deployments.sandbox.caller import BASE, Caller
 
@@ -19,15 +19,15 @@ USER = Grant(IDENTITY.native.id, IDENTITY.user, (SCOPE,))
 
 
 @pytest.fixture
-def world() -> SandboxState:
-    return seeded_world(Clock(frozen_at=datetime(2026, 3, 2, 8, 15, 4, 120334, tzinfo=UTC)))
+def state() -> SandboxState:
+    return seeded_state(Clock(frozen_at=datetime(2026, 3, 2, 8, 15, 4, 120334, tzinfo=UTC)))
 
 
 @pytest.fixture
-def app(world: SandboxState) -> Starlette:
-    app = create_app(world)
+def app(state: SandboxState) -> Starlette:
+    app = create_app(state)
     # The exporter uploads to this very application: its blob room plays the user's own storage.
-    app.state.exporter = Exporter(world, httpx.ASGITransport(app))
+    app.state.exporter = Exporter(state, httpx.ASGITransport(app))
     return app
 
 
@@ -38,12 +38,12 @@ async def anybody(app: Starlette) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def service(app: Starlette, world: SandboxState) -> AsyncGenerator[Caller]:
-    async with Caller(app, world, SERVICE) as caller:
+async def service(app: Starlette, state: SandboxState) -> AsyncGenerator[Caller]:
+    async with Caller(app, state, SERVICE) as caller:
         yield caller
 
 
 @pytest.fixture
-async def user(app: Starlette, world: SandboxState) -> AsyncGenerator[Caller]:
-    async with Caller(app, world, USER) as caller:
+async def user(app: Starlette, state: SandboxState) -> AsyncGenerator[Caller]:
+    async with Caller(app, state, USER) as caller:
         yield caller

@@ -58,7 +58,7 @@ def test_environment_is_enough_to_sign_in() -> None:
 def test_ids_are_the_same_in_every_sandbox() -> None:
     """Documentation and scripts may quote them."""
     with running_sandbox() as box:
-        assert SEEDED.plant in box.world.imodels
+        assert SEEDED.plant in box.state.imodels
         assert SEEDED.itwin == "fe459af2-e6a0-5cfe-b648-9af1170a2a12"
 
 
@@ -93,9 +93,9 @@ def start(client: httpx.Client, **output: str) -> None:
 
 def wait(box: RunningSandbox) -> str:
     deadline = monotonic() + 30
-    while any(run.is_active for run in box.world.runs) and monotonic() < deadline:
+    while any(run.is_active for run in box.state.runs) and monotonic() < deadline:
         sleep(0.05)
-    return box.world.runs_of(SEEDED.plant)[0].outcome.result
+    return box.state.runs_of(SEEDED.plant)[0].outcome.result
 
 
 def test_runs_finish_without_being_watched() -> None:
@@ -104,7 +104,7 @@ def test_runs_finish_without_being_watched() -> None:
         with signed_in(box) as client:
             start(client)
         assert wait(box) == "Success"
-        assert [file.name for file in box.world.items.values() if file.type == "file"] == ["Plant A.ifc"]
+        assert [file.name for file in box.state.items.values() if file.type == "file"] == ["Plant A.ifc"]
 
 
 def test_output_reaches_the_users_storage_over_the_network() -> None:
@@ -114,7 +114,7 @@ def test_output_reaches_the_users_storage_over_the_network() -> None:
         with signed_in(box) as client:
             start(client, location="USER_BLOB_STORAGE", outputSasUrl=target)
         assert wait(box) == "Success"
-        stored = box.world.blobs.get("mine", "plant.ifc")
+        stored = box.state.blobs.get("mine", "plant.ifc")
         assert stored is not None
         assert stored.read().startswith(b"ISO-10303-21;")
 

@@ -50,7 +50,7 @@ def mailbox() -> Generator[str]:
 @pytest.fixture(autouse=True)
 def _secret(monkeypatch: pytest.MonkeyPatch, sandbox: RunningSandbox) -> None:
     monkeypatch.setenv("ITWIN_WEBHOOK_SECRET", SECRET)
-    sandbox.world.options.webhook_retry_seconds = 0.05
+    sandbox.state.options.webhook_retry_seconds = 0.05
 
 
 def test_a_webhook_is_registered_listed_and_removed(
@@ -66,7 +66,7 @@ def test_a_webhook_is_registered_listed_and_removed(
     assert (webhook["active"], webhook["callback_url"], webhook["scope_id"]) == (True, ADDRESS, SEEDED.itwin)
     assert SECRET not in printed
     assert run(["webhooks", "remove", webhook["id"]]) == 0
-    assert not sandbox.world.webhooks.known
+    assert not sandbox.state.webhooks.known
 
 
 def test_a_wrong_request_is_explained(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +75,7 @@ def test_a_wrong_request_is_explained(sandbox: RunningSandbox, capsys: pytest.Ca
     assert "https:// addresses only" in capsys.readouterr().err
     assert run(["webhooks", "remove", "6481f77e-8887-59b3-b506-faa5c6154a4e"]) == 2
     assert "WebhookNotFound" in capsys.readouterr().err
-    assert not sandbox.world.webhooks.known
+    assert not sandbox.state.webhooks.known
 
 
 def test_registering_needs_a_secret(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,12 +88,12 @@ def test_registering_needs_a_secret(capsys: pytest.CaptureFixture[str], monkeypa
 def test_what_is_pushed_is_delivered_signed(sandbox: RunningSandbox, mailbox: str) -> None:
     """A push is delivered with the signature of the raw body, again after an error, and again when asked to."""
     assert run(["webhooks", "register", mailbox, "--itwin-id", SEEDED.itwin]) == 0
-    pushed = sandbox.world.push_changeset(SEEDED.plant)
-    version = sandbox.world.name_version(SEEDED.plant, "As built")
-    sandbox.world.webhooks.repeat(sandbox.world.webhooks.deliveries[0].message_id)
-    sandbox.world.webhooks.close()
+    pushed = sandbox.state.push_changeset(SEEDED.plant)
+    version = sandbox.state.name_version(SEEDED.plant, "As built")
+    sandbox.state.webhooks.repeat(sandbox.state.webhooks.deliveries[0].message_id)
+    sandbox.state.webhooks.close()
     read = [read_change(body) for body, _ in Mailbox.got]
     assert all(is_signed(body, signature, SecretStr(SECRET)) for body, signature in Mailbox.got)
     assert [change.changeset_id for change in read if change] == [pushed.id] * 2 + [version.changeset_id] + [pushed.id]
-    assert [list(delivery.statuses) for delivery in sandbox.world.webhooks.deliveries] == [[500, 200, 200], [200]]
+    assert [list(delivery.statuses) for delivery in sandbox.state.webhooks.deliveries] == [[500, 200, 200], [200]]
     assert len({change.message_id for change in read if change}) == 2

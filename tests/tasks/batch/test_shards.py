@@ -18,7 +18,7 @@ from blocks.itwin.models import IModel
 from flows.export_itwin import export_itwin
 from tasks.batch.options import BatchRequest
 from tasks.batch.reports import keep_batch_report
-from tasks.batch.shards import SHARD_DEPLOYMENT, Shard, ShardCoordinator, cut, find_deployment
+from tasks.batch.shards import SHARD_DEPLOYMENT, Shard, ShardCoordinator, find_deployment, partition
 from tasks.reports import BatchReport
 from tests.tasks.run_specs import LOG
 
@@ -44,7 +44,7 @@ async def deployment(client: PrefectClient) -> AsyncGenerator[UUID]:
 
 
 @pytest.fixture
-def foreman(client: PrefectClient, deployment: UUID, tmp_path: Path) -> ShardCoordinator:
+def coordinator(client: PrefectClient, deployment: UUID, tmp_path: Path) -> ShardCoordinator:
     """Looks often, and takes a second without news for death."""
     request = BatchRequest(
         itwin_id="itwin",
@@ -69,15 +69,17 @@ async def handed_out(client: PrefectClient, shard: Shard, before: Sequence[UUID]
 async def test_every_imodel_is_in_one_slice() -> None:
     """Slices differ in size by one at most, hold every iModel once, and none is empty."""
     imodels = [IModel(id=f"MODEL-{number}") for number in range(7)]
-    assert [len(shard.imodel_ids) for shard in cut(imodels, 3)] == [3, 2, 2]
-    assert sorted(one for shard in cut(imodels, 3) for one in shard.imodel_ids) == [f"model-{n}" for n in range(7)]
-    assert len(cut(imodels[:2], 5)) == 2
+    assert [len(shard.imodel_ids) for shard in partition(imodels, 3)] == [3, 2, 2]
+    assert sorted(one for shard in partition(imodels, 3) for one in shard.imodel_ids) == [
+        f"model-{n}" for n in range(7)
+    ]
+    assert len(partition(imodels[:2], 5)) == 2
 
 
-async def test_a_shard_brings_its_report(foreman: ShardCoordinator, client: PrefectClient, tmp_path: Path) -> None:
+async def test_a_shard_brings_its_report(coordinator: ShardCoordinator, client: PrefectClient, tmp_path: Path) -> None:
     """A flow run gets its slice with the batch's options and half of its pace; its report comes back."""
     shard = Shard(1, ONE)
-    following = asyncio.create_task(foreman.report_of(shard))
+    following = asyncio.create_task(coordinator.report_of(shard))
     run = await handed_out(client, shard)
     asked = run.parameters
     keep_batch_report(tmp_path, str(run.id), DONE)
@@ -89,11 +91,11 @@ async def test_a_shard_brings_its_report(foreman: ShardCoordinator, client: Pref
 
 
 async def test_a_silent_shard_is_handed_out_again(
-    foreman: ShardCoordinator, client: PrefectClient, tmp_path: Path
+    coordinator: ShardCoordinator, client: PrefectClient, tmp_path: Path
 ) -> None:
     """A flow run without a sign of life is declared crashed, and its slice goes to another."""
     shard = Shard(1, ONE)
-    following = asyncio.create_task(foreman.report_of(shard))
+    following = asyncio.create_task(coordinator.report_of(shard))
     first = await handed_out(client, shard)
     await client.set_flow_run_state(first.id, Running(), force=True)
     second = await handed_out(client, shard, [first.id])
@@ -107,22 +109,22 @@ async def test_a_silent_shard_is_handed_out_again(
 
 
 async def test_a_shard_that_waits_for_a_worker_is_not_given_up(
-    foreman: ShardCoordinator, client: PrefectClient
+    coordinator: ShardCoordinator, client: PrefectClient
 ) -> None:
     """A flow run that no worker has taken yet is waited for, however long."""
     shard = Shard(1, ONE)
-    following = asyncio.create_task(foreman.report_of(shard))
+    following = asyncio.create_task(coordinator.report_of(shard))
     run = await handed_out(client, shard)
-    await asyncio.sleep(3 * foreman.silence_seconds)
+    await asyncio.sleep(3 * coordinator.silence_seconds)
     assert shard.flow_run_id == run.id
     await client.set_flow_run_state(run.id, Failed(message="no credentials"), force=True)
     await following
 
 
-async def test_a_failed_shard_says_why(foreman: ShardCoordinator, client: PrefectClient) -> None:
+async def test_a_failed_shard_says_why(coordinator: ShardCoordinator, client: PrefectClient) -> None:
     """A flow run that failed is not repeated; each of its iModels is reported with the reason."""
     shard = Shard(1, ("model-1", "model-2"))
-    following = asyncio.create_task(foreman.report_of(shard))
+    following = asyncio.create_task(coordinator.report_of(shard))
     run = await handed_out(client, shard)
     await client.set_flow_run_state(run.id, Failed(message="There is no block “x”."), force=True)
     report = await following
@@ -130,22 +132,22 @@ async def test_a_failed_shard_says_why(foreman: ShardCoordinator, client: Prefec
     assert all("There is no block “x”." in failure.error for failure in report.failures)
 
 
-async def test_a_report_in_another_folder_is_explained(foreman: ShardCoordinator, client: PrefectClient) -> None:
+async def test_a_report_in_another_folder_is_explained(coordinator: ShardCoordinator, client: PrefectClient) -> None:
     """Where workers do not share the output folder, the report says so."""
     shard = Shard(1, ONE)
-    following = asyncio.create_task(foreman.report_of(shard))
+    following = asyncio.create_task(coordinator.report_of(shard))
     run = await handed_out(client, shard)
     await client.set_flow_run_state(run.id, Completed(), force=True)
     (failure,) = (await following).failures
     assert "ITWIN_OUTPUT_DIR" in failure.error
 
 
-async def test_a_retried_batch_meets_its_own_shards(foreman: ShardCoordinator, client: PrefectClient) -> None:
+async def test_a_retried_batch_meets_its_own_shards(coordinator: ShardCoordinator, client: PrefectClient) -> None:
     """The same batch hands the same slice out to the same flow run."""
     runs: list[UUID] = []
     for _ in range(2):
         shard = Shard(1, ONE)
-        following = asyncio.create_task(foreman.report_of(shard))
+        following = asyncio.create_task(coordinator.report_of(shard))
         runs.append((await handed_out(client, shard)).id)
         following.cancel()
         with suppress(asyncio.CancelledError):
@@ -153,13 +155,13 @@ async def test_a_retried_batch_meets_its_own_shards(foreman: ShardCoordinator, c
     assert runs[0] == runs[1]
 
 
-async def test_a_cancelled_batch_cancels_its_shards(foreman: ShardCoordinator, client: PrefectClient) -> None:
+async def test_a_cancelled_batch_cancels_its_shards(coordinator: ShardCoordinator, client: PrefectClient) -> None:
     """Cancelling reaches the flow runs that are at work."""
     shard = Shard(1, ONE)
-    following = asyncio.create_task(foreman.report_of(shard))
+    following = asyncio.create_task(coordinator.report_of(shard))
     run = await handed_out(client, shard)
     await client.set_flow_run_state(run.id, Running(), force=True)
-    await foreman.cancel([shard])
+    await coordinator.cancel([shard])
     following.cancel()
     state = (await client.read_flow_run(run.id)).state
     assert state is not None

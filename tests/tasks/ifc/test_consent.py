@@ -28,7 +28,7 @@ def user(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def times_asked(sandbox: RunningSandbox) -> int:
-    return sum(entry.path == ASKED for entry in sandbox.world.log)
+    return sum(entry.path == ASKED for entry in sandbox.state.log)
 
 
 async def test_missing_consent_fails_with_the_link(sandbox: RunningSandbox) -> None:
@@ -37,7 +37,7 @@ async def test_missing_consent_fails_with_the_link(sandbox: RunningSandbox) -> N
         await export_ifc(SEEDED.bridge)
     assert CONSENT_PAGE in caught.value.url
     assert caught.value.url in str(caught.value)
-    assert not list(sandbox.world.runs)
+    assert not list(sandbox.state.runs)
 
 
 async def test_a_service_is_never_asked_for_consent(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ async def test_a_waiting_run_goes_on_when_consent_is_given(sandbox: RunningSandb
     export = asyncio.ensure_future(export_ifc(SEEDED.bridge, consent="wait"))
     while times_asked(sandbox) < 4:  # noqa: ASYNC110  the sandbox counts in another thread
         await asyncio.sleep(0.05)
-    sandbox.world.consents.add(IDENTITY.user)
+    sandbox.state.consents.add(IDENTITY.user)
     assert (await export).files
 
 
@@ -75,8 +75,8 @@ async def test_suspending_needs_a_deployment(sandbox: RunningSandbox) -> None:
 
 async def test_a_run_without_authentication_is_reported_as_missing_consent(sandbox: RunningSandbox) -> None:
     """A run that fails with UserNotAuthenticated leads to the consent page; it is no broken export."""
-    sandbox.world.consents.add(IDENTITY.user)
-    sandbox.world.script(SEEDED.bridge, Outcome(result="Error", error_key="UserNotAuthenticated"))
+    sandbox.state.consents.add(IDENTITY.user)
+    sandbox.state.script(SEEDED.bridge, Outcome(result="Error", error_key="UserNotAuthenticated"))
     with pytest.raises(ConsentRequiredError, match="UserNotAuthenticated") as caught:
         await export_ifc(SEEDED.bridge)
     assert CONSENT_PAGE in caught.value.url

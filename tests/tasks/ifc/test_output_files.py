@@ -24,8 +24,8 @@ def run_of(*tasks: dict[str, Any], start: object = MOMENT.isoformat()) -> Export
 
 
 def put(platform: Platform, name: str, folder_id: str | None = None) -> StorageItem:
-    root = platform.world.itwins[SEEDED.itwin].root_folder_id
-    return platform.world.add_file(folder_id or root, name, b"x")
+    root = platform.state.itwins[SEEDED.itwin].root_folder_id
+    return platform.state.add_file(folder_id or root, name, b"x")
 
 
 async def models(platform: Platform, run: ExportRun, **options: Any) -> list[str]:
@@ -63,7 +63,7 @@ async def test_the_file_of_a_failed_task_is_not_taken(platform: Platform, result
 @pytest.mark.parametrize("task", [{"exportOutputFileId": guid("unknown")}, {"exportOutputFileId": None}, {}])
 async def test_without_a_usable_id_the_folder_is_looked_into(platform: Platform, task: dict[str, Any]) -> None:
     """A GUID that Storage does not know, or none, leads to the one file that fits, in the folder asked for."""
-    file, other = put(platform, "Plant A.ifc"), platform.world.add_folder(SEEDED.itwin, "Other")
+    file, other = put(platform, "Plant A.ifc"), platform.state.add_folder(SEEDED.itwin, "Other")
     inside = put(platform, "Plant A.ifc", other.id)
     run = run_of({"result": "Success", **task})
     assert await models(platform, run) == [file.id]
@@ -72,7 +72,7 @@ async def test_without_a_usable_id_the_folder_is_looked_into(platform: Platform,
 
 async def test_a_file_that_may_not_be_read_is_an_error(platform: Platform) -> None:
     """A 403 for the id is told, not worked around."""
-    platform.world.faults.add(Fault(path="/storage/files/", status=403, code="No"))
+    platform.state.faults.add(Fault(path="/storage/files/", status=403, code="No"))
     put(platform, "Plant A.ifc")
     with pytest.raises(NotAuthorizedError):
         await models(platform, run_of({"result": "Success", "exportOutputFileId": "f"}))
@@ -170,16 +170,16 @@ async def test_a_log_among_thousands_costs_one_request(platform: Platform) -> No
         put(platform, f"Model {number}.ifc")
     model = put(platform, "Plant A.ifc")
     put(platform, "Plant A.log")
-    before = len(platform.world.log)
+    before = len(platform.state.log)
     assert await log_of(platform, model) == "Plant A.log"
-    asked = [entry.path for entry in list(platform.world.log)[before:]]
+    asked = [entry.path for entry in list(platform.state.log)[before:]]
     assert asked == [f"/storage/files/{model.id}", f"/storage/folders/{model.parent_id}/search"]
 
 
 @pytest.mark.parametrize("status", [404, 405, 422, 501])
 async def test_where_the_search_refuses_the_folder_is_read(platform: Platform, status: int) -> None:
     """A platform that takes no such pattern costs a look into the folder, not the log."""
-    platform.world.faults.add(Fault(path="/search", status=status, code="No", count=None))
+    platform.state.faults.add(Fault(path="/search", status=status, code="No", count=None))
     model = put(platform, "Plant A.ifc")
     put(platform, "Plant A.log")
     assert await log_of(platform, model) == "Plant A.log"
@@ -188,5 +188,5 @@ async def test_where_the_search_refuses_the_folder_is_read(platform: Platform, s
 async def test_a_log_in_a_folder_below_is_not_taken(platform: Platform) -> None:
     """A search that looks below the folder finds logs that belong to other exports."""
     model = put(platform, "Plant A.ifc")
-    put(platform, "Plant A.log", platform.world.add_folder(SEEDED.itwin, "Other").id)
+    put(platform, "Plant A.log", platform.state.add_folder(SEEDED.itwin, "Other").id)
     assert await log_of(platform, model) is None

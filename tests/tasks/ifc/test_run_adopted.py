@@ -12,24 +12,24 @@ from tests.blocks.itwin.platform import MOMENT, Platform
 from tests.tasks.run_specs import OLDER, SpecFactory, connection_on, minutes, note, records_of, run_there, start
 
 
-async def test_a_good_run_nobody_fetched_is_adopted(platform: Platform, place: SpecFactory) -> None:
+async def test_a_good_run_nobody_fetched_is_adopted(platform: Platform, make_spec: SpecFactory) -> None:
     """A finished good run of a flow run that crashed serves the next one; once it is fetched it does not."""
-    order = await place()
-    first = await start(platform, order)
+    spec = await make_spec()
+    first = await start(platform, spec)
     await platform.sleep(60)
-    later = order.model_copy(update={"asked_by": "tomorrow's flow run", "first_started": MOMENT + minutes(60)})
+    later = spec.model_copy(update={"asked_by": "tomorrow's flow run", "first_started": MOMENT + minutes(60)})
     assert (await start(platform, later)).run_id == first.run_id
-    records_of(order).note_run(order.connection_id, first.run_id, "fetched")
+    records_of(spec).note_run(spec.connection_id, first.run_id, "fetched")
     assert (await start(platform, later)).run_id != first.run_id
 
 
-async def test_force_takes_no_finished_run_of_others(platform: Platform, place: SpecFactory) -> None:
+async def test_force_takes_no_finished_run_of_others(platform: Platform, make_spec: SpecFactory) -> None:
     """A forced export starts its own run, and finds exactly that one again."""
-    order = await place()
-    first = await start(platform, order)
+    spec = await make_spec()
+    first = await start(platform, spec)
     await platform.sleep(60)
     policy = RunPolicy(on_active_run="fail", force=True)
-    forced = order.model_copy(update={"asked_by": "forced", "policy": policy})
+    forced = spec.model_copy(update={"asked_by": "forced", "policy": policy})
     second = await start(platform, forced)
     assert second.run_id != first.run_id
     await platform.sleep(60)
@@ -47,44 +47,44 @@ OTHERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize("is_own", [True, False])
 async def test_a_run_noted_for_something_else_is_not_ours(
-    platform: Platform, place: SpecFactory, different: dict[str, Any], finished: bool, is_own: bool
+    platform: Platform, make_spec: SpecFactory, different: dict[str, Any], finished: bool, is_own: bool
 ) -> None:
     """A run whose note names another changeset, other options or another target is never adopted by itself."""
-    order = await place(is_own_connection=is_own)
-    records_of(order).note(note(order, **different), "started", run_id=await run_there(platform, order.connection_id))
+    spec = await make_spec(is_own_connection=is_own)
+    records_of(spec).note(note(spec, **different), "started", run_id=await run_there(platform, spec.connection_id))
     if finished:
         await platform.sleep(60)
-        assert not (await start(platform, order)).adopted
+        assert not (await start(platform, spec)).adopted
         assert platform.created() == 2
     else:
         with pytest.raises(ActiveRunError, match="not known to export the same"):
-            await start(platform, order)
+            await start(platform, spec)
 
 
 @pytest.mark.parametrize("different", [{}, *OTHERS])
 async def test_lost_answers_that_disagree_refuse_adoption(
-    platform: Platform, place: SpecFactory, different: dict[str, Any]
+    platform: Platform, make_spec: SpecFactory, different: dict[str, Any]
 ) -> None:
     """Where two requests at about the same time lost their answers, their run is adopted only if both wanted ours."""
-    order = await place(first_started=MOMENT + minutes(60))
-    note(order, asked_at=MOMENT - minutes(1), **different)
-    note(order)
-    await run_there(platform, order.connection_id)
+    spec = await make_spec(first_started=MOMENT + minutes(60))
+    note(spec, asked_at=MOMENT - minutes(1), **different)
+    note(spec)
+    await run_there(platform, spec.connection_id)
     if different:
         with pytest.raises(ActiveRunError):
-            await start(platform, order)
+            await start(platform, spec)
     else:
-        assert (await start(platform, order)).adopted
+        assert (await start(platform, spec)).adopted
     assert platform.created() == 1
 
 
-async def test_an_old_lost_answer_claims_no_run_of_today(platform: Platform, place: SpecFactory) -> None:
+async def test_an_old_lost_answer_claims_no_run_of_today(platform: Platform, make_spec: SpecFactory) -> None:
     """A note without answer from hours ago does not make a run that somebody starts now ours."""
-    order = await place(first_started=MOMENT + minutes(60))
-    note(order, asked_at=MOMENT - minutes(180))
-    await run_there(platform, order.connection_id)
+    spec = await make_spec(first_started=MOMENT + minutes(60))
+    note(spec, asked_at=MOMENT - minutes(180))
+    await run_there(platform, spec.connection_id)
     with pytest.raises(ActiveRunError):
-        await start(platform, order)
+        await start(platform, spec)
 
 
 @pytest.mark.parametrize(
@@ -98,25 +98,25 @@ async def test_an_old_lost_answer_claims_no_run_of_today(platform: Platform, pla
     ],
 )
 async def test_a_run_without_note(
-    platform: Platform, place: SpecFactory, changes: dict[str, Any], is_taken: bool
+    platform: Platform, make_spec: SpecFactory, changes: dict[str, Any], is_taken: bool
 ) -> None:
     """A run nobody noted is ours only if it began after this flow run, on our own connection, and writes to Storage."""
-    order = await place(**changes)
+    spec = await make_spec(**changes)
     await platform.sleep(6)
-    run_id = await run_there(platform, order.connection_id)
+    run_id = await run_there(platform, spec.connection_id)
     await platform.sleep(1)  # a run that has not told its start could be an older one
     if is_taken:
-        run = await start(platform, order)
+        run = await start(platform, spec)
         assert (run.run_id, run.adopted) == (run_id, True)
     else:
         with pytest.raises(ActiveRunError):
-            await start(platform, order)
+            await start(platform, spec)
     assert platform.created() == 1
 
 
-async def test_a_run_on_a_twin_of_our_connection_is_ours(platform: Platform, place: SpecFactory) -> None:
+async def test_a_run_on_a_twin_of_our_connection_is_ours(platform: Platform, make_spec: SpecFactory) -> None:
     """Two first exports at once make two connections for one purpose; the run on the other one serves both."""
-    one = await place()
+    one = await make_spec()
     first = await start(platform, one)
     twin = await connection_on(platform, one.request.connection_name)
     second = await start(platform, one.model_copy(update={"connection_id": twin, "asked_by": "another flow run"}))
@@ -128,9 +128,11 @@ async def test_a_run_on_a_twin_of_our_connection_is_ours(platform: Platform, pla
 
 
 @pytest.mark.parametrize("is_twin", [True, False])
-async def test_another_machines_run_on_a_twin_is_ours(platform: Platform, place: SpecFactory, *, is_twin: bool) -> None:
+async def test_another_machines_run_on_a_twin_is_ours(
+    platform: Platform, make_spec: SpecFactory, *, is_twin: bool
+) -> None:
     """Without notes, a run on a connection of our name that surely began after us is ours; on others it never is."""
-    mine = await place()
+    mine = await make_spec()
     await platform.sleep(6)
     theirs = await connection_on(platform, mine.request.connection_name if is_twin else "somebody else's")
     run_id = await run_there(platform, theirs)
@@ -143,28 +145,28 @@ async def test_another_machines_run_on_a_twin_is_ours(platform: Platform, place:
     assert platform.created() == 1
 
 
-async def test_a_connection_deleted_since_is_passed_over(platform: Platform, place: SpecFactory) -> None:
+async def test_a_connection_deleted_since_is_passed_over(platform: Platform, make_spec: SpecFactory) -> None:
     """A connection of earlier days that is noted and gone does not stop today's export on its successor."""
-    before = await place()
+    before = await make_spec()
     await start(platform, before)
     await platform.sleep(60)
-    platform.world.connections.clear()
+    platform.state.connections.clear()
     after = before.model_copy(update={"connection_id": await connection_on(platform, before.request.connection_name)})
     assert not (await start(platform, after)).adopted
     assert platform.created() == 2
 
 
-async def test_what_was_fetched_after_we_began_serves_us(platform: Platform, place: SpecFactory) -> None:
+async def test_what_was_fetched_after_we_began_serves_us(platform: Platform, make_spec: SpecFactory) -> None:
     """A run that another flow run fetched while ours was on its way is not started a second time; an older one is."""
-    order = await place()
-    first = await start(platform, order)
+    spec = await make_spec()
+    first = await start(platform, spec)
     await platform.sleep(60)
-    fetched_at = platform.world.clock.now()
-    records_of(order).note_run(order.connection_id, first.run_id, "fetched", fetched_at=fetched_at)
-    on_its_way = order.model_copy(update={"asked_by": "another flow run", "first_started": fetched_at - minutes(0.5)})
-    too_late = order.model_copy(update={"asked_by": "a later flow run", "first_started": fetched_at + minutes(0.5)})
+    fetched_at = platform.state.clock.now()
+    records_of(spec).note_run(spec.connection_id, first.run_id, "fetched", fetched_at=fetched_at)
+    on_its_way = spec.model_copy(update={"asked_by": "another flow run", "first_started": fetched_at - minutes(0.5)})
+    too_late = spec.model_copy(update={"asked_by": "a later flow run", "first_started": fetched_at + minutes(0.5)})
     assert (await start(platform, too_late)).run_id != first.run_id
-    records_of(order).note_run(order.connection_id, first.run_id, "fetched", fetched_at=fetched_at)
+    records_of(spec).note_run(spec.connection_id, first.run_id, "fetched", fetched_at=fetched_at)
     await platform.sleep(60)
     found = await start(platform, on_its_way)
     assert found.adopted

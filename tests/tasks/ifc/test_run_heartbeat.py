@@ -17,7 +17,7 @@ from tasks.ifc.run_heartbeat import (
 )
 from tasks.ifc.run_records import Outcome, RunRecords
 from tasks.state_dir import KEPT_FOR
-from tests.tasks.run_specs import note, order_for, request_for
+from tests.tasks.run_specs import note, request_for, spec_for
 
 RUN = FollowedRun(connection_id="c1", run_id="r1")
 
@@ -57,11 +57,11 @@ def test_a_run_that_failed_is_not_spoken_of(tmp_path: Path) -> None:
 )
 def test_what_was_asked_for_may_go_on(tmp_path: Path, outcome: Outcome, run_id: str | None, said: str) -> None:
     """Before a run is followed, the notes of requests tell what may go on."""
-    order = order_for(request_for(tmp_path), "c1")
-    records = RunRecords(order.request.state_dir / "runs")
-    records.note(note(order, asked_by="flow-1"), outcome, run_id=run_id)
-    assert what_goes_on(order.request.state_dir, "flow-1").startswith(said)
-    assert bool(what_goes_on(order.request.state_dir, "flow-1")) == bool(said)
+    spec = spec_for(request_for(tmp_path), "c1")
+    records = RunRecords(spec.request.state_dir / "runs")
+    records.note(note(spec, asked_by="flow-1"), outcome, run_id=run_id)
+    assert what_goes_on(spec.request.state_dir, "flow-1").startswith(said)
+    assert bool(what_goes_on(spec.request.state_dir, "flow-1")) == bool(said)
 
 
 def test_old_notes_are_forgotten(tmp_path: Path) -> None:

@@ -38,72 +38,72 @@ from tests.tasks.run_specs import (
 CREATE: dict[str, Any] = {"path": "/runs$", "method": "POST"}
 
 
-async def test_starts_what_is_ordered(platform: Platform, place: SpecFactory) -> None:
+async def test_starts_what_is_ordered(platform: Platform, make_spec: SpecFactory) -> None:
     """Where nothing runs, one run is started for the changeset ordered, and noted with its id."""
-    order = await place()
-    run = await start(platform, order)
-    assert (run.connection_id, run.adopted, run.warnings) == (order.connection_id, False, ())
+    spec = await make_spec()
+    run = await start(platform, spec)
+    assert (run.connection_id, run.adopted, run.warnings) == (spec.connection_id, False, ())
     assert last_run(platform).request["inputOptions"] == {"changesetId": OURS}
-    assert [(n.run_id, n.outcome, n.changeset_id) for n in notes(order)] == [(run.run_id, "started", OURS)]
+    assert [(n.run_id, n.outcome, n.changeset_id) for n in notes(spec)] == [(run.run_id, "started", OURS)]
 
 
-async def test_a_retry_finds_its_run_again(platform: Platform, place: SpecFactory) -> None:
+async def test_a_retry_finds_its_run_again(platform: Platform, make_spec: SpecFactory) -> None:
     """The same order a second time follows the run it started; so does another flow run's, as an adoption."""
-    order = await place()
-    first = await start(platform, order)
-    assert await start(platform, order) == first
-    other = await start(platform, order.model_copy(update={"asked_by": "another flow run"}))
+    spec = await make_spec()
+    first = await start(platform, spec)
+    assert await start(platform, spec) == first
+    other = await start(platform, spec.model_copy(update={"asked_by": "another flow run"}))
     assert (other.run_id, other.adopted) == (first.run_id, True)
     assert platform.created() == 1
 
 
 @pytest.mark.parametrize("fault", [{"cut": "after"}, {"status": 503, "effect": True}, {"status": 202, "effect": True}])
 async def test_a_lost_answer_starts_no_second_run(
-    platform: Platform, place: SpecFactory, fault: dict[str, Any]
+    platform: Platform, make_spec: SpecFactory, fault: dict[str, Any]
 ) -> None:
     """When the run was started and the answer lost, the next attempt finds it, also if it has finished meanwhile."""
-    platform.world.faults.add(Fault(**CREATE, **fault))
-    order = await place(first_started=MOMENT + minutes(60))  # so that nothing but the note can tell
+    platform.state.faults.add(Fault(**CREATE, **fault))
+    spec = await make_spec(first_started=MOMENT + minutes(60))  # so that nothing but the note can tell
     with pytest.raises(TransientError):
-        await start(platform, order)
-    assert [n.outcome for n in notes(order)] == ["asked"]
+        await start(platform, spec)
+    assert [n.outcome for n in notes(spec)] == ["asked"]
     await platform.sleep(30)
-    assert (await start(platform, order)).run_id == last_run(platform).id
+    assert (await start(platform, spec)).run_id == last_run(platform).id
     assert platform.created() == 1
 
 
-async def test_a_request_without_effect_is_asked_again(platform: Platform, place: SpecFactory) -> None:
+async def test_a_request_without_effect_is_asked_again(platform: Platform, make_spec: SpecFactory) -> None:
     """When the request never arrived, the next attempt starts the run."""
-    platform.world.faults.add(Fault(**CREATE, cut="before"))
-    order = await place()
+    platform.state.faults.add(Fault(**CREATE, cut="before"))
+    spec = await make_spec()
     with pytest.raises(TransientError):
-        await start(platform, order)
-    assert (await start(platform, order)).run_id == last_run(platform).id
+        await start(platform, spec)
+    assert (await start(platform, spec)).run_id == last_run(platform).id
     assert platform.created() == 1
 
 
-async def test_a_run_that_came_and_went_while_we_waited_is_found(platform: Platform, place: SpecFactory) -> None:
+async def test_a_run_that_came_and_went_while_we_waited_is_found(platform: Platform, make_spec: SpecFactory) -> None:
     """While our request waits out a 429, another process starts the same run and it ends: ours follows that one."""
-    refused = platform.world.faults.add(Fault(**CREATE, status=429, retry_after=1))
-    order = await place()
-    waiting = asyncio.create_task(start(platform, order))
+    refused = platform.state.faults.add(Fault(**CREATE, status=429, retry_after=1))
+    spec = await make_spec()
+    waiting = asyncio.create_task(start(platform, spec))
     await until(lambda: refused.hits > 0)
     elsewhere = replace(platform, itwin=platform.another())
-    theirs = await start(elsewhere, order.model_copy(update={"asked_by": "another flow run"}))
+    theirs = await start(elsewhere, spec.model_copy(update={"asked_by": "another flow run"}))
     await platform.sleep(60)
     ours = await waiting
     assert (ours.run_id, ours.adopted) == (theirs.run_id, True)
     assert platform.created() == 1
 
 
-async def test_a_look_that_is_too_old_is_repeated(platform: Platform, place: SpecFactory) -> None:
+async def test_a_look_that_is_too_old_is_repeated(platform: Platform, make_spec: SpecFactory) -> None:
     """Where no note tells of a run that came and went while ours waited, an old look does not count."""
-    refused = platform.world.faults.add(Fault(**CREATE, status=429, retry_after=1))
-    order = await place()
-    waiting = asyncio.create_task(replace(starter_for(platform, order), fresh_seconds=0.5).start())
+    refused = platform.state.faults.add(Fault(**CREATE, status=429, retry_after=1))
+    spec = await make_spec()
+    waiting = asyncio.create_task(replace(starter_for(platform, spec), fresh_seconds=0.5).start())
     await until(lambda: refused.hits > 0)
     await platform.sleep(60)
-    theirs = await run_there(replace(platform, itwin=platform.another()), order.connection_id, finished=True)
+    theirs = await run_there(replace(platform, itwin=platform.another()), spec.connection_id, finished=True)
     assert (await waiting).run_id == theirs
     assert platform.created() == 1
 
@@ -112,113 +112,113 @@ async def test_a_look_that_is_too_old_is_repeated(platform: Platform, place: Spe
     ("status", "kind"), [(409, ConflictError), (422, RequestRefusedError), (429, RateLimitedError)]
 )
 async def test_a_refused_request_is_noted_as_refused(
-    platform: Platform, place: SpecFactory, status: int, kind: type[Exception]
+    platform: Platform, make_spec: SpecFactory, status: int, kind: type[Exception]
 ) -> None:
     """A request that was refused, or lost a race, leaves no note that a stranger's run could be taken for."""
-    platform.world.faults.add(Fault(**CREATE, status=status, code="No", retry_after=1000))
-    order = await place(first_started=MOMENT + minutes(60))
+    platform.state.faults.add(Fault(**CREATE, status=status, code="No", retry_after=1000))
+    spec = await make_spec(first_started=MOMENT + minutes(60))
     with pytest.raises(kind):
-        await start(platform, order)
-    assert [n.outcome for n in notes(order)] == ["refused"]
-    await run_there(platform, order.connection_id)
+        await start(platform, spec)
+    assert [n.outcome for n in notes(spec)] == ["refused"]
+    await run_there(platform, spec.connection_id)
     with pytest.raises(ActiveRunError):
-        await start(platform, order)
+        await start(platform, spec)
 
 
-async def test_a_failed_run_is_never_replayed(platform: Platform, place: SpecFactory) -> None:
+async def test_a_failed_run_is_never_replayed(platform: Platform, make_spec: SpecFactory) -> None:
     """After a run that failed, the same order starts another; so it does where the note already says failed."""
-    platform.world.script(SEEDED.plant, Outcome("Error"))
-    order = await place()
-    failed = await start(platform, order)
+    platform.state.script(SEEDED.plant, Outcome("Error"))
+    spec = await make_spec()
+    failed = await start(platform, spec)
     await platform.sleep(60)
-    second = await start(platform, order)
+    second = await start(platform, spec)
     assert second.run_id != failed.run_id
-    records_of(order).note_run(order.connection_id, second.run_id, "failed")
+    records_of(spec).note_run(spec.connection_id, second.run_id, "failed")
     await platform.sleep(60)
-    assert (await start(platform, order)).run_id not in {failed.run_id, second.run_id}
+    assert (await start(platform, spec)).run_id not in {failed.run_id, second.run_id}
     assert platform.created() == 3
 
 
-async def test_a_strangers_run_is_not_taken_silently(platform: Platform, place: SpecFactory) -> None:
+async def test_a_strangers_run_is_not_taken_silently(platform: Platform, make_spec: SpecFactory) -> None:
     """With `fail` a run of another connection is an error that names it and the choices, and its note is closed."""
     foreign = await run_there(platform, await connection_on(platform, "theirs"))
-    order = await place()
+    spec = await make_spec()
     with pytest.raises(ActiveRunError, match=f"{foreign}.*on_active_run=wait or adopt"):
-        await start(platform, order)
-    assert [n.outcome for n in notes(order)] == ["refused"]
+        await start(platform, spec)
+    assert [n.outcome for n in notes(spec)] == ["refused"]
 
 
-async def test_a_strangers_run_is_adopted_when_asked_for(platform: Platform, place: SpecFactory) -> None:
+async def test_a_strangers_run_is_adopted_when_asked_for(platform: Platform, make_spec: SpecFactory) -> None:
     """With `adopt` that run is followed, with a warning that says what is not known; a blob of it cannot be."""
     theirs = await connection_on(platform, "theirs")
     foreign = await run_there(platform, theirs)
     adopt = RunPolicy(on_active_run="adopt")
-    run = await start(platform, await place(policy=adopt))
+    run = await start(platform, await make_spec(policy=adopt))
     assert (run.connection_id, run.run_id, run.adopted) == (theirs, foreign, True)
     assert "another changeset" in run.warnings[0]
     with pytest.raises(ActiveRunError, match="USER_BLOB_STORAGE"):
-        await start(platform, await place({"output_location": "USER_BLOB_STORAGE"}, policy=adopt))
+        await start(platform, await make_spec({"output_location": "USER_BLOB_STORAGE"}, policy=adopt))
 
 
-async def test_a_strangers_run_is_waited_for(platform: Platform, place: SpecFactory) -> None:
+async def test_a_strangers_run_is_waited_for(platform: Platform, make_spec: SpecFactory) -> None:
     """With `wait` ours is started after the other has ended, even where the other's connection may not be read."""
     foreign = await run_there(platform, await connection_on(platform, "theirs"))
-    hidden = platform.world.faults.add(Fault(path=f"/runs/{foreign}", status=403, code="No", count=3))
-    order = await place(policy=RunPolicy(on_active_run="wait"))
+    hidden = platform.state.faults.add(Fault(path=f"/runs/{foreign}", status=403, code="No", count=3))
+    spec = await make_spec(policy=RunPolicy(on_active_run="wait"))
 
     async def pass_time() -> None:
         await until(lambda: hidden.hits == 3)
         await platform.sleep(60)
 
-    run, _ = await asyncio.gather(start(platform, order), pass_time())
-    assert (run.connection_id, run.adopted) == (order.connection_id, False)
+    run, _ = await asyncio.gather(start(platform, spec), pass_time())
+    assert (run.connection_id, run.adopted) == (spec.connection_id, False)
     assert run.run_id != foreign
     assert platform.created() == 2
 
 
-async def test_the_wait_for_a_strangers_run_has_the_deadline_too(platform: Platform, place: SpecFactory) -> None:
+async def test_the_wait_for_a_strangers_run_has_the_deadline_too(platform: Platform, make_spec: SpecFactory) -> None:
     """A run that holds the iModel beyond our deadline is told as such, and ours is not started."""
-    platform.world.options.run_seconds = 10_000
+    platform.state.options.run_seconds = 10_000
     foreign = await run_there(platform, await connection_on(platform, "theirs"))
-    order = await place(policy=RunPolicy(on_active_run="wait", timeout=minutes(60)))
+    spec = await make_spec(policy=RunPolicy(on_active_run="wait", timeout=minutes(60)))
 
     async def pass_time() -> None:
         await until(lambda: platform.count("GET", foreign) > 0)
         await platform.sleep(3700)
 
     with pytest.raises(ExportTimeoutError, match=f"still held by export run {foreign} after 60 minutes"):
-        await asyncio.gather(start(platform, order), pass_time())
+        await asyncio.gather(start(platform, spec), pass_time())
     assert platform.created() == 1
 
 
-async def test_the_blob_is_the_same_in_every_attempt(platform: Platform, place: SpecFactory) -> None:
+async def test_the_blob_is_the_same_in_every_attempt(platform: Platform, make_spec: SpecFactory) -> None:
     """A retry writes to and reads from one blob; another flow run, changeset or option has another."""
     blob = {"output_location": "USER_BLOB_STORAGE"}
-    order = await place(blob)
-    run = await start(platform, order)
-    assert run.blob_name == order.blob_name
-    assert (await start(platform, order)).blob_name == run.blob_name
+    spec = await make_spec(blob)
+    run = await start(platform, spec)
+    assert run.blob_name == spec.blob_name
+    assert (await start(platform, spec)).blob_name == run.blob_name
     others = [
-        order.model_copy(update={"asked_by": "another"}),
-        order.model_copy(update={"changeset_id": OLDER}),
-        await place({**blob, "ifc_version": "IFC2x3"}, connection_id=order.connection_id),
+        spec.model_copy(update={"asked_by": "another"}),
+        spec.model_copy(update={"changeset_id": OLDER}),
+        await make_spec({**blob, "ifc_version": "IFC2x3"}, connection_id=spec.connection_id),
     ]
     assert len({run.blob_name, *(other.blob_name for other in others)}) == 4
 
 
-async def test_no_note_and_no_result_holds_a_signature(platform: Platform, place: SpecFactory) -> None:
+async def test_no_note_and_no_result_holds_a_signature(platform: Platform, make_spec: SpecFactory) -> None:
     """The SAS goes to the platform, and neither into the notes nor into what start_run returns."""
-    order = await place({"output_location": "USER_BLOB_STORAGE"})
-    run = await start(platform, order)
+    spec = await make_spec({"output_location": "USER_BLOB_STORAGE"})
+    run = await start(platform, spec)
     assert "sig=" in last_run(platform).request["outputOptions"]["outputSasUrl"]
-    written = "".join(path.read_text() for path in order.request.state_dir.rglob("*.json"))
+    written = "".join(path.read_text() for path in spec.request.state_dir.rglob("*.json"))
     assert "model.ifc" in written
     assert "sig=" not in written + run.model_dump_json()
 
 
-async def test_a_connection_that_is_not_ours_any_more_is_not_used(platform: Platform, place: SpecFactory) -> None:
+async def test_a_connection_that_is_not_ours_any_more_is_not_used(platform: Platform, make_spec: SpecFactory) -> None:
     """An id that now names somebody else's connection counts as a connection that is gone."""
-    order = await place(connection_id=await connection_on(platform, "theirs"))
+    spec = await make_spec(connection_id=await connection_on(platform, "theirs"))
     with pytest.raises(NotFoundError, match="“theirs”, which is not ours"):
-        await start(platform, order)
-    assert not list(platform.world.runs)
+        await start(platform, spec)
+    assert not list(platform.state.runs)

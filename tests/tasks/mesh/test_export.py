@@ -37,20 +37,20 @@ async def _time_passes(platform: Platform) -> AsyncGenerator[None]:
 
 def search_for(platform: Platform, folder: Path, start: Start) -> MeshSearch:
     """A search for tiles of the latest changeset, which the platform does not make by itself."""
-    platform.world.options.mesh_generation = "manual"
-    order = MeshSpec(
+    platform.state.options.mesh_generation = "manual"
+    spec = MeshSpec(
         request=MeshRequest(imodel_id=SEEDED.plant, output_dir=folder),
         policy=MeshPolicy(timeout=timedelta(hours=1), start=start),
-        changeset_id=platform.world.imodels[SEEDED.plant].changesets[-1].id,
-        first_started=platform.world.clock.now(),
+        changeset_id=platform.state.imodels[SEEDED.plant].changesets[-1].id,
+        first_started=platform.state.clock.now(),
     )
-    return MeshSearch(platform.itwin, order, PollBackoff(0.01, 0.01), LOG)
+    return MeshSearch(platform.itwin, spec, PollBackoff(0.01, 0.01), LOG)
 
 
 def tiles_elsewhere(platform: Platform) -> SandboxExport:
     """Somebody else has the same tiles made."""
-    imodel = platform.world.imodels[SEEDED.plant]
-    return platform.world.meshes.start(imodel, imodel.changesets[-1].id, imodel.changesets[-1].index, "3DTiles")
+    imodel = platform.state.imodels[SEEDED.plant]
+    return platform.state.meshes.start(imodel, imodel.changesets[-1].id, imodel.changesets[-1].index, "3DTiles")
 
 
 def asked_for(platform: Platform) -> int:
@@ -58,14 +58,14 @@ def asked_for(platform: Platform) -> int:
 
 
 def made(platform: Platform) -> list[str]:
-    return [export.id for export in platform.world.meshes.of(SEEDED.plant)]
+    return [export.id for export in platform.state.meshes.of(SEEDED.plant)]
 
 
 @pytest.mark.parametrize("start", ["if-missing", "always"])
 async def test_a_lost_answer(platform: Platform, tmp_path: Path, start: Start) -> None:
     """Asked again after its answer was lost, the search finds the tiles that are being made."""
     search = search_for(platform, tmp_path, start)
-    platform.world.faults.add(Fault(**ASK, status=502, effect=True))
+    platform.state.faults.add(Fault(**ASK, status=502, effect=True))
     with pytest.raises(TransientError):
         await search.ask()
     await search.ask()
@@ -74,7 +74,7 @@ async def test_a_lost_answer(platform: Platform, tmp_path: Path, start: Start) -
 
 async def test_what_was_there_before_is_made_anew(platform: Platform, tmp_path: Path) -> None:
     """With `always`, tiles from before the order do not count, and only the new ones will do."""
-    platform.world.meshes.script(SEEDED.plant, "Invalid")
+    platform.state.meshes.script(SEEDED.plant, "Invalid")
     old = tiles_elsewhere(platform)
     await platform.sleep(600)
     asked = await search_for(platform, tmp_path, "always").ask()
@@ -86,17 +86,17 @@ async def test_what_was_there_before_is_made_anew(platform: Platform, tmp_path: 
 async def test_whole_seconds(platform: Platform, tmp_path: Path, seconds: int, *, counts: bool) -> None:
     """The platform dates in whole seconds: what is dated in the second of the order was made since."""
     search = search_for(platform, tmp_path, "always")
-    moment = search.order.first_started.replace(microsecond=0)
-    order = search.order.model_copy(update={"first_started": moment + timedelta(seconds=0.7)})
+    moment = search.spec.first_started.replace(microsecond=0)
+    spec = search.spec.model_copy(update={"first_started": moment + timedelta(seconds=0.7)})
     export = MeshExport(id="1", status=MeshStatus.COMPLETE, last_modified=moment + timedelta(seconds=seconds))
-    assert replace(search, order=order).serves(export) == counts
+    assert replace(search, spec=spec).serves(export) == counts
 
 
 @pytest.mark.parametrize("start", ["if-missing", "always"])
 async def test_tiles_that_turn_up_while_the_request_waits(platform: Platform, tmp_path: Path, start: Start) -> None:
     """A request that had to wait for the rate limit is not sent when there are tiles by then."""
     search = replace(search_for(platform, tmp_path, start), fresh_seconds=0.5)
-    refused = platform.world.faults.add(Fault(**ASK, status=429, retry_after=1))
+    refused = platform.state.faults.add(Fault(**ASK, status=429, retry_after=1))
     asking = asyncio.create_task(search.ask())
     await until(lambda: refused.hits > 0)
     theirs = tiles_elsewhere(platform)

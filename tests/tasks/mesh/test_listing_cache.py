@@ -21,25 +21,25 @@ WAITING = 40
 
 def search_for(platform: Platform, folder: Path, number: int) -> MeshSearch:
     """A search for the tiles of a new iModel."""
-    imodel = platform.world.add_imodel(SEEDED.itwin, f"Tiled {number}", changesets=1, elements=4, tiles=1)
-    order = MeshSpec(
+    imodel = platform.state.add_imodel(SEEDED.itwin, f"Tiled {number}", changesets=1, elements=4, tiles=1)
+    spec = MeshSpec(
         request=MeshRequest(imodel_id=imodel.id, output_dir=folder),
         policy=MeshPolicy(timeout=timedelta(hours=1), start="never"),
         changeset_id=imodel.changesets[-1].id,
         first_started=MOMENT,
     )
-    return MeshSearch(platform.itwin, order, PollBackoff(0.01, 0.01), LOG)
+    return MeshSearch(platform.itwin, spec, PollBackoff(0.01, 0.01), LOG)
 
 
 def lists(platform: Platform) -> list[str]:
     """Queries of the lists that the platform was asked for."""
-    return [entry.query for entry in platform.world.log if entry.path.rstrip("/") == "/mesh-export"]
+    return [entry.query for entry in platform.state.log if entry.path.rstrip("/") == "/mesh-export"]
 
 
 async def test_one_list_serves_all_that_wait(platform: Platform, tmp_path: Path) -> None:
     """Once their exports have turned up, forty searches are told by one list what forty lists would say."""
     searches = [search_for(platform, tmp_path, number) for number in range(WAITING)]
-    platform.world.options.mesh_seconds = 600
+    platform.state.options.mesh_seconds = 600
     waits = [asyncio.create_task(search.complete()) for search in searches]
     while len(lists(platform)) < WAITING:  # noqa: ASYNC110  what is awaited has no event
         await asyncio.sleep(0.01)
@@ -50,7 +50,7 @@ async def test_one_list_serves_all_that_wait(platform: Platform, tmp_path: Path)
     await platform.sleep(600)
     found = await asyncio.gather(*waits)
     assert [export.request.imodel_id for export in found if export.request] == [
-        search.order.request.imodel_id for search in searches
+        search.spec.request.imodel_id for search in searches
     ]
     assert all(export.mesh_url for export in found)
 
@@ -67,15 +67,15 @@ async def test_a_platform_that_lists_no_all_is_asked_singly(
     platform: Platform, status: int, *, is_transient: bool
 ) -> None:
     """A refusal leaves the searches to themselves; a passing failure is one, not one for each of them."""
-    platform.world.faults.add(Fault(path="/mesh-export", status=status))
-    board = listing_cache_of(platform.itwin)
-    board.waiting = BULK_LIST_THRESHOLD
+    platform.state.faults.add(Fault(path="/mesh-export", status=status))
+    cache = listing_cache_of(platform.itwin)
+    cache.waiting = BULK_LIST_THRESHOLD
     if is_transient:
         with pytest.raises(TransientError):
-            await board.exports_of(SEEDED.plant, "3DTiles")
+            await cache.exports_of(SEEDED.plant, "3DTiles")
         with pytest.raises(TransientError):
-            await board.exports_of(SEEDED.bridge, "3DTiles")
+            await cache.exports_of(SEEDED.bridge, "3DTiles")
     else:
-        assert await board.exports_of(SEEDED.plant, "3DTiles") == []
-        assert await board.exports_of(SEEDED.bridge, "3DTiles") == []
+        assert await cache.exports_of(SEEDED.plant, "3DTiles") == []
+        assert await cache.exports_of(SEEDED.bridge, "3DTiles") == []
     assert len(lists(platform)) == 1

@@ -76,7 +76,7 @@ async def test_asks_for_what_was_ordered_and_nothing_else(
 @pytest.mark.parametrize("location", ["absolute", "relative"])
 async def test_a_new_run_and_the_one_that_holds_the_imodel(platform: Platform, location: Any) -> None:
     """The first request starts a run; the second, on another connection, leads to that same run and starts none."""
-    platform.world.options.run_location = location
+    platform.state.options.run_location = location
     first, second = await connect(platform), await connect(platform)
     started = await platform.itwin.exports.create_run(first, RunInput("IFC4.3"), PLAIN)
     assert started == StartedRun(first, started.run_id, is_new=True)
@@ -137,7 +137,7 @@ async def test_every_connection_and_run_is_listed(platform: Platform) -> None:
 
 async def test_a_failed_run_is_read_whole(platform: Platform) -> None:
     """State, result and the task's error with its exit code arrive."""
-    platform.world.script(SEEDED.plant, Outcome("Success", task_result="Error", error={"bridgeExitCode": 4294967295}))
+    platform.state.script(SEEDED.plant, Outcome("Success", task_result="Error", error={"bridgeExitCode": 4294967295}))
     connection = await connect(platform)
     started = await platform.itwin.exports.create_run(connection, RunInput("IFC4.3"), PLAIN)
     await platform.sleep(10)
@@ -161,7 +161,7 @@ async def test_the_latest_changeset_or_none(platform: Platform) -> None:
     assert latest is not None
     assert latest.index == 5
     assert await platform.itwin.imodels.get_latest_changeset(SEEDED.baseline) is None
-    assert "%24top=1&%24orderBy=index" in platform.world.log[0].query
+    assert "%24top=1&%24orderBy=index" in platform.state.log[0].query
 
 
 async def test_what_is_not_there_is_named(platform: Platform) -> None:
@@ -187,8 +187,8 @@ async def test_lists_initialized_imodels_only(platform: Platform) -> None:
 @pytest.mark.parametrize("location", ["absolute", "relative"])
 async def test_the_download_link_is_read_and_not_followed(platform: Platform, location: Any) -> None:
     """A file's link is handed out, absolute, without asking the host behind it."""
-    platform.world.options.download_location = location
-    file = platform.world.add_file(platform.world.itwins[SEEDED.itwin].root_folder_id, "a.ifc", b"x")
+    platform.state.options.download_location = location
+    file = platform.state.add_file(platform.state.itwins[SEEDED.itwin].root_folder_id, "a.ifc", b"x")
     link = await platform.itwin.storage.get_download_link(file.id)
     assert link.startswith(f"{API}/")
     assert "sig=" in link
@@ -207,10 +207,10 @@ async def test_a_download_link_elsewhere_is_refused() -> None:
 
 async def test_files_of_a_folder_and_of_the_root(platform: Platform) -> None:
     """Files are listed page by page; folders among them are left out."""
-    world = platform.world
-    root = world.itwins[SEEDED.itwin].root_folder_id
+    state = platform.state
+    root = state.itwins[SEEDED.itwin].root_folder_id
     for number in range(130):
-        world.add_file(root, f"{number}.ifc", b"x")
+        state.add_file(root, f"{number}.ifc", b"x")
     assert len([f async for f in platform.itwin.storage.list_files(folder_id=None, itwin_id=SEEDED.itwin)]) == 130
     listed = [f async for f in platform.itwin.storage.list_files(folder_id=root, itwin_id="")]
     assert len({file.id for file in listed}) == 130
@@ -225,7 +225,7 @@ async def test_ids_cannot_change_the_path() -> None:
 
 async def test_faults_of_the_platform_are_transient(platform: Platform) -> None:
     """A gateway's page of HTML in place of an answer is trouble that may pass."""
-    platform.world.faults.add(Fault(path="/imodels", status=502, body="<html>"))
+    platform.state.faults.add(Fault(path="/imodels", status=502, body="<html>"))
     with pytest.raises(TransientError, match="502"):
         await platform.itwin.imodels.get_imodel(SEEDED.plant)
     assert (await platform.itwin.imodels.get_imodel(SEEDED.plant)).itwin_id == SEEDED.itwin

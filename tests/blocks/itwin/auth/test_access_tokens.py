@@ -13,7 +13,7 @@ import pytest
 from blocks.errors import ConfigurationError, SignInRequiredError, TransientError
 from blocks.itwin.auth.access_tokens import AccessTokens, TokenCache
 from blocks.itwin.auth.token_endpoint import Identity
-from tests.blocks.itwin.platform import HOSTS, ISSUER, FakeTime, answer, wire_to
+from tests.blocks.itwin.platform import HOSTS, ISSUER, FakeTime, answer, transport_to
 
 USER = Identity(issuer_url=ISSUER, client_id="native-1", authentication_type="User")
 
@@ -66,9 +66,9 @@ class Kept:
 
 
 def tokens_of(
-    issuer: Issuer, kept: Kept, *, clock: FakeTime | None = None, shelf: TokenCache | None = None
+    issuer: Issuer, kept: Kept, *, clock: FakeTime | None = None, cache: TokenCache | None = None
 ) -> AccessTokens:
-    return AccessTokens(USER, wire_to(issuer), HOSTS, kept, shelf=shelf, clock=clock or FakeTime())
+    return AccessTokens(USER, transport_to(issuer), HOSTS, kept, cache=cache, clock=clock or FakeTime())
 
 
 async def test_many_askers_spend_one_refresh_token() -> None:
@@ -81,11 +81,11 @@ async def test_many_askers_spend_one_refresh_token() -> None:
 
 def test_event_loops_of_a_process_share_an_access_token() -> None:
     """Threads with event loops of their own spend one refresh token together."""
-    issuer, kept, shelf = Issuer(before_answer=lambda: time.sleep(0.05)), Kept(), TokenCache()
+    issuer, kept, cache = Issuer(before_answer=lambda: time.sleep(0.05)), Kept(), TokenCache()
     got: list[str] = []
 
     def ask() -> None:
-        got.append(asyncio.run(tokens_of(issuer, kept, shelf=shelf).token()))
+        got.append(asyncio.run(tokens_of(issuer, kept, cache=cache).token()))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -147,7 +147,7 @@ async def test_without_an_accepted_token_a_person_is_told_what_to_run(newer: str
 async def test_without_any_refresh_token_a_person_is_told_what_to_run() -> None:
     """A user who never signed in is told how."""
     with pytest.raises(SignInRequiredError, match="itwin-export login"):
-        await AccessTokens(USER, wire_to(Issuer()), HOSTS).token()
+        await AccessTokens(USER, transport_to(Issuer()), HOSTS).token()
 
 
 async def test_a_token_that_cannot_be_kept_is_a_failure() -> None:
@@ -166,12 +166,12 @@ async def test_an_answer_without_an_access_token_still_keeps_the_refresh_token()
         return answer(status=404) if request.method == "GET" else answer({"refresh_token": "r1"})
 
     with pytest.raises(TransientError, match="without an access token"):
-        await AccessTokens(USER, wire_to(half), HOSTS, kept, clock=FakeTime()).token()
+        await AccessTokens(USER, transport_to(half), HOSTS, kept, clock=FakeTime()).token()
     assert kept.token == "r1"
 
 
 async def test_an_access_token_is_no_part_of_what_is_printed() -> None:
     """The representation of a token object does not show the token."""
-    shelf = TokenCache()
-    await tokens_of(Issuer(), Kept(), shelf=shelf).token()
-    assert "a1" not in repr(shelf.current)
+    cache = TokenCache()
+    await tokens_of(Issuer(), Kept(), cache=cache).token()
+    assert "a1" not in repr(cache.current)

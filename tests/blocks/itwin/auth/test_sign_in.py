@@ -48,7 +48,10 @@ async def signed_in(
     secret = SecretStr(client.secret) if client.secret else None
     identity = Identity(issuer_url=sandbox.url, client_id=client.id, authentication_type="User", client_secret=secret)
     kept: list[str] = []
-    async with aclosing(Transport(RequestLimiter(60_000))) as wire, httpx.AsyncClient(follow_redirects=True) as browser:
+    async with (
+        aclosing(Transport(RequestLimiter(60_000))) as transport,
+        httpx.AsyncClient(follow_redirects=True) as browser,
+    ):
         browsing: list[asyncio.Task[httpx.Response]] = []
 
         async def show(link: str) -> None:
@@ -57,7 +60,7 @@ async def signed_in(
         async def keep(token: str) -> None:
             kept.append(token)
 
-        endpoint = TokenEndpoint(identity, wire, AllowedHosts(sandbox.url, sandbox.url))
+        endpoint = TokenEndpoint(identity, transport, AllowedHosts(sandbox.url, sandbox.url))
         problem = None
         try:
             await sign_in(endpoint, redirect_url, show=show, keep=keep, timeout_seconds=1)
@@ -72,7 +75,7 @@ async def test_a_sign_in_brings_a_refresh_token(willing: RunningSandbox, redirec
     """Applications with and without a secret get a refresh token that works, and the browser says so."""
     kept, page, problem = await signed_in(willing, redirect_url, client=client)
     assert problem is None
-    assert [token in willing.world.tokens.refresh_tokens for token in kept] == [True]
+    assert [token in willing.state.tokens.refresh_tokens for token in kept] == [True]
     assert page is not None
     assert "You are signed in" in page.text
     assert kept[0] not in page.text

@@ -11,7 +11,7 @@ from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, Progress, download
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import FetchLink, fixed
+from blocks.storage.signed_url import FetchLink, static_url
 from tests.blocks.storage.download.fault_server import FaultServer
 
 CHUNK = 10_000
@@ -37,7 +37,7 @@ both = pytest.mark.parametrize("make_source", [http, azure])
 class Options:
     link: FetchLink | None = None
     workers: int = 4
-    patience: RetryPolicy = HASTY
+    retry_policy: RetryPolicy = HASTY
     on_progress: Progress | None = None
 
 
@@ -47,14 +47,14 @@ DEFAULT = Options()
 async def fetch(
     server: FaultServer, target: Path, make_source: Source = http, options: Options = DEFAULT
 ) -> DownloadedFile:
-    async with make_source(options.link or fixed(server.link())) as source:
+    async with make_source(options.link or static_url(server.link())) as source:
         return await download(
             source,
             target,
             chunk_size=CHUNK,
             workers=options.workers,
             on_progress=options.on_progress,
-            patience=options.patience,
+            retry_policy=options.retry_policy,
         )
 
 

@@ -20,7 +20,7 @@ from blocks.storage.download.download import download
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.download.source import BlobProperties
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import fixed
+from blocks.storage.signed_url import static_url
 from tests.blocks.storage.download.downloading import (
     CHUNK,
     CONTENT,
@@ -59,8 +59,8 @@ async def test_resumes(tmp_path: Path) -> None:
 async def test_foreign_journal(damage: dict[str, Any] | None, tmp_path: Path) -> None:
     """A journal of another version, or a garbled one, is not believed."""
     target = tmp_path / "model.ifc"
-    journal = {"format": 1, "etag": '"v1"', "size": len(CONTENT), "md5": None, "chunk_size": CHUNK}
-    text = "{" if damage is None else json.dumps(journal | {"finished": [0, 1, 2]} | damage)
+    checkpoint = {"format": 1, "etag": '"v1"', "size": len(CONTENT), "md5": None, "chunk_size": CHUNK}
+    text = "{" if damage is None else json.dumps(checkpoint | {"finished": [0, 1, 2]} | damage)
     (tmp_path / "model.ifc.part.json").write_text(text)
     (tmp_path / "model.ifc.part").write_bytes(b"?" * len(CONTENT))
     async with FaultServer(CONTENT).serve() as server:
@@ -71,8 +71,8 @@ async def test_foreign_journal(damage: dict[str, Any] | None, tmp_path: Path) ->
 async def test_no_etag(tmp_path: Path) -> None:
     """Without an ETag the file arrives, but nothing kept is trusted."""
     (tmp_path / "model.ifc.part").write_bytes(b"?" * len(CONTENT))
-    journal = {"format": 1, "etag": None, "size": len(CONTENT), "md5": None, "chunk_size": CHUNK}
-    (tmp_path / "model.ifc.part.json").write_text(json.dumps(journal | {"finished": [0, 1]}))
+    checkpoint = {"format": 1, "etag": None, "size": len(CONTENT), "md5": None, "chunk_size": CHUNK}
+    (tmp_path / "model.ifc.part.json").write_text(json.dumps(checkpoint | {"finished": [0, 1]}))
     async with FaultServer(CONTENT, etag=None).serve() as server:
         file = await fetch(server, tmp_path / "model.ifc")
     assert content(file) == CONTENT
@@ -101,7 +101,7 @@ async def test_secrets(make_source: Source, tmp_path: Path, caplog: pytest.LogCa
     caplog.set_level(logging.DEBUG)
     async with FaultServer(CONTENT, every_fault="truncated").serve() as server:
         with pytest.raises(InterruptedTransferError) as caught:
-            await fetch(server, tmp_path / "model.ifc", make_source, Options(patience=RetryPolicy(attempts=1)))
+            await fetch(server, tmp_path / "model.ifc", make_source, Options(retry_policy=RetryPolicy(attempts=1)))
     for text in (str(caught.value), repr(caught.value), caplog.text):
         assert "secret" not in text
 
@@ -150,10 +150,10 @@ async def test_facts() -> None:
     """The server's own name and digest for a file are reported."""
     server = FaultServer(CONTENT, name="House & Garden.ifc")
     server.promise_md5()
-    async with server.serve(), HttpRanges(fixed(server.link())) as source:
-        facts = await source.facts()
-    assert (facts.name, facts.size) == ("House & Garden.ifc", len(CONTENT))
-    assert facts.md5 == hashlib.md5(CONTENT, usedforsecurity=False).digest()
+    async with server.serve(), HttpRanges(static_url(server.link())) as source:
+        properties = await source.properties()
+    assert (properties.name, properties.size) == ("House & Garden.ifc", len(CONTENT))
+    assert properties.md5 == hashlib.md5(CONTENT, usedforsecurity=False).digest()
 
 
 async def test_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,11 +176,11 @@ class Overflowing:
         self._second_is_in = asyncio.Event()
         self._has_overflown = False
 
-    async def facts(self) -> BlobProperties:
+    async def properties(self) -> BlobProperties:
         return BlobProperties(len(self._content), '"v1"')
 
-    async def read(self, start: int, length: int, facts: BlobProperties) -> AsyncGenerator[bytes]:
-        del facts
+    async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
+        del properties
         if start:
             yield self._content[start : start + length]
             return
@@ -203,5 +203,5 @@ async def test_overflow(tmp_path: Path) -> None:
     """Bytes beyond the range asked for never reach the neighbour that is already there."""
     wanted = hashlib.shake_128(b"large").digest(4 * 1024 * 1024)
     source = Overflowing(wanted)
-    file = await download(source, tmp_path / "model.ifc", workers=2, on_progress=source.note, patience=HASTY)
+    file = await download(source, tmp_path / "model.ifc", workers=2, on_progress=source.note, retry_policy=HASTY)
     assert content(file) == wanted

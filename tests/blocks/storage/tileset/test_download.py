@@ -99,10 +99,10 @@ async def test_pause_asked_for(tmp_path: Path) -> None:
             asked.append(asked_for)
             return super().pause(attempt)
 
-    patience = Noting(attempts=3, first_pause=0.001, longest_pause=0.01)
+    retry_policy = Noting(attempts=3, first_pause=0.001, longest_pause=0.01)
     blobs = small()
     async with TileServer(blobs, faults={min(blobs): ["later"]}).serve() as server:
-        await fetch(server, tmp_path / "staging", Options(patience=patience))
+        await fetch(server, tmp_path / "staging", Options(retry_policy=retry_policy))
     assert files_in(tmp_path / "staging") == blobs
     assert asked == [7.0]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import FetchLink, fixed
+from blocks.storage.signed_url import FetchLink, static_url
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
 from tests.blocks.storage.tileset.tile_server import TileServer
 
@@ -15,18 +15,18 @@ HASTY = RetryPolicy(attempts=3, first_pause=0.001, longest_pause=0.01)
 class Options:
     link: FetchLink | None = None
     previous: Path | None = None
-    patience: RetryPolicy = HASTY
+    retry_policy: RetryPolicy = HASTY
 
 
 async def fetch(server: TileServer, staging: Path, options: Options | None = None) -> FetchedTileset:
     options = options or Options()
     return await fetch_tileset(
-        options.link or fixed(server.link()),
+        options.link or static_url(server.link()),
         staging,
         previous=options.previous,
         workers=8,
         stall_seconds=2,
-        patience=options.patience,
+        retry_policy=options.retry_policy,
     )
 
 

@@ -100,8 +100,8 @@ class TileServer:
         content = self.blobs[name]
         digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
         md5 = f"<Content-MD5>{digest}</Content-MD5>" if self.has_md5 else "<Content-MD5 />"
-        facts = f"<Content-Length>{len(content)}</Content-Length><Etag>{etag_of(content)}</Etag>{md5}"
-        return f"<Blob><Name>{escape(name)}</Name><Properties>{facts}</Properties></Blob>"
+        properties = f"<Content-Length>{len(content)}</Content-Length><Etag>{etag_of(content)}</Etag>{md5}"
+        return f"<Blob><Name>{escape(name)}</Name><Properties>{properties}</Properties></Blob>"
 
     def _read(self, name: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> bool:
         if self.redirects:

@@ -24,9 +24,9 @@ def sandbox() -> Generator[RunningSandbox]:
 
 
 @pytest.fixture
-def link(world: SandboxState) -> str:
-    world.blobs.put("room", "a b.bin", b"0123456789")
-    return BASE + world.blobs.signed_path("room", "a b.bin")
+def link(state: SandboxState) -> str:
+    state.blobs.put("room", "a b.bin", b"0123456789")
+    return BASE + state.blobs.signed_path("room", "a b.bin")
 
 
 @pytest.mark.parametrize("header", ["Range", "x-ms-range"])
@@ -49,12 +49,12 @@ async def test_head_tells_size_and_hash(anybody: httpx.AsyncClient, link: str) -
     assert ranged.headers["Content-MD5"] != md5
 
 
-async def test_changed_blob_fails_if_match(anybody: httpx.AsyncClient, world: SandboxState, link: str) -> None:
+async def test_changed_blob_fails_if_match(anybody: httpx.AsyncClient, state: SandboxState, link: str) -> None:
     """412 once the content is another, 304 while it is the same."""
     etag = (await anybody.head(link)).headers["ETag"]
     assert (await anybody.get(link, headers={"If-None-Match": etag})).status_code == 304
     assert (await anybody.get(link, headers={"If-Match": etag})).status_code == 200
-    world.blobs.put("room", "a b.bin", b"other")
+    state.blobs.put("room", "a b.bin", b"other")
     assert (await anybody.get(link, headers={"If-Match": etag})).status_code == 412
 
 
@@ -64,9 +64,9 @@ async def test_bearer_token_beside_a_sas_is_ignored(anybody: httpx.AsyncClient, 
     assert answer.status_code == 200
 
 
-async def test_signature_guards_name_and_permission(anybody: httpx.AsyncClient, world: SandboxState, link: str) -> None:
+async def test_signature_guards_name_and_permission(anybody: httpx.AsyncClient, state: SandboxState, link: str) -> None:
     """Another blob, another permission or no signature at all is refused in the blob service's XML."""
-    world.blobs.put("room", "other", b"x")
+    state.blobs.put("room", "other", b"x")
     for wrong in (link.replace("a%20b.bin", "other"), link.replace("sp=r", "sp=rw"), link.partition("?")[0]):
         answer = await anybody.get(wrong)
         assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
@@ -74,17 +74,17 @@ async def test_signature_guards_name_and_permission(anybody: httpx.AsyncClient, 
     assert "AuthorizationPermissionMismatch" in refused.text
 
 
-async def test_missing_blob_is_404(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_missing_blob_is_404(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """BlobNotFound in XML."""
-    answer = await anybody.get(BASE + world.blobs.signed_path("room", "nothing"))
+    answer = await anybody.get(BASE + state.blobs.signed_path("room", "nothing"))
     assert (answer.status_code, answer.headers["x-ms-error-code"]) == (404, "BlobNotFound")
 
 
-async def test_container_is_listed_in_pages(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_container_is_listed_in_pages(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """NextMarker leads on until every blob was named once, in order."""
     for number in range(25):
-        world.blobs.put("many", f"t/{number:02}&.bin", b"x" * number)
-    url = f"{BASE}{world.blobs.signed_path('many', permissions='rl')}&restype=container&comp=list&maxresults=10"
+        state.blobs.put("many", f"t/{number:02}&.bin", b"x" * number)
+    url = f"{BASE}{state.blobs.signed_path('many', permissions='rl')}&restype=container&comp=list&maxresults=10"
     names: list[str] = []
     marker = ""
     for _ in range(3):
@@ -98,7 +98,7 @@ async def test_container_is_listed_in_pages(anybody: httpx.AsyncClient, world: S
 
 def test_azure_sdk_downloads_in_ranges(sandbox: RunningSandbox) -> None:
     """The SDK reads a signed link in several ranges and gets every byte."""
-    sandbox.world.blobs.put("sdk", "big.bin", CONTENT)
+    sandbox.state.blobs.put("sdk", "big.bin", CONTENT)
     url = sandbox.signed_url("sdk", "big.bin", permissions="r")
     with BlobClient.from_blob_url(url, max_single_get_size=1 << 20, max_chunk_get_size=1 << 20) as blob:
         assert blob.download_blob(max_concurrency=2, validate_content=True).readall() == CONTENT
@@ -111,7 +111,7 @@ def test_azure_sdk_uploads(sandbox: RunningSandbox, in_blocks: bool) -> None:
     limit = 1 << 20 if in_blocks else 1 << 26
     with BlobClient.from_blob_url(url, max_single_put_size=limit, max_block_size=1 << 20) as blob:
         blob.upload_blob(CONTENT, overwrite=True)
-    stored = sandbox.world.blobs.get("sdk", f"up-{in_blocks}.bin")
+    stored = sandbox.state.blobs.get("sdk", f"up-{in_blocks}.bin")
     assert stored is not None
     assert stored.read() == CONTENT
 
@@ -123,18 +123,18 @@ def test_connection_string_opens_the_room(sandbox: RunningSandbox) -> None:
         container.create_container()
         container.upload_blob("x/y.txt", b"own")
         assert [blob.name for blob in container.list_blobs()] == ["x/y.txt"]
-        account, key = sandbox.world.blobs.account, sandbox.world.blobs.key
-        expiry = sandbox.world.clock.now() + timedelta(minutes=5)
+        account, key = sandbox.state.blobs.account, sandbox.state.blobs.key
+        expiry = sandbox.state.clock.now() + timedelta(minutes=5)
         sas = generate_blob_sas(account, "own", "x/y.txt", account_key=key, permission="r", expiry=expiry)
         container.delete_blob("x/y.txt")
-        sandbox.world.blobs.put("own", "x/y.txt", b"again")
+        sandbox.state.blobs.put("own", "x/y.txt", b"again")
     with BlobClient.from_blob_url(f"{sandbox.url}/{account}/own/x/y.txt?{sas}") as blob:
         assert blob.download_blob().readall() == b"again"
 
 
 def test_azure_sdk_meets_an_expired_link(sandbox: RunningSandbox) -> None:
     """The SDK reports 403 AuthenticationFailed."""
-    sandbox.world.blobs.put("sdk", "old.bin", b"old")
+    sandbox.state.blobs.put("sdk", "old.bin", b"old")
     url = sandbox.signed_url("sdk", "old.bin", permissions="r", seconds=-5)
     with (
         BlobClient.from_blob_url(url, retry_total=0) as blob,

@@ -21,7 +21,7 @@ from deployments.sandbox.clock import Clock
 from deployments.sandbox.ids import guid, pair_id
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.entities import Connection, Outcome, Run
-from deployments.sandbox.state.seed import SEEDED, seeded_world
+from deployments.sandbox.state.seed import SEEDED, seeded_state
 from deployments.sandbox.state.webhooks import Webhook
 from tests.deployments.sandbox.conftest import SERVICE
 
@@ -37,22 +37,22 @@ covered = schema.include(tag=["Export", "Mesh Export", "Storage", "iModels v2", 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Generator[RunningSandbox]:
-    with running_sandbox(seeded_world(Clock())) as box:
+    with running_sandbox(seeded_state(Clock())) as box:
         yield box
 
 
 def _known(sandbox: RunningSandbox) -> dict[str, str]:
     """A fresh connection with a finished run, and other things that are there."""
-    world = sandbox.world
-    key = pair_id(SEEDED.plant, guid("known", world.next_number("known")))
+    state = sandbox.state
+    key = pair_id(SEEDED.plant, guid("known", state.next_number("known")))
     connection = Connection(key, SEEDED.plant, SEEDED.itwin, "known", "Service", SERVICE.subject)
-    now = world.clock.now()
+    now = state.clock.now()
     request = {"exportType": "IFC"}
     run = Run(guid("run", key), key, SEEDED.plant, request, Outcome("Error"), now, 1, None, SERVICE.subject, now)
     connection.runs.append(run)
-    world.connections[key] = connection
-    root = world.itwins[SEEDED.itwin].root_folder_id
-    file = world.add_file(root, f"{key}.txt", b"known")
+    state.connections[key] = connection
+    root = state.itwins[SEEDED.itwin].root_folder_id
+    file = state.add_file(root, f"{key}.txt", b"known")
     return {
         "connectionId": key,
         "runId": run.id,
@@ -67,10 +67,10 @@ def _known(sandbox: RunningSandbox) -> dict[str, str]:
 
 
 def _known_webhook(sandbox: RunningSandbox) -> str:
-    world = sandbox.world
-    key, now = guid("known webhook", world.next_number("webhook")), world.clock.now()
+    state = sandbox.state
+    key, now = guid("known webhook", state.next_number("webhook")), state.clock.now()
     events = ["iModels.changesReady.v1"]
-    world.webhooks.known[key] = Webhook(
+    state.webhooks.known[key] = Webhook(
         key, SERVICE.client_id, "https://hooks.example", "iTwin", SEEDED.itwin, "x" * 32, events, now, now
     )
     return key
@@ -104,7 +104,7 @@ def test_answers_about_known_things_are_as_documented(case: schemathesis.Case, s
 
 
 def _check(case: schemathesis.Case, sandbox: RunningSandbox) -> None:
-    token = sandbox.world.tokens.mint_access_token(sandbox.url, SERVICE, 3600)
+    token = sandbox.state.tokens.mint_access_token(sandbox.url, SERVICE, 3600)
     is_api = not case.operation.path.startswith("/connect")
     headers = {"Authorization": f"Bearer {token}"} if is_api else None
     response = case.call(base_url=sandbox.url, headers=headers, allow_redirects=False)

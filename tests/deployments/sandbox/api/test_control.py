@@ -17,10 +17,10 @@ async def test_state_counts_runs_and_polls(service: Caller, anybody: httpx.Async
     assert [file["name"] for file in state["files"]] == ["Plant A.ifc"]
 
 
-async def test_request_log_holds_no_secrets(service: Caller, anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_request_log_holds_no_secrets(service: Caller, anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """Method, path, status and whose token; never a token or a signature."""
-    world.blobs.put("room", "b", b"x")
-    await service.get(world.blobs.signed_path("room", "b"))
+    state.blobs.put("room", "b", b"x")
+    await service.get(state.blobs.signed_path("room", "b"))
     await service.get("/imodels")
     body = (await anybody.get("/sandbox/requests")).json()["requests"]
     assert [(e["method"], e["status"], e["had_token"], e["client_id"]) for e in body] == [
@@ -33,20 +33,20 @@ async def test_request_log_holds_no_secrets(service: Caller, anybody: httpx.Asyn
     assert len(later.json()["requests"]) == 1
 
 
-async def test_thousands_of_imodels_can_be_added(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_thousands_of_imodels_can_be_added(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """One request fills an iTwin."""
     body = {"name": "House", "count": 3000, "changesets": 1}
     made = (await anybody.post("/sandbox/imodels", json=body)).json()["imodels"]
     assert (len(made), made[0]["name"]) == (3000, "House 0001")
-    assert len(world.imodels) == 3005
+    assert len(state.imodels) == 3005
 
 
-async def test_history_can_grow(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_history_can_grow(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """New changesets rise, with gaps if asked for."""
     path = f"/sandbox/imodels/{SEEDED.bridge}/changesets"
     made = (await anybody.post(path, json={"count": 2, "gap": 3})).json()["changesets"]
     assert [changeset["index"] for changeset in made] == [5, 9]
-    latest = world.imodels[SEEDED.bridge].latest
+    latest = state.imodels[SEEDED.bridge].latest
     assert latest is not None
     assert latest.parent_id == made[0]["id"]
 
@@ -81,16 +81,16 @@ async def test_faults_can_be_ordered_and_canceled(service: Caller, anybody: http
 
 
 async def test_consent_and_access_can_be_switched(
-    service: Caller, anybody: httpx.AsyncClient, world: SandboxState
+    service: Caller, anybody: httpx.AsyncClient, state: SandboxState
 ) -> None:
     """Consents, denials and revoked tokens."""
     await anybody.post("/sandbox/consents", json={"user": "ada"})
-    assert world.consents == {"ada"}
+    assert state.consents == {"ada"}
     await anybody.post("/sandbox/consents", json={"user": "ada", "granted": False})
-    assert world.consents == set()
+    assert state.consents == set()
     await anybody.post("/sandbox/denied", json={"id": SEEDED.plant})
     assert (await service.get(f"/imodels/{SEEDED.plant}")).status_code == 403
-    world.clock.advance(1)
+    state.clock.advance(1)
     await anybody.post("/sandbox/tokens/revoke")
     assert (await service.get(f"/imodels/{SEEDED.bridge}")).status_code == 401
 

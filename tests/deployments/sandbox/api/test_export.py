@@ -10,7 +10,7 @@ from tests.deployments.sandbox.caller import BASE, Caller
 OTHER_CONNECTION = guid("nobody's")
 
 
-async def state(service: Caller, location: str) -> str:
+async def read_state(service: Caller, location: str) -> str:
     return str((await service.get(location)).json()["run"]["state"])
 
 
@@ -23,7 +23,7 @@ async def test_connection_id_hides_the_imodel(service: Caller) -> None:
     assert (await service.get(f"/export/connections/{connection_id}/")).json()["connection"]["id"] == connection_id
 
 
-async def test_connections_come_in_pages(service: Caller, world: SandboxState) -> None:
+async def test_connections_come_in_pages(service: Caller, state: SandboxState) -> None:
     """The page size is honoured; the documented links forget the iModel, the correct ones do not."""
     for _ in range(3):
         await service.connect()
@@ -32,23 +32,23 @@ async def test_connections_come_in_pages(service: Caller, world: SandboxState) -
     assert len(page["connections"]) == 2
     assert "imodelId" not in page["_links"]["next"]["href"]
     assert "prev" not in page["_links"]
-    world.options.paging_links = "correct"
+    state.options.paging_links = "correct"
     rest = (await service.get((await service.get(path)).json()["_links"]["next"]["href"])).json()
     assert len(rest["connections"]) == 1
     assert "next" not in rest["_links"]
 
 
-async def test_run_walks_through_its_states(service: Caller, world: SandboxState) -> None:
+async def test_run_walks_through_its_states(service: Caller, state: SandboxState) -> None:
     """From NotStarted to Completed as time passes."""
     started = await service.start(await service.connect())
     location = started.headers["Location"]
     assert started.status_code == 202
     assert started.content == b""
     assert "Content-Type" not in started.headers
-    seen = [await state(service, location)]
+    seen = [await read_state(service, location)]
     for _ in range(30):
-        world.clock.advance(world.options.run_seconds / 30)
-        seen.append(await state(service, location))
+        state.clock.advance(state.options.run_seconds / 30)
+        seen.append(await read_state(service, location))
     await service.finish(started)
     order = list(dict.fromkeys(seen))
     assert order[:4] == ["NotStarted", "Queued", "Executing", "Finalizing"]
@@ -69,19 +69,19 @@ async def test_times_have_up_to_seven_digits(service: Caller) -> None:
 
 
 @pytest.mark.parametrize("form", ["absolute", "relative"])
-async def test_location_has_either_form(service: Caller, world: SandboxState, form: str) -> None:
+async def test_location_has_either_form(service: Caller, state: SandboxState, form: str) -> None:
     """The documents leave it open, so both can be ordered."""
-    world.options.run_location = "relative" if form == "relative" else "absolute"
+    state.options.run_location = "relative" if form == "relative" else "absolute"
     location = (await service.start(await service.connect())).headers["Location"]
     assert location.startswith(f"{BASE}/export" if form == "absolute" else "/export")
 
 
-async def test_active_run_holds_the_imodel(service: Caller, world: SandboxState) -> None:
+async def test_active_run_holds_the_imodel(service: Caller, state: SandboxState) -> None:
     """A second create-run, even through another connection, is led to the first run and starts nothing."""
     first = await service.start(await service.connect())
     second = await service.start(await service.connect(), ifcVersion="IFC2x3")
     assert (second.status_code, second.headers["Location"]) == (303, first.headers["Location"])
-    assert len(world.runs_of(SEEDED.plant)) == 1
+    assert len(state.runs_of(SEEDED.plant)) == 1
     await service.finish(first)
     assert (await service.start(await service.connect())).status_code == 202
 
@@ -129,7 +129,7 @@ async def test_connection_in_use_cannot_be_deleted(service: Caller) -> None:
     ],
 )
 async def test_wrong_run_requests_are_refused(
-    service: Caller, world: SandboxState, body: dict[str, object], target: str
+    service: Caller, state: SandboxState, body: dict[str, object], target: str
 ) -> None:
     """422 names the member; nothing starts."""
     connection = await service.connect()
@@ -137,7 +137,7 @@ async def test_wrong_run_requests_are_refused(
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (422, "InvalidConnectionRunRequest")
     assert target in {detail["target"] for detail in error["details"]}
-    assert list(world.runs) == []
+    assert list(state.runs) == []
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ def task_of(run: JSON) -> JSON:
     return task
 
 
-async def test_run_may_claim_success_over_a_failed_task(service: Caller, world: SandboxState) -> None:
+async def test_run_may_claim_success_over_a_failed_task(service: Caller, state: SandboxState) -> None:
     """The published sample's trap: the run says Success, its task Error; no file is written."""
-    world.script(SEEDED.plant, Outcome("Success", task_result="Error", error={"bridgeExitCode": 4294967295}))
+    state.script(SEEDED.plant, Outcome("Success", task_result="Error", error={"bridgeExitCode": 4294967295}))
     run = await service.export()
     assert (run["result"], task_of(run)["result"]) == ("Success", "Error")
     assert task_of(run)["error"]["bridgeExitCode"] == 4294967295
@@ -26,24 +26,24 @@ async def test_run_may_claim_success_over_a_failed_task(service: Caller, world: 
 
 
 @pytest.mark.parametrize("result", ["Error", "PartialSuccess", "Skipped", "TimedOut", "Canceled"])
-async def test_every_result_can_be_ordered(service: Caller, world: SandboxState, result: str) -> None:
+async def test_every_result_can_be_ordered(service: Caller, state: SandboxState, result: str) -> None:
     """The next run ends as ordered, the one after it as usual."""
-    world.script(SEEDED.plant, Outcome(result))
+    state.script(SEEDED.plant, Outcome(result))
     assert (await service.export())["result"] == result
     assert (await service.export())["result"] == "Success"
 
 
-async def test_canceled_has_two_spellings(service: Caller, world: SandboxState) -> None:
+async def test_canceled_has_two_spellings(service: Caller, state: SandboxState) -> None:
     """Both occur in the documents."""
-    world.options.canceled_spelling = "Cancelled"
-    world.script_always(SEEDED.plant, Outcome("Canceled"))
+    state.options.canceled_spelling = "Cancelled"
+    state.script_always(SEEDED.plant, Outcome("Canceled"))
     assert (await service.export())["result"] == "Cancelled"
     assert (await service.export())["result"] == "Cancelled"
 
 
-async def test_run_may_show_a_state_nobody_knows(service: Caller, world: SandboxState) -> None:
+async def test_run_may_show_a_state_nobody_knows(service: Caller, state: SandboxState) -> None:
     """Until it is Completed, whatever is ordered."""
-    world.script(SEEDED.plant, Outcome(active_state="Contemplating"))
+    state.script(SEEDED.plant, Outcome(active_state="Contemplating"))
     started = await service.start(await service.connect())
     assert (await service.get(started.headers["Location"])).json()["run"]["state"] == "Contemplating"
     assert (await service.finish(started))["result"] == "Success"
@@ -57,28 +57,28 @@ async def test_uninitialized_imodel_fails(service: Caller) -> None:
 
 
 @pytest.mark.parametrize("form", ["storage-id", "guid", "absent"])
-async def test_output_file_id_has_three_forms(service: Caller, world: SandboxState, form: str) -> None:
+async def test_output_file_id_has_three_forms(service: Caller, state: SandboxState, form: str) -> None:
     """A Storage id, a GUID that leads nowhere, or nothing."""
-    world.options.output_file_id = "guid" if form == "guid" else "absent" if form == "absent" else "storage-id"
+    state.options.output_file_id = "guid" if form == "guid" else "absent" if form == "absent" else "storage-id"
     value = task_of(await service.export()).get("exportOutputFileId")
     assert (len(value) if value else 0) == {"storage-id": 43, "guid": 36, "absent": 0}[form]
 
 
-async def test_output_goes_to_the_folder_asked_for(service: Caller, world: SandboxState) -> None:
+async def test_output_goes_to_the_folder_asked_for(service: Caller, state: SandboxState) -> None:
     """The file and its log lie in the folder; a second run replaces or joins them."""
-    folder = world.add_folder(SEEDED.itwin, "Nightly").id
+    folder = state.add_folder(SEEDED.itwin, "Nightly").id
     options = {"folderId": folder, "saveLogs": True, "replaceOlderFile": True}
     await service.export(outputOptions=options)
     await service.export(outputOptions=options)
-    assert [item.name for item in world.children(folder)] == ["Plant A.ifc", "Plant A.log"]
+    assert [item.name for item in state.children(folder)] == ["Plant A.ifc", "Plant A.log"]
     await service.export(outputOptions={"folderId": folder})
-    assert [item.name for item in world.children(folder)] == ["Plant A (1).ifc", "Plant A.ifc", "Plant A.log"]
+    assert [item.name for item in state.children(folder)] == ["Plant A (1).ifc", "Plant A.ifc", "Plant A.log"]
 
 
-async def test_output_goes_to_the_users_own_storage(service: Caller, world: SandboxState) -> None:
+async def test_output_goes_to_the_users_own_storage(service: Caller, state: SandboxState) -> None:
     """The exporter puts model and log where the SAS URLs point."""
     urls = {
-        name: BASE + world.blobs.signed_path("mine", f"{name}.bin", permissions="cw") for name in ("output", "logs")
+        name: BASE + state.blobs.signed_path("mine", f"{name}.bin", permissions="cw") for name in ("output", "logs")
     }
     options = {
         "location": "USER_BLOB_STORAGE",
@@ -89,22 +89,22 @@ async def test_output_goes_to_the_users_own_storage(service: Caller, world: Sand
     run = await service.export(outputOptions=options)
     assert run["result"] == "Success"
     assert "exportOutputFileId" not in task_of(run)
-    stored = world.blobs.containers["mine"]
+    stored = state.blobs.containers["mine"]
     assert stored["output.bin"].read().startswith(b"ISO-10303-21;")
     assert SEEDED.plant.encode() in stored["logs.bin"].read()
 
 
-async def test_upload_that_is_refused_fails_the_run(service: Caller, world: SandboxState) -> None:
+async def test_upload_that_is_refused_fails_the_run(service: Caller, state: SandboxState) -> None:
     """A read-only link ends the run with an error."""
-    url = BASE + world.blobs.signed_path("mine", "x.ifc", permissions="r")
+    url = BASE + state.blobs.signed_path("mine", "x.ifc", permissions="r")
     run = await service.export(outputOptions={"location": "USER_BLOB_STORAGE", "outputSasUrl": url})
     assert (run["result"], task_of(run)["result"]) == ("Error", "Error")
     assert "sig=" not in str(run)
 
 
-async def test_content_can_be_scripted(service: Caller, world: SandboxState) -> None:
+async def test_content_can_be_scripted(service: Caller, state: SandboxState) -> None:
     """A broken file can be delivered on a good run."""
-    world.script(SEEDED.plant, Outcome(content=b"not IFC"))
+    state.script(SEEDED.plant, Outcome(content=b"not IFC"))
     run = await service.export()
     assert await service.download(task_of(run)["exportOutputFileId"]) == b"not IFC"
 
@@ -115,9 +115,9 @@ async def test_user_without_consent_fails(user: Caller) -> None:
     assert (run["result"], run["error"]["errorKey"]) == ("Error", "UserNotAuthenticated")
 
 
-async def test_user_without_consent_can_be_forbidden_at_once(user: Caller, world: SandboxState) -> None:
+async def test_user_without_consent_can_be_forbidden_at_once(user: Caller, state: SandboxState) -> None:
     """The other reading of the documents: 403 on create-run."""
-    world.options.missing_consent = "forbidden"
+    state.options.missing_consent = "forbidden"
     assert (await user.start(await user.connect(kind="User"))).status_code == 403
 
 
@@ -137,11 +137,11 @@ async def test_consent_is_given_with_a_click(user: Caller, anybody: httpx.AsyncC
     assert run["result"] == "Success"
 
 
-async def test_refused_consent_changes_nothing(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_refused_consent_changes_nothing(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """The other button leads back without storing anything."""
     form = {"redirect_url": REDIRECT, "user": "ada", "answer": "no"}
     assert (await anybody.post("/sandbox/consent", data=form)).headers["Location"] == REDIRECT
-    assert world.consents == set()
+    assert state.consents == set()
 
 
 @pytest.mark.parametrize("redirect", ["", "nowhere", "http://["])

@@ -42,10 +42,10 @@ async def test_list_can_be_narrowed(service: Caller, query: dict[str, str], expe
 
 
 @pytest.mark.parametrize("token", [None, ""])
-async def test_pages_lead_through_the_whole_list(service: Caller, world: SandboxState, token: str | None) -> None:
+async def test_pages_lead_through_the_whole_list(service: Caller, state: SandboxState, token: str | None) -> None:
     """Following next from skip or from an empty continuation token meets every iModel once."""
     for number in range(20):
-        world.add_imodel(SEEDED.itwin, f"More {number}")
+        state.add_imodel(SEEDED.itwin, f"More {number}")
     query = {"iTwinId": SEEDED.itwin, "$top": "7"} | ({} if token is None else {"$continuationToken": token})
     page: JSON = (await service.get("/imodels", params=query)).json()
     found = [m["id"] for m in page["iModels"]]
@@ -53,7 +53,7 @@ async def test_pages_lead_through_the_whole_list(service: Caller, world: Sandbox
     while page["_links"]["next"]:
         page = (await service.get(page["_links"]["next"]["href"])).json()
         found += [m["id"] for m in page["iModels"]]
-    assert sorted(found) == sorted(world.imodels)
+    assert sorted(found) == sorted(state.imodels)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ async def test_changesets_come_in_order(service: Caller, query: str, expected: l
     assert await indices(service, query) == expected
 
 
-async def test_changeset_is_found_by_id_and_index(service: Caller, world: SandboxState) -> None:
+async def test_changeset_is_found_by_id_and_index(service: Caller, state: SandboxState) -> None:
     """40 digits are an id, fewer an index."""
-    latest = world.imodels[SEEDED.plant].changesets[-1]
+    latest = state.imodels[SEEDED.plant].changesets[-1]
     for key in (latest.id, "5"):
         body = (await service.get(f"{PLANT}/changesets/{key}")).json()["changeset"]
         assert (body["id"], body["index"]) == (latest.id, 5)
@@ -114,9 +114,9 @@ async def test_bad_questions_have_documented_answers(service: Caller, path: str,
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_access_can_be_denied(service: Caller, world: SandboxState) -> None:
+async def test_access_can_be_denied(service: Caller, state: SandboxState) -> None:
     """A denied iModel answers 403, the others go on."""
-    world.denied.add(SEEDED.plant)
+    state.denied.add(SEEDED.plant)
     refused = await service.get(PLANT)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "InsufficientPermissions")
     assert (await service.get(f"/imodels/{SEEDED.bridge}")).status_code == 200

@@ -25,48 +25,48 @@ async def listing(caller: Caller, headers: dict[str, str] | None = None, **query
 async def complete(caller: Caller, **query: str) -> JSON:
     """The newest export, made and waited for."""
     await listing(caller)
-    caller.world.clock.advance(60)
+    caller.state.clock.advance(60)
     return (await listing(caller, None, **query))[0]
 
 
-def plant(world: SandboxState) -> IModel:
-    return world.imodels[SEEDED.plant]
+def plant(state: SandboxState) -> IModel:
+    return state.imodels[SEEDED.plant]
 
 
-async def test_first_look_sets_tiles_in_motion(service: Caller, world: SandboxState) -> None:
+async def test_first_look_sets_tiles_in_motion(service: Caller, state: SandboxState) -> None:
     """An empty list first, then one export that comes to be complete in time."""
     assert await listing(service) == []
     seen = [(await listing(service))[0]["status"]]
     for _ in range(4):
-        world.clock.advance(1)
+        state.clock.advance(1)
         seen.append((await listing(service))[0]["status"])
     assert list(dict.fromkeys(seen)) == ["NotStarted", "InProgress", "Complete"]
 
 
-async def test_push_starts_new_tiles(service: Caller, world: SandboxState) -> None:
+async def test_push_starts_new_tiles(service: Caller, state: SandboxState) -> None:
     """The newest changeset comes first although only the older tiles are complete."""
     await complete(service)
-    newest = world.push_changeset(SEEDED.plant)
+    newest = state.push_changeset(SEEDED.plant)
     exports = await listing(service)
     assert [export["status"] for export in exports] == ["NotStarted", "Complete"]
     assert exports[0]["request"]["changesetId"] == newest.id
 
 
-async def test_sixth_export_drives_out_the_first(service: Caller, world: SandboxState) -> None:
+async def test_sixth_export_drives_out_the_first(service: Caller, state: SandboxState) -> None:
     """Five automatic exports are kept; the tiles of the oldest are gone with it."""
     first = await complete(service)
     for _ in range(5):
-        world.push_changeset(SEEDED.plant)
+        state.push_changeset(SEEDED.plant)
     ids = [export["id"] for export in await listing(service)]
     assert len(ids) == 5
     assert first["id"] not in ids
-    assert first["id"] not in world.blobs.containers
+    assert first["id"] not in state.blobs.containers
 
 
-async def test_order_follows_the_question(service: Caller, world: SandboxState) -> None:
+async def test_order_follows_the_question(service: Caller, state: SandboxState) -> None:
     """By last change, oldest or newest first; anything else is refused."""
     await complete(service)
-    world.push_changeset(SEEDED.plant)
+    state.push_changeset(SEEDED.plant)
     rising = [export["status"] for export in await listing(service, order_by="date:asc")]
     assert rising == ["Complete", "NotStarted"]
     assert [e["status"] for e in await listing(service, order_by="date:desc")] == rising[::-1]
@@ -74,29 +74,29 @@ async def test_order_follows_the_question(service: Caller, world: SandboxState) 
     assert refused.json()["error"]["code"] == "InvalidMeshExportRequest"
 
 
-async def test_links_need_the_long_form_and_a_complete_export(service: Caller, world: SandboxState) -> None:
+async def test_links_need_the_long_form_and_a_complete_export(service: Caller, state: SandboxState) -> None:
     """The short form has neither request nor links; an unfinished export has no link."""
     export = await complete(service)
     assert set((await listing(service, headers={}))[0]) == {"id", "displayName", "status", "lastModified"}
     assert "mesh" in export["_links"]
-    world.push_changeset(SEEDED.plant)
+    state.push_changeset(SEEDED.plant)
     assert "_links" not in (await listing(service))[0]
 
 
-async def test_list_can_be_narrowed(service: Caller, world: SandboxState) -> None:
+async def test_list_can_be_narrowed(service: Caller, state: SandboxState) -> None:
     """By changeset and by type in any case; an empty changeset is no filter."""
     export = await complete(service)
-    latest = plant(world).changesets[-1].id
+    latest = plant(state).changesets[-1].id
     assert [e["id"] for e in await listing(service, changesetId=latest)] == [export["id"]]
     assert [e["id"] for e in await listing(service, exportType="3DTILES", changesetId="")] == [export["id"]]
-    assert await listing(service, changesetId=plant(world).changesets[0].id) == []
+    assert await listing(service, changesetId=plant(state).changesets[0].id) == []
     assert await listing(service, exportType="IMODEL") == []
 
 
-async def test_tiles_can_be_started_by_hand(service: Caller, world: SandboxState) -> None:
+async def test_tiles_can_be_started_by_hand(service: Caller, state: SandboxState) -> None:
     """POST makes tiles of any changeset; asking twice does not make them twice."""
-    world.options.mesh_generation = "manual"
-    old = plant(world).changesets[0].id
+    state.options.mesh_generation = "manual"
+    old = plant(state).changesets[0].id
     body = {"iModelId": SEEDED.plant, "changesetId": old}
     first = await service.post("/mesh-export", json=body)
     again = await service.post("/mesh-export/", json=body)
@@ -113,9 +113,9 @@ async def test_imodel_without_changesets_has_tiles_too(service: Caller) -> None:
     assert export["request"]["changesetId"] == ""
 
 
-async def test_generation_can_fail(service: Caller, world: SandboxState) -> None:
+async def test_generation_can_fail(service: Caller, state: SandboxState) -> None:
     """An invalid export has no tiles, and may be asked for again."""
-    world.meshes.script(SEEDED.plant, "Invalid")
+    state.meshes.script(SEEDED.plant, "Invalid")
     failed = await complete(service)
     assert failed["status"] == "Invalid"
     assert "_links" not in failed
@@ -123,27 +123,27 @@ async def test_generation_can_fail(service: Caller, world: SandboxState) -> None
     assert (await service.post("/mesh-export", json=body)).json()["export"]["id"] != failed["id"]
 
 
-async def test_only_finished_exports_can_be_deleted(service: Caller, world: SandboxState) -> None:
+async def test_only_finished_exports_can_be_deleted(service: Caller, state: SandboxState) -> None:
     """422 while tiles are being made, 204 when they are there, 404 afterwards."""
     await listing(service)
     path = f"/mesh-export/{(await listing(service))[0]['id']}"
     assert (await service.delete(path)).status_code == 422
-    world.clock.advance(60)
+    state.clock.advance(60)
     assert (await service.delete(path)).status_code == 204
     assert (await service.delete(path)).json()["error"]["code"] == "ExportNotFound"
     assert (await service.delete("/mesh-export/x")).status_code == 422
 
 
-async def test_service_may_be_warming_up(service: Caller, world: SandboxState) -> None:
+async def test_service_may_be_warming_up(service: Caller, state: SandboxState) -> None:
     """The first listings can be ordered to answer 202 without a list."""
-    world.options.warm_up_listings = 2
+    state.options.warm_up_listings = 2
     path = f"/mesh-export?iModelId={SEEDED.plant}"
     assert [(await service.get(path)).status_code for _ in range(3)] == [202, 202, 200]
 
 
-async def test_access_can_be_denied(service: Caller, world: SandboxState) -> None:
+async def test_access_can_be_denied(service: Caller, state: SandboxState) -> None:
     """An iModel the caller may not see, or that is not there, is 403."""
-    world.denied.add(SEEDED.plant)
+    state.denied.add(SEEDED.plant)
     for key in (SEEDED.plant, SEEDED.itwin):
         assert (await service.get(f"/mesh-export/?iModelId={key}")).status_code == 403
     assert (await service.get("/mesh-export/?iModelId=x")).status_code == 422
@@ -169,15 +169,15 @@ async def test_every_tile_can_be_reached(service: Caller, anybody: httpx.AsyncCl
 
 
 async def test_link_lives_an_hour_and_is_renewed(
-    service: Caller, anybody: httpx.AsyncClient, world: SandboxState
+    service: Caller, anybody: httpx.AsyncClient, state: SandboxState
 ) -> None:
     """An expired link is 403; reading the export again gives a new one."""
     export = await complete(service)
     base, _, sas = export["_links"]["mesh"]["href"].partition("?")
-    world.clock.advance(3599 - 60)
+    state.clock.advance(3599 - 60)
     service.headers["Authorization"] = await fresh_token(anybody)
     assert (await anybody.get(f"{base}/tileset.json?{sas}")).status_code == 200
-    world.clock.advance(70)
+    state.clock.advance(70)
     assert (await anybody.get(f"{base}/tileset.json?{sas}")).status_code == 403
     again = (await service.get(f"/mesh-export/{export['id']}")).json()["export"]
     base, _, sas = again["_links"]["mesh"]["href"].partition("?")
@@ -197,12 +197,12 @@ async def test_network_links_cannot_be_listed(service: Caller, anybody: httpx.As
     assert (await anybody.get(f"{base}?{sas}&restype=container&comp=list")).status_code == 403
 
 
-async def test_unchanged_tiles_keep_their_hash(service: Caller, world: SandboxState) -> None:
+async def test_unchanged_tiles_keep_their_hash(service: Caller, state: SandboxState) -> None:
     """Most tiles of the next changeset are the same bytes under the same ETag; the root is another."""
     await complete(service)
-    world.push_changeset(SEEDED.plant)
-    world.clock.advance(60)
-    newer, older = (world.blobs.containers[export["id"]] for export in await listing(service))
+    state.push_changeset(SEEDED.plant)
+    state.clock.advance(60)
+    newer, older = (state.blobs.containers[export["id"]] for export in await listing(service))
     same = {name for name in newer if newer[name].etag == older[name].etag}
     assert set(newer) == set(older)
     assert len(same) > 0.8 * len(newer)
@@ -211,10 +211,10 @@ async def test_unchanged_tiles_keep_their_hash(service: Caller, world: SandboxSt
 
 
 @pytest.mark.parametrize("name", ["tileset.json", "tiles/0/tileset.json"])
-async def test_documents_are_3d_tiles(service: Caller, world: SandboxState, name: str) -> None:
+async def test_documents_are_3d_tiles(service: Caller, state: SandboxState, name: str) -> None:
     """Each has version 1.1, volumes, errors that shrink on the way down, and several contents in one node."""
     export = await complete(service)
-    document = json.loads(world.blobs.containers[export["id"]][name].read())
+    document = json.loads(state.blobs.containers[export["id"]][name].read())
     assert document["asset"]["version"] == "1.1"
 
     def check(tile: JSON, above: float) -> None:

@@ -93,9 +93,9 @@ async def test_access_token_is_readable_as_jwt(anybody: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("status", [400, 401])
-async def test_wrong_secret_is_invalid_client(anybody: httpx.AsyncClient, world: SandboxState, status: int) -> None:
+async def test_wrong_secret_is_invalid_client(anybody: httpx.AsyncClient, state: SandboxState, status: int) -> None:
     """The status of invalid_client is what the world's options say."""
-    world.options.invalid_client_status = 400 if status == 400 else 401
+    state.options.invalid_client_status = 400 if status == 400 else 401
     answer = await anybody.post("/connect/token", data=SERVICE_FORM | {"client_secret": "wrong"})
     assert (answer.status_code, answer.json()["error"]) == (status, "invalid_client")
 
@@ -130,9 +130,9 @@ async def test_person_may_refuse(anybody: httpx.AsyncClient) -> None:
     assert (answer["error"], answer["state"]) == ("access_denied", "s1")
 
 
-async def test_sign_in_can_be_automatic(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_sign_in_can_be_automatic(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """With auto_sign_in the authorize endpoint answers with a code at once."""
-    world.options.auto_sign_in = True
+    state.options.auto_sign_in = True
     answer = answer_in(await anybody.get("/connect/authorize", params=SIGN_IN))
     assert (await exchange(anybody, answer["code"])).status_code == 200
 
@@ -171,22 +171,22 @@ async def test_refresh_token_rotates(anybody: httpx.AsyncClient) -> None:
     assert (await refresh(anybody, first)).status_code == 200
 
 
-async def test_refresh_token_may_stay(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_refresh_token_may_stay(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """Without rotation the same token comes back and goes on working."""
-    world.options.rotate_refresh_tokens = False
+    state.options.rotate_refresh_tokens = False
     for _ in range(2):
         body = (await refresh(anybody, IDENTITY.refresh_token)).json()
         assert body["refresh_token"] == IDENTITY.refresh_token
 
 
-async def test_expired_token_is_refused(anybody: httpx.AsyncClient, world: SandboxState) -> None:
+async def test_expired_token_is_refused(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """An access token stops working when its time is over."""
-    world.options.token_seconds = 60
+    state.options.token_seconds = 60
     token = (await anybody.post("/connect/token", data=SERVICE_FORM)).json()["access_token"]
     anybody.headers["Authorization"] = f"Bearer {token}"
     path = f"/imodels/{SEEDED.plant}"
     assert (await anybody.get(path)).status_code == 200
-    world.clock.advance(61)
+    state.clock.advance(61)
     refused = await anybody.get(path)
     assert refused.status_code == 401
     assert refused.json()["error"]["details"][0]["code"] == "InvalidToken"

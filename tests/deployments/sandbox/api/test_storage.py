@@ -8,14 +8,14 @@ from tests.deployments.sandbox.caller import BASE, Caller
 
 
 @pytest.fixture
-def root(world: SandboxState) -> str:
-    return world.itwins[SEEDED.itwin].root_folder_id
+def root(state: SandboxState) -> str:
+    return state.itwins[SEEDED.itwin].root_folder_id
 
 
 @pytest.fixture
-def file_id(world: SandboxState, root: str) -> str:
-    world.add_file(world.add_folder(SEEDED.itwin, "Deep").id, "Plant [1].ifc", b"deep")
-    return world.add_file(root, "Plant A.ifc", b"content").id
+def file_id(state: SandboxState, root: str) -> str:
+    state.add_file(state.add_folder(SEEDED.itwin, "Deep").id, "Plant [1].ifc", b"deep")
+    return state.add_file(root, "Plant A.ifc", b"content").id
 
 
 @pytest.mark.parametrize("parameter", ["iTwinId", "projectId"])
@@ -74,14 +74,14 @@ async def test_file_tells_its_size_and_path(service: Caller, file_id: str) -> No
 
 @pytest.mark.parametrize("form", ["absolute", "relative"])
 async def test_download_leads_to_a_link_without_token(
-    service: Caller, anybody: httpx.AsyncClient, world: SandboxState, file_id: str, form: str
+    service: Caller, anybody: httpx.AsyncClient, state: SandboxState, file_id: str, form: str
 ) -> None:
     """302 to a signed link on the same host, which serves anybody until it expires."""
-    world.options.download_location = "relative" if form == "relative" else "absolute"
+    state.options.download_location = "relative" if form == "relative" else "absolute"
     link = (await service.get(f"/storage/files/{file_id}/download")).headers["Location"]
     assert link.startswith(BASE) is (form == "absolute")
     assert (await anybody.get(link)).content == b"content"
-    world.clock.advance(world.options.download_link_seconds + 1)
+    state.clock.advance(state.options.download_link_seconds + 1)
     expired = await anybody.get(link)
     assert expired.status_code == 403
     assert "<Code>AuthenticationFailed</Code>" in expired.text

@@ -24,7 +24,7 @@ def sandbox() -> Generator[RunningSandbox]:
 
 
 @pytest.fixture
-def wire(sandbox: RunningSandbox) -> Generator[httpx.Client]:
+def client(sandbox: RunningSandbox) -> Generator[httpx.Client]:
     """A client on a real socket."""
     form = {"grant_type": "client_credentials", "scope": "itwin-platform"}
     with httpx.Client(base_url=sandbox.url, trust_env=False) as client:
@@ -33,28 +33,28 @@ def wire(sandbox: RunningSandbox) -> Generator[httpx.Client]:
         yield client
 
 
-async def test_fault_hits_the_request_it_was_ordered_for(service: Caller, world: SandboxState) -> None:
+async def test_fault_hits_the_request_it_was_ordered_for(service: Caller, state: SandboxState) -> None:
     """Method, path, ordinal and count choose; everything else goes on as ever."""
-    fault = world.faults.add(Fault(path="/imodels/", method="GET", nth=2, count=2, status=503))
+    fault = state.faults.add(Fault(path="/imodels/", method="GET", nth=2, count=2, status=503))
     statuses = [(await service.get(PLANT)).status_code for _ in range(4)]
     assert statuses == [200, 503, 503, 200]
     assert fault.hits == 2
     assert (await service.get("/storage/")).status_code == 422
 
 
-async def test_fault_carries_the_platforms_envelope(service: Caller, world: SandboxState) -> None:
+async def test_fault_carries_the_platforms_envelope(service: Caller, state: SandboxState) -> None:
     """A code makes a documented error, as for a lost race between two create-runs."""
-    world.faults.add(Fault(path="/runs$", method="POST", status=409, code="ConflictWithAnotherIModelRequest"))
+    state.faults.add(Fault(path="/runs$", method="POST", status=409, code="ConflictWithAnotherIModelRequest"))
     connection = await service.connect()
     lost = await service.start(connection)
     assert (lost.status_code, lost.json()["error"]["code"]) == (409, "ConflictWithAnotherIModelRequest")
     assert (await service.start(connection)).status_code == 202
 
 
-async def test_retry_after_has_two_forms(service: Caller, world: SandboxState) -> None:
+async def test_retry_after_has_two_forms(service: Caller, state: SandboxState) -> None:
     """Seconds, or a date by the world's clock, which every answer's Date follows."""
-    world.faults.add(Fault(status=503, retry_after=7))
-    world.faults.add(Fault(status=503, retry_after=7, retry_after_form="date"))
+    state.faults.add(Fault(status=503, retry_after=7))
+    state.faults.add(Fault(status=503, retry_after=7, retry_after_form="date"))
     assert (await service.get(PLANT)).headers["Retry-After"] == "7"
     headers = (await service.get(PLANT)).headers
     wait = parsedate_to_datetime(headers["Retry-After"]) - parsedate_to_datetime(headers["Date"])
@@ -62,57 +62,57 @@ async def test_retry_after_has_two_forms(service: Caller, world: SandboxState) -
 
 
 @pytest.mark.parametrize("body", ["<html>gateway</html>", "{", "", '{"code":"X","message":"unwrapped"}'])
-async def test_answers_can_be_garbage(service: Caller, world: SandboxState, body: str) -> None:
+async def test_answers_can_be_garbage(service: Caller, state: SandboxState, body: str) -> None:
     """Any body under any status."""
-    world.faults.add(Fault(status=502, body=body))
+    state.faults.add(Fault(status=502, body=body))
     answer = await service.get(PLANT)
     assert (answer.status_code, answer.text) == (502, body)
 
 
-async def test_effect_can_outlive_its_answer(service: Caller, world: SandboxState) -> None:
+async def test_effect_can_outlive_its_answer(service: Caller, state: SandboxState) -> None:
     """A 500 or a cut after the effect leaves a run behind that nobody was told about."""
     connection = await service.connect()
-    world.faults.add(Fault(path="/runs$", method="POST", status=500, effect=True))
+    state.faults.add(Fault(path="/runs$", method="POST", status=500, effect=True))
     assert (await service.start(connection)).status_code == 500
-    assert len(world.runs_of(SEEDED.plant)) == 1
-    world.faults.add(Fault(path="/connections$", method="POST", cut="after"))
+    assert len(state.runs_of(SEEDED.plant)) == 1
+    state.faults.add(Fault(path="/connections$", method="POST", cut="after"))
     with pytest.raises(httpx.ReadError):
         await service.connect()
-    assert len(world.connections) == 2
+    assert len(state.connections) == 2
 
 
-async def test_cut_before_the_effect_changes_nothing(service: Caller, world: SandboxState) -> None:
+async def test_cut_before_the_effect_changes_nothing(service: Caller, state: SandboxState) -> None:
     """The request never reached the platform."""
-    world.faults.add(Fault(path="/connections$", cut="before"))
+    state.faults.add(Fault(path="/connections$", cut="before"))
     with pytest.raises(httpx.ReadError):
         await service.connect()
-    assert world.connections == {}
+    assert state.connections == {}
 
 
-async def test_slow_answers_are_slow(service: Caller, world: SandboxState) -> None:
+async def test_slow_answers_are_slow(service: Caller, state: SandboxState) -> None:
     """A delay alone still gives the true answer."""
-    world.faults.add(Fault(delay=0.2))
+    state.faults.add(Fault(delay=0.2))
     before = monotonic()
     assert (await service.get(PLANT)).status_code == 200
     assert monotonic() - before >= 0.2
 
 
-async def test_an_effect_can_come_long_before_its_answer(service: Caller, world: SandboxState) -> None:
+async def test_an_effect_can_come_long_before_its_answer(service: Caller, state: SandboxState) -> None:
     """While an answer is held, what was asked for is there already."""
-    world.faults.add(Fault(path="/connections$", method="POST", status=500, effect=True, hold=0.3))
+    state.faults.add(Fault(path="/connections$", method="POST", status=500, effect=True, hold=0.3))
     asking = asyncio.create_task(service.connect())
-    while not world.connections:  # noqa: ASYNC110  what is awaited has no event
+    while not state.connections:  # noqa: ASYNC110  what is awaited has no event
         await asyncio.sleep(0.01)
     assert not asking.done()
     await asyncio.gather(asking, return_exceptions=True)
 
 
 @pytest.mark.parametrize("damage", ["flip", "short", "whole"])
-async def test_bytes_can_be_spoiled(anybody: httpx.AsyncClient, world: SandboxState, damage: str) -> None:
+async def test_bytes_can_be_spoiled(anybody: httpx.AsyncClient, state: SandboxState, damage: str) -> None:
     """A flipped bit, an early but self-consistent end, a range that is ignored."""
-    world.blobs.put("room", "b", b"0123456789")
-    world.faults.add(Fault(damage="flip" if damage == "flip" else "short" if damage == "short" else "whole"))
-    answer = await anybody.get(BASE + world.blobs.signed_path("room", "b"), headers={"Range": "bytes=2-5"})
+    state.blobs.put("room", "b", b"0123456789")
+    state.faults.add(Fault(damage="flip" if damage == "flip" else "short" if damage == "short" else "whole"))
+    answer = await anybody.get(BASE + state.blobs.signed_path("room", "b"), headers={"Range": "bytes=2-5"})
     expected = {
         "flip": (206, b"2355", "bytes 2-5/10"),
         "short": (206, b"23", "bytes 2-3/10"),
@@ -123,34 +123,34 @@ async def test_bytes_can_be_spoiled(anybody: httpx.AsyncClient, world: SandboxSt
 
 
 @pytest.mark.parametrize("cut", ["before", "after", "midway"])
-def test_socket_is_really_cut(sandbox: RunningSandbox, wire: httpx.Client, cut: str) -> None:
+def test_socket_is_really_cut(sandbox: RunningSandbox, client: httpx.Client, cut: str) -> None:
     """On a real connection the client loses its peer, and the next request works."""
-    sandbox.world.faults.add(
+    sandbox.state.faults.add(
         Fault(path="/imodels/", cut="before" if cut == "before" else "after" if cut == "after" else "midway")
     )
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-        wire.get(PLANT)
-    assert wire.get(PLANT).status_code == 200
-    statuses = [entry.status for entry in sandbox.world.log if entry.path == PLANT]
+        client.get(PLANT)
+    assert client.get(PLANT).status_code == 200
+    statuses = [entry.status for entry in sandbox.state.log if entry.path == PLANT]
     assert statuses == [200 if cut == "midway" else None, 200]
 
 
-def test_lost_answer_leaves_a_run(sandbox: RunningSandbox, wire: httpx.Client) -> None:
+def test_lost_answer_leaves_a_run(sandbox: RunningSandbox, client: httpx.Client) -> None:
     """Over a socket too: the run is there although the client never heard of it."""
     body = {"iModelId": SEEDED.plant, "authenticationType": "Service"}
-    connection = wire.post("/export/connections", json=body).json()["connection"]["id"]
-    sandbox.world.faults.add(Fault(path="/runs$", method="POST", cut="after"))
+    connection = client.post("/export/connections", json=body).json()["connection"]["id"]
+    sandbox.state.faults.add(Fault(path="/runs$", method="POST", cut="after"))
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-        wire.post(f"/export/connections/{connection}/runs", json={"exportType": "IFC"})
-    assert len(sandbox.world.runs_of(SEEDED.plant)) == 1
+        client.post(f"/export/connections/{connection}/runs", json={"exportType": "IFC"})
+    assert len(sandbox.state.runs_of(SEEDED.plant)) == 1
 
 
-async def test_rate_limit_answers_as_documented(service: Caller, world: SandboxState) -> None:
+async def test_rate_limit_answers_as_documented(service: Caller, state: SandboxState) -> None:
     """429 with whole seconds and the platform's own headers; a minute later all is well."""
-    world.options.requests_per_minute = 3
+    state.options.requests_per_minute = 3
     answers = [await service.get(PLANT) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[3].headers["ITwinPlatform-RateLimited-Application"] == "sandbox-service"
     assert answers[3].json()["error"]["code"] == "RateLimitExceeded"
-    world.clock.advance(int(answers[3].headers["Retry-After"]))
+    state.clock.advance(int(answers[3].headers["Retry-After"]))
     assert (await service.get(PLANT)).status_code == 200

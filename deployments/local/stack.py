@@ -73,13 +73,13 @@ class LocalStack:
         if read_settings().client_id:
             return []
         from deployments.sandbox.server import environment  # noqa: PLC0415
-        from deployments.sandbox.state.seed import SEEDED, seeded_world  # noqa: PLC0415  an optional extra
+        from deployments.sandbox.state.seed import SEEDED, seeded_state  # noqa: PLC0415  an optional extra
 
         port = free_port(3110)
         url = f"http://127.0.0.1:{port}"
         self._start_python("sandbox", "deployments", "sandbox", "--port", str(port))
         self._await(f"{url}/sandbox/state", "sandbox")
-        self.environment |= environment(url, seeded_world())
+        self.environment |= environment(url, seeded_state())
         self.environment.setdefault("ITWIN_NIGHTLY_IMODEL_ID", SEEDED.plant)
         self.environment.setdefault("ITWIN_NIGHTLY_ITWIN_ID", SEEDED.itwin)
         self.environment.setdefault("ITWIN_WATCH_ITWIN_ID", SEEDED.itwin)

@@ -15,7 +15,7 @@ from rich.console import Console
 from blocks.errors import BatchFailedError, ExportError, InputError, without_secrets
 from deployments.cli import sandbox_commands, webhooks
 from deployments.cli.consent import show_consent
-from deployments.cli.doctor import doctor
+from deployments.cli.doctor.command import doctor
 from deployments.cli.interruption import INTERRUPTED, INTERRUPTIONS, InterruptibleRun
 from deployments.cli.login import login
 from deployments.cli.logs import quiet_console

@@ -90,6 +90,31 @@ def test_a_folder_that_cannot_be_written_is_found(
     assert str(tmp_path / "taken") in findings["Output folder"]["says"]
 
 
+@pytest.mark.usefixtures("_with_a_pool", "sandbox")
+def test_a_missing_work_pool_is_one_finding(prefect_server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server without our work pool is told how to make it, and everything else is looked at all the same."""
+    ask("DELETE", f"{prefect_server}/work_pools/itwin-export")
+    try:
+        exit_code, findings = examine(capsys)
+    finally:
+        ask("POST", f"{prefect_server}/work_pools/", {"name": "itwin-export", "type": "process"})
+    assert exit_code == 2
+    assert "prefect work-pool create itwin-export" in findings["Worker"]["says"]
+    assert findings["Output folder"]["is_ok"]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_an_error_nobody_foresaw_is_one_finding(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a look raises is that look's finding, and the next look goes on."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nosuch.pem"))
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert [name for name, finding in findings.items() if not finding["is_ok"]] != []
+    assert findings["Output folder"]["is_ok"]
+
+
 def test_nonsense_in_the_environment_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

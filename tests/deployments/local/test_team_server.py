@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from deployments.local.stack import own_environment, run_python
 
 from deployments.local.postgres import start_postgres
 from deployments.local.processes import Processes
+from deployments.local.stack import own_environment, run_python
 from deployments.local.waiting import answers, free_port, wait_until
 from deployments.pull import POOL
 from deployments.sandbox.server import RunningSandbox, running_sandbox

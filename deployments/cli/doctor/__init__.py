@@ -1,0 +1,1 @@
+"""`itwin-export doctor`: one module for each thing that is looked at."""

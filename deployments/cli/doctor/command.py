@@ -1,0 +1,72 @@
+"""`itwin-export doctor`: what is in order, what is not, and what to do about it."""
+
+import asyncio
+import json as json_module
+import platform
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+
+from rich.table import Table
+
+from blocks.errors import ConfigurationError
+from blocks.settings import read_settings
+from deployments.cli.doctor.finding import Finding, look, look_at_all
+from deployments.cli.doctor.itwin_platform import platform_findings
+from deployments.cli.doctor.orphans import show_orphans
+from deployments.cli.doctor.output_folder import check_output_folder
+from deployments.cli.doctor.prefect_server import prefect_findings
+from deployments.cli.tables import wide_console
+from tasks.options import check_guid
+
+
+def doctor(
+    *,
+    imodel_id: str | None = None,
+    itwin_id: str | None = None,
+    orphans: bool = False,
+    credentials: str = "default",
+    json: bool = False,
+) -> None:
+    """Check configuration, sign-in, access, disk, Prefect API and worker; ends with 2 if something is wrong.
+
+    Args:
+        imodel_id: Check access to this iModel and to its Storage too.
+        itwin_id: With --orphans: look at every iModel of this iTwin.
+        orphans: Instead, list runs of ours that go on at the platform although no flow run follows them.
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    if orphans:
+        show_orphans(imodel_id, itwin_id, credentials, as_json=json)
+        return
+    findings = asyncio.run(_examine(check_guid(imodel_id, "iModel id") if imodel_id else None, credentials))
+    if json:
+        sys.stdout.write(json_module.dumps([asdict(finding) for finding in findings]) + "\n")
+    else:
+        wide_console().print(_table(findings))
+    if wrong := [finding.what for finding in findings if not finding.is_ok]:
+        raise ConfigurationError(f"Not in order: {', '.join(wrong)}. What to do stands above.")
+
+
+async def _examine(imodel_id: str | None, name: str) -> list[Finding]:
+    versions = (
+        f"itwin-export {version('itwin-export')}, Prefect {version('prefect')}, Python {platform.python_version()}"
+    )
+    findings = [Finding("Versions", is_ok=True, says=versions)]
+    try:
+        settings = read_settings()
+    except ConfigurationError as error:
+        return [*findings, Finding("Configuration", is_ok=False, says=str(error))]
+    findings += await look_at_all("Prefect API", prefect_findings())
+    findings += await look_at_all("iTwin Platform", platform_findings(settings, imodel_id, name))
+    return [*findings, await look("Output folder", asyncio.to_thread(check_output_folder, settings.output_dir))]
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(title="Examination", title_justify="left")
+    for column in ("What", "", "Finding"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.what, "OK" if finding.is_ok else "WRONG", finding.says)
+    return table

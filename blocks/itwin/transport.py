@@ -1,7 +1,6 @@
 """Sending and mapping: every request to the platform leaves here, every failure becomes an error of the family."""
 
 import email.utils
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -31,8 +30,6 @@ MAX_RATE_LIMIT_RETRIES = 6  # 429s in a row before one request gives up
 Json = dict[str, Any]
 Precondition = Callable[[], None]
 """Called right before each sending of a request, after any wait; what it raises leaves the request unsent."""
-
-logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold whole URLs, signatures included
 
 
 class Transport:

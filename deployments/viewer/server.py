@@ -1,10 +1,16 @@
-"""A page on loopback that shows exported tiles and IFC files; it works without any network."""
+"""A page on loopback that shows exported tiles and IFC files; it works without any network.
+
+Loopback is open to every user of the machine: the address holds a key made up at each start, and nothing is served
+without it.
+"""
 
 import contextlib
+import secrets
 import socket
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from os import stat_result
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 from urllib.parse import quote
 
@@ -39,8 +45,8 @@ class ViewableItem:
     url: str
 
 
-def create_app(folder: Path, *, modules: Path = MODULES) -> Starlette:
-    """The viewer of a folder.
+def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
+    """The viewer of a folder, below `/<key>/`.
 
     Raises:
         ConfigurationError: The libraries it shows things with are not installed.
@@ -57,14 +63,15 @@ def create_app(folder: Path, *, modules: Path = MODULES) -> Starlette:
         raise InputError(
             f"There is nothing to look at in {folder}: no {ROOT} and no .ifc file. Export something first."
         )
+    routes = [
+        Route("/", _page),
+        Route("/sights.json", partial(_answer, found)),
+        Mount("/pages", StaticFiles(directory=_PAGES / "pages")),
+        Mount("/data", _ExportedFiles(directory=folder)),
+        *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
+    ]
     return Starlette(
-        routes=[
-            Route("/", _page),
-            Route("/sights.json", partial(_answer, found)),
-            Mount("/pages", StaticFiles(directory=_PAGES / "pages")),
-            Mount("/data", StaticFiles(directory=folder)),
-            *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
-        ],
+        routes=[Mount(f"/{key}", routes=routes)],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(_CspMiddleware)],
     )
 
@@ -75,11 +82,13 @@ def serve(folder: Path, port: int, output: TextIO) -> None:
     Raises:
         OSError: The port cannot be used.
     """
-    app = create_app(folder)
+    key = secrets.token_urlsafe(24)
+    app = create_app(folder, key)
     # With the protocol named, asyncio sends small answers at once instead of 40 ms later.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind((HOST, port))
-        print(f"http://{HOST}:{listener.getsockname()[1]}/ shows {folder}. Ctrl-C stops it.", file=output, flush=True)
+        address = f"http://{HOST}:{listener.getsockname()[1]}/{key}/"
+        print(f"{address} shows {folder}. Ctrl-C stops it.", file=output, flush=True)
         config = uvicorn.Config(app, log_level="error", access_log=False, ws="none")
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
@@ -96,7 +105,7 @@ def _sights_of(export: Path, folder: Path) -> list[ViewableItem]:
     tilesets = [(path, "tileset") for path in [export / ROOT] if path.is_file()]
     models = [(path, "ifc") for path in sorted(export.glob("*.ifc"))]
     return [
-        ViewableItem(path.relative_to(folder).as_posix(), kind, f"/data/{quote(path.relative_to(folder).as_posix())}")
+        ViewableItem(path.relative_to(folder).as_posix(), kind, f"data/{quote(path.relative_to(folder).as_posix())}")
         for path, kind in [*tilesets, *models]
     ]
 
@@ -109,8 +118,18 @@ async def _page(_: Request) -> FileResponse:
     return FileResponse(_PAGES / "pages" / "index.html")
 
 
+class _ExportedFiles(StaticFiles):
+    """The folder without its dotfiles: state folders and settings of ours or of others."""
+
+    def lookup_path(self, path: str) -> tuple[str, stat_result | None]:
+        """A file's place; none for a name with a dot before any part of it."""
+        if any(part.startswith(".") for part in PurePosixPath(path).parts):
+            return "", None
+        return super().lookup_path(path)
+
+
 class _CspMiddleware:
-    """Tells the browser to load nothing from anywhere else."""
+    """Tells the browser to load nothing from anywhere else, and to pass the address with its key to nobody."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -118,7 +137,8 @@ class _CspMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY.encode())]
+                policy = [(b"content-security-policy", _POLICY.encode()), (b"referrer-policy", b"no-referrer")]
+                message["headers"] = [*message["headers"], *policy]
             await send(message)
 
         await self.app(scope, receive, send_with_policy)

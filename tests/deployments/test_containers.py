@@ -50,6 +50,59 @@ def test_the_image_is_built_as_it_should() -> None:
     assert not SECRET.search(lines)
 
 
+def patterns() -> list[tuple[bool, re.Pattern[str]]]:
+    """The lines of .dockerignore as (leaves out, expression), `*`, `?` and `**` as Docker reads them."""
+    found: list[tuple[bool, re.Pattern[str]]] = []
+    for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            expression = re.escape(line.removeprefix("!"))
+            for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
+                expression = expression.replace(glob, regex)
+            found.append((not line.startswith("!"), re.compile(f"{expression}(?:/.*)?")))
+    return found
+
+
+def is_sent(path: str) -> bool:
+    """True if a file of the repository is part of the build context: the last pattern that matches decides."""
+    return not [leaves_out for leaves_out, pattern in patterns() if pattern.fullmatch(path)][-1]
+
+
+def tracked() -> set[str]:
+    """Every file under version control."""
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return set(listed.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".env",
+        "deployments/.env",
+        "deployments/prod.env",
+        "deployments/webhooks/.secrets/token",
+        "deployments/tls.key",
+        "webhooks.sqlite",
+        ".git/config",
+        ".itwin-export/client.env",
+        "exports/a/ifc/Plant.ifc",
+        "deployments/exports/Plant.ifc",
+        "flows/__pycache__/export_ifc.cpython-311.pyc",
+    ],
+)
+def test_private_and_generated_files_stay_out_of_the_image(path: str) -> None:
+    """A file that holds secrets, or was made on this machine, is not sent to the builder of the image."""
+    assert not is_sent(path)
+
+
+def test_the_image_holds_exactly_what_it_needs() -> None:
+    """Of the files under version control, the builder gets every one that the Dockerfile copies, and no other."""
+    sent = {path for path in tracked() if is_sent(path)}
+    rooms = {path for path in tracked() if path.startswith(("blocks/", "tasks/", "flows/", "deployments/"))}
+    single = {"pyproject.toml", "requirements.txt", "requirements-dev.txt", "prefect.yaml", "README.md", "LICENSE"}
+    pictures = {path for path in rooms if path.startswith("deployments/screenshots/")}
+    assert sent == (rooms - pictures) | single
+
+
 def test_services_wait_for_what_they_need() -> None:
     """Each service of ours runs the one image, and waits for something that tells its health or its end."""
     services = COMPOSE["services"]

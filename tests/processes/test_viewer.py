@@ -82,7 +82,7 @@ def test_every_tile_is_drawn(page: Page, address: str, exports: Path) -> None:
     """CesiumJS loads every tile of the published tileset without a failure and without any other host."""
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  Playwright sets attributes on it
-    page.goto(f"{address}#/data/{SEEDED.plant}/mesh/tileset.json")
+    page.goto(f"{address}#data/{SEEDED.plant}/mesh/tileset.json")
     page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
     page.evaluate("detail.value = 16; detail.oninput()")
     wanted = tiles_in(exports)
@@ -101,7 +101,7 @@ def test_every_tile_is_drawn(page: Page, address: str, exports: Path) -> None:
 def test_the_ifc_is_drawn(page: Page, address: str, exports: Path) -> None:
     """Every element of the exported IFC file becomes a shape in the browser."""
     (model,) = exports.rglob("*.ifc")
-    page.goto(f"{address}#/data/{model.relative_to(exports).as_posix()}")
+    page.goto(f"{address}#data/{model.relative_to(exports).as_posix()}")
     page.reload()
     page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
     ARTEFACTS.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
 // An IFC file with web-ifc, which makes the triangles, and three.js, which draws them.
 import * as THREE from "three";
 import { IfcAPI } from "web-ifc";
-import { OrbitControls } from "/three/examples/jsm/controls/OrbitControls.js";
+import { OrbitControls } from "../three/examples/jsm/controls/OrbitControls.js";
 
 export async function show(url, place, tell) {
   document.getElementById("detail-label").hidden = true;
@@ -14,7 +14,7 @@ export async function show(url, place, tell) {
 
 async function build(content) {
   const ifc = new IfcAPI();
-  ifc.SetWasmPath("/web-ifc/", true);
+  ifc.SetWasmPath(new URL("../web-ifc/", import.meta.url).href, true);
   await ifc.Init();
   const id = ifc.OpenModel(content);
   const model = new THREE.Group();

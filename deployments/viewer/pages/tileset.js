@@ -6,8 +6,8 @@ function load(source) {
 }
 
 export async function show(url, place, tell) {
-  window.CESIUM_BASE_URL = "/cesium/";
-  await load("/cesium/Cesium.js");
+  window.CESIUM_BASE_URL = new URL("../cesium/", import.meta.url).href;
+  await load("cesium/Cesium.js");
   const { Cesium } = window;
   const off = ["animation", "timeline", "geocoder", "baseLayerPicker", "homeButton", "sceneModePicker", "infoBox",
     "navigationHelpButton", "selectionIndicator"];

@@ -1,12 +1,16 @@
 """Looking at what was exported: what the viewer finds, and what it says when it cannot show it."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from blocks.errors import ConfigurationError
 from deployments.cli.app import run
 from deployments.viewer.server import create_app, sights
+
+PRIVATE = [".env", ".itwin-export/runs.json", "a/.git/config", "a/ifc/.hidden.ifc"]
 
 
 def export_into(folder: Path, *names: str) -> None:
@@ -19,13 +23,13 @@ def export_into(folder: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     ("place", "names"), [("", ["a/ifc/Plant A.ifc", "a/mesh/tileset.json"]), ("a/mesh", ["tileset.json"])]
 )
-def test_exports_are_found_wherever_one_points(tmp_path: Path, cli_sandbox: str, names: list[str]) -> None:
+def test_exports_are_found_wherever_one_points(tmp_path: Path, place: str, names: list[str]) -> None:
     """The whole output folder shows every export in it, an export's own folder that export."""
     export_into(tmp_path / "a" / "ifc", "Plant A.ifc", "Plant A.log")
     export_into(tmp_path / "a" / "mesh", "tileset.json")
     (tmp_path / "a" / "mesh" / "tiles").mkdir()
     (tmp_path / "a" / "mesh" / "tiles" / "tileset.json").touch()
-    assert [sight.name for sight in sights(tmp_path / cli_sandbox)] == names
+    assert [sight.name for sight in sights(tmp_path / place)] == names
 
 
 @pytest.mark.parametrize("name", [".", "missing"])
@@ -39,4 +43,34 @@ def test_a_machine_without_the_libraries_gets_one_sentence(tmp_path: Path) -> No
     """Without the installed libraries the error says what to run."""
     export_into(tmp_path / "mesh", "tileset.json")
     with pytest.raises(ConfigurationError, match=r"python -m deployments\.node_tools"):
-        create_app(tmp_path, modules=tmp_path / "node_modules")
+        create_app(tmp_path, "key", modules=tmp_path / "node_modules")
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
+    """Somebody who reaches the viewer of a folder with exports and private files; its key is “key”."""
+    export_into(tmp_path / "exports" / "a" / "ifc", "Plant A.ifc")
+    for name in PRIVATE:
+        (tmp_path / "exports" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "exports" / name).write_text("secret")
+    for library in ("cesium/Build/Cesium", "three", "web-ifc"):
+        (tmp_path / "modules" / library).mkdir(parents=True)
+    app = create_app(tmp_path / "exports", "key", modules=tmp_path / "modules")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["", "sights.json", "pages/view.js", "data/a/ifc/Plant A.ifc"])
+async def test_nothing_is_served_without_the_key(browser: httpx.AsyncClient, path: str) -> None:
+    """Who was not given the address, key included, gets 404 for every path."""
+    assert (await browser.get(f"/key/{path}")).status_code == 200
+    for guess in (f"/{path}", f"/other/{path}", f"//{path}"):
+        assert (await browser.get(guess)).status_code == 404
+
+
+@pytest.mark.parametrize("path", [*PRIVATE, "a/%2egit/config", "a/../.env"])
+async def test_dotfiles_are_not_served(browser: httpx.AsyncClient, path: str) -> None:
+    """Files and folders whose name begins with a dot are not there for the browser."""
+    answer = await browser.get(f"/key/data/{path}")
+    assert (answer.status_code, "secret" in answer.text) == (404, False)

@@ -13,6 +13,7 @@ from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.local.postgres import start_postgres
 from deployments.local.processes import Processes
+from deployments.local.server_settings import SERVER_SETTINGS
 from deployments.local.waiting import answers, free_port, wait_until
 from deployments.pull import POOL, PROJECT
 
@@ -134,12 +135,15 @@ def own_environment(folder: Path) -> dict[str, str]:
         if not name.startswith(("PREFECT_API", "PREFECT_PROFILE", "PREFECT_HOME"))
     }
     search = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
-    return kept | {
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PYTHONPATH": search,
-        "PYTHONUNBUFFERED": "1",
-    }
+    return (
+        SERVER_SETTINGS
+        | kept
+        | {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PYTHONPATH": search,
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 def run_python(arguments: Sequence[str], environment: dict[str, str], log: Path) -> str:

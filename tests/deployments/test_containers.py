@@ -1,5 +1,6 @@
 """What containers are made from is well-formed; there is no container engine where this is checked."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -9,6 +10,8 @@ from typing import Any, cast
 
 import pytest
 import yaml
+
+from deployments.local.server_settings import SERVER_SETTINGS
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOYMENTS = REPOSITORY / "deployments"
@@ -123,6 +126,17 @@ def test_no_secret_is_written_down() -> None:
     receiver = (KUBERNETES / "webhooks.yaml").read_text()
     assert "secretKeyRef" in receiver
     assert TEMPLATE["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+
+
+def test_leases_and_retention_are_set_everywhere() -> None:
+    """Every arrangement with a server keeps leases outside the server's memory, and deletes old flow runs."""
+    values = yaml.safe_load((KUBERNETES / "server-values.yaml").read_text())
+    kubernetes = {variable["name"]: variable["value"] for variable in values["global"]["prefect"]["env"]}
+    for settings in (SERVER_SETTINGS, COMPOSE["services"]["server"]["environment"], kubernetes):
+        assert "memory" not in settings["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
+        importlib.import_module(settings["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"])
+        assert settings["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] == "events,flow_runs"
+    assert COMPOSE["services"]["redis"]["command"][1:] == ["--appendonly", "yes"]
 
 
 def test_every_variable_of_the_job_template_is_declared() -> None:

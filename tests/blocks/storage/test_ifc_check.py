@@ -65,6 +65,62 @@ def test_ways_to_write_a_header(statement: str, tmp_path: Path) -> None:
     assert check_ifc(write(tmp_path, HEAD + statement + TAIL), "IFC4 RV 1.2") == "IFC4"
 
 
+WHOLE = HEAD + "FILE_SCHEMA(('IFC4'));" + TAIL
+SIGNATURE = "SIGNATURE;\nMIIBszCCARwCAQAwDQYJKoZIhvcNAQEFBQAw\n" * 400 + "ENDSEC;\n"
+
+
+def of_schema(schema: str) -> str:
+    return HEAD + f"FILE_SCHEMA(('{schema}'));" + TAIL
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "schema"),
+    [
+        (of_schema("IFC2X3_TC1"), "IFC2x3", "IFC2X3_TC1"),
+        (of_schema("IFC2X3_FINAL"), "IFC2x3 CV 2.0", "IFC2X3_FINAL"),
+        (of_schema("IFC4_ADD2"), "IFC4 RV 1.2", "IFC4_ADD2"),
+        (of_schema("IFC4_ADD2_TC1"), "IFC4 DTV 1.2", "IFC4_ADD2_TC1"),
+        (of_schema("IFC4X3_ADD2"), "IFC4.3", "IFC4X3_ADD2"),
+        ("\ufeff" + WHOLE, "IFC4 RV 1.2", "IFC4"),
+        (WHOLE + " \t\r\n" * 3000, "IFC4 RV 1.2", "IFC4"),
+        (WHOLE + "\x00" * 200_000, "IFC4 RV 1.2", "IFC4"),
+        (WHOLE + "\x1a", "IFC4 RV 1.2", "IFC4"),
+        (WHOLE + SIGNATURE, "IFC4 RV 1.2", "IFC4"),
+        (WHOLE + SIGNATURE + "SIGNATURE\nMIIB\nENDSEC ;\r\n\x00\x1a", "IFC4 RV 1.2", "IFC4"),
+        (WHOLE + "/* END-ISO-10303-21; written by an exporter */" + "/* notes */" * 900, "IFC4 RV 1.2", "IFC4"),
+    ],
+)  # fmt: skip
+def test_foreign_heads_and_tails(text: str, version: str, schema: str, tmp_path: Path) -> None:
+    """What other exporters write before and after the model, and how they name the schema, is accepted."""
+    assert check_ifc(write(tmp_path, text), version) == schema
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (of_schema("IFC4X1"), "is IFC4X1, but"),
+        (of_schema("IFC4_ADD2_ALPHA"), "is IFC4_ADD2_ALPHA, but"),
+        (of_schema("IFC2X3_TC1"), "is IFC2X3_TC1, but"),
+        (WHOLE[:-12] + "\x00" * 200_000, "cut off"),
+        (WHOLE + SIGNATURE[:-9], "cut off"),
+        (WHOLE + "/* a comment without an end", "cut off"),
+        (WHOLE.rstrip().removesuffix(";"), "cut off"),
+        ("\x00" * 100_000, "not an IFC file"),
+    ],
+)
+def test_foreign_heads_and_tails_refused(text: str, complaint: str, tmp_path: Path) -> None:
+    """A draft schema, padding in place of the end, and an unfinished signature or comment are refused."""
+    with pytest.raises(ContentError, match=complaint):
+        check_ifc(write(tmp_path, text), "IFC4 RV 1.2")
+
+
+def test_hostile_tail(tmp_path: Path) -> None:
+    """Megabytes of last words, comments and signatures without an end cost no more than reading them a few times."""
+    for ending in ("END-ISO-10303-21;/*", "END-ISO-10303-21;SIGNATURE", "END-ISO-10303-21;/**/"):
+        with pytest.raises(ContentError, match="cut off"):
+            check_ifc(write(tmp_path, HEAD + ending * 250_000 + "x"), "IFC4 RV 1.2")
+
+
 @pytest.mark.parametrize("before", ["\ufeff", "\n\n", "/* made by hand */\n"])
 def test_before_the_first_word(before: str, tmp_path: Path) -> None:
     """A byte-order mark, blank lines or a comment may stand at the head, blanks and comments at the end."""

@@ -1,6 +1,5 @@
 """Sending and mapping: every request to the platform leaves here, every failure becomes an error of the family."""
 
-import email.utils
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -19,6 +18,7 @@ from blocks.errors import (
     without_secrets,
 )
 from blocks.itwin.rate_limit import Limiter
+from blocks.timestamps import parse_http_date, parse_retry_after
 
 API_TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
 API_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
@@ -59,7 +59,8 @@ class Transport:
             if response.status_code != 429:
                 return response
             attempts += 1
-            pause = retry_after(response) or DEFAULT_PAUSE_SECONDS
+            asked_for = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            pause = asked_for or DEFAULT_PAUSE_SECONDS
             if attempts == MAX_RATE_LIMIT_RETRIES or pause > LONGEST_PAUSE_SECONDS:
                 raise error_from(response, what)
             self._limiter.pause(pause)
@@ -86,21 +87,9 @@ class Transport:
         )
 
     def _note_server_time(self, response: httpx.Response) -> None:
-        moment = _http_date(response.headers.get("Date", ""))
+        moment = parse_http_date(response.headers.get("Date"))
         if moment is not None:
             self._clock_offset = moment - datetime.now(UTC)
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """Seconds the platform asks us to wait: whole seconds or an HTTP date; none if it does not say."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    moment = _http_date(text)
-    if moment is None:
-        return None
-    now = _http_date(response.headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR0911  one row per status
@@ -188,14 +177,6 @@ def _json_or_nothing(response: httpx.Response) -> Json:
     except ValueError:
         return {}
     return cast("Json", body) if isinstance(body, dict) else {}
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _origin(url: httpx.URL) -> str:

@@ -4,8 +4,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from blocks.errors import InterruptedTransferError, LinkExpiredError
@@ -46,19 +44,6 @@ class RetryPolicy:
         backoff = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1))
         chance = random.uniform(0.5, 1)  # noqa: S311  spreads retries, guards no secret
         return min(self.longest_pause, max(backoff * chance, asked_for))
-
-
-def parse_retry_after(value: str | None) -> float:
-    """Read a `Retry-After`, seconds or an HTTP date; 0 when there is none or it makes no sense."""
-    text = (value or "").strip()
-    if text.isdecimal():
-        return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (zoned - datetime.now(UTC)).total_seconds())
 
 
 async def retry(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[None]], retry_policy: RetryPolicy) -> T:

@@ -18,7 +18,8 @@ from blocks.errors import (
     NotFoundError,
     TransferError,
 )
-from blocks.storage.retry import BlobChangedError, ThrottledError, parse_retry_after
+from blocks.storage.retry import BlobChangedError, ThrottledError
+from blocks.timestamps import parse_retry_after
 
 BYTES_COME = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}
 _CONTENT_RANGE = re.compile(r"bytes \d{1,18}-\d{1,18}/(\d{1,18})")
@@ -73,7 +74,7 @@ def refusal(status: int, headers: Mapping[str, str], host: str) -> ExportError:
     if status in {412, 416}:
         return BlobChangedError(f"The file on {host} was replaced while it was read (HTTP {status}).")
     if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        pause = parse_retry_after(headers.get("Retry-After"))
+        pause = parse_retry_after(headers.get("Retry-After"), headers.get("Date"))
         return ThrottledError(f"{host} cannot answer now (HTTP {status}).", pause)
     return TransferError(f"{host} refuses the download (HTTP {status}); redirects are not followed.")
 

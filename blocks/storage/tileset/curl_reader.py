@@ -296,7 +296,7 @@ def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> Exp
         if tile.etag:
             return BlobChangedError(f"{tile.name} vanished while the tileset was read.")
         return ContentError(f"The tileset lacks {tile.name}: {host} does not have it.")
-    error = refusal(status, {"Retry-After": headers.get("retry-after", "")}, host)
+    error = refusal(status, {"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")}, host)
     return ThrottledError(f"{tile.name}: {error}", error.retry_after) if isinstance(error, ThrottledError) else error
 
 

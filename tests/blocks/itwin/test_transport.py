@@ -17,7 +17,7 @@ from blocks.errors import (
     TransientError,
     without_secrets,
 )
-from blocks.itwin.transport import error_from, json_object, retry_after
+from blocks.itwin.transport import error_from, json_object
 from tests.blocks.itwin.platform import API, FakeTime, Server, answer, transport_to
 
 SECRET = "c2VjcmV0LXNpZ25hdHVyZQ=="
@@ -111,29 +111,6 @@ def test_where_location_counts_the_body_may_be_anything(status: int, body: bytes
 
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7),
-        (" 7 ", 7),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0),
-        ("Sun, 22 Nov 2026 12:01:00 -0000", 60),
-        ("", None),
-        ("-3", None),
-        ("soon", None),
-        ("²", None),
-        ("Fri, 31 Dec 99999999999 23:59:59 GMT", None),
-    ],
-)
-def test_reads_retry_after(header: str, seconds: float | None) -> None:
-    """Whole seconds and dates (against the server's own clock) are understood; nonsense is none."""
-    response = httpx.Response(
-        429, headers=[(b"Retry-After", header.encode()), (b"Date", format_datetime(NOW, usegmt=True).encode())]
-    )
-    assert retry_after(response) == seconds
 
 
 @pytest.mark.parametrize(("retry", "pause"), [({"Retry_After": "30"}, 30), ({}, 5), ({"Retry_After": "0"}, 5)])

@@ -1,6 +1,7 @@
 """The local disk: writes that are whole or not there, and errors that say what to do."""
 
 import errno
+import logging
 import os
 import shutil
 import tempfile
@@ -22,8 +23,35 @@ _REASONS = {
     errno.EPERM: "may not be written to by this user. Change its permissions or choose another folder",
     errno.ENAMETOOLONG: "makes the names in it too long. Choose a folder with a shorter path",
 }
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
+"""What file systems answer that cannot do what they are asked: SMB and FUSE to fsync, NFS without a lock daemon to
+flock. The data is not at fault, so the work goes on without."""
 _REPLACE_ATTEMPTS = 7 if os.name == "nt" else 1
 _FIRST_PAUSE = 0.05
+_TRIAL_PREFIX = ".itwin-export-trial-"
+_TRIAL_SECONDS = 3600.0
+
+log = logging.getLogger("prefect.itwin")
+_noted: set[tuple[int, str]] = set()
+
+
+def is_unsupported(error: OSError) -> bool:
+    """True if the file system cannot do this at all; false if it failed at it."""
+    return error.errno in UNSUPPORTED
+
+
+def note_unsupported(path: Path, what: str, consequence: str) -> None:
+    """Log that the file system of a path cannot do something; once for each file system in a process."""
+    key = (path.stat().st_dev, what)
+    if key not in _noted:
+        _noted.add(key)
+        log.warning("The file system of %s has no %s. %s", path, what, consequence)
+
+
+def unsupported_at(path: Path) -> list[str]:
+    """What the file system of a path turned out to have no support for."""
+    device = path.stat().st_dev
+    return sorted(what for noted_device, what in _noted if noted_device == device)
 
 
 @contextmanager
@@ -56,7 +84,7 @@ def replace(source: Path, target: Path, *, attempts: int = _REPLACE_ATTEMPTS) ->
 def sync_file(path: Path) -> None:
     """Wait until the file's bytes are on the disk."""
     with path.open("r+b") as file:
-        os.fsync(file.fileno())
+        sync_descriptor(file.fileno(), path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -65,9 +93,20 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_descriptor(descriptor, folder)
     finally:
         os.close(descriptor)
+
+
+def sync_descriptor(descriptor: int, folder: Path) -> None:
+    """Wait until what was written is on the disk, where the file system of the folder can tell."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+        what = f"way to flush what is written (fsync: {error.strerror})"
+        note_unsupported(folder, what, "Files are published all the same; a power cut may cost the newest ones.")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -77,7 +116,7 @@ def write_whole(path: Path, content: bytes) -> None:
         with draft.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync_descriptor(file.fileno(), path.parent)
         replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
@@ -90,13 +129,64 @@ def require_writable(folder: Path) -> None:
     Raises:
         ConfigurationError: They cannot.
     """
+    with trial_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with trial_folder(folder) as trial:
+            (trial / "draft").write_bytes(b"trial")
+            replace(trial / "draft", trial / "file")
+
+
+@contextmanager
+def trial_errors(folder: Path) -> Generator[None]:
+    """Turn what goes wrong while something is tried out beforehand into an error of the configuration.
+
+    Raises:
+        ConfigurationError: In place of any `OSError`.
+    """
     try:
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            yield
     except DiskError as error:
         raise ConfigurationError(str(error)) from None
+
+
+@contextmanager
+def trial_folder(folder: Path) -> Generator[Path]:
+    """A folder of a moment inside another, to try out what is to be done there; those of killed processes go."""
+    for leftover in folder.glob(f"{_TRIAL_PREFIX}*"):
+        if time.time() - leftover.stat().st_mtime > _TRIAL_SECONDS:
+            remove_folder(leftover)
+    with tempfile.TemporaryDirectory(prefix=_TRIAL_PREFIX, dir=folder, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def real_path(path: Path) -> Path:
+    """Where a symbolic link leads; any other path as it is."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def require_link_target(path: Path) -> None:
+    """Make sure that a symbolic link leads into a folder that is there: that of a disk not mounted is not.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
+    target = real_path(path)
+    if target != path and not target.parent.is_dir():
+        raise ConfigurationError(
+            f"{path} is a link to {target}, and the folder {target.parent} is not there. Mount its disk, or remove the "
+            f"link."
+        )
+
+
+def is_mount_point(path: Path) -> bool:
+    """True if something is mounted at exactly this path, also a folder of the same disk (Linux)."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        mounts = []
+    named = os.fsencode(path).replace(b"\\", b"\\134").replace(b" ", b"\\040")
+    return os.path.ismount(path) or any(line.split(b" ")[4] == named for line in mounts)
 
 
 def remove_folder(folder: Path) -> None:
@@ -143,7 +233,7 @@ class PartFile:
 
     def sync(self) -> None:
         """Wait until everything written is on the disk."""
-        os.fsync(self._file.fileno())
+        sync_descriptor(self._file.fileno(), Path(self._file.name).parent)
 
     def _write_some(self, offset: int, data: memoryview) -> int:
         if hasattr(os, "pwrite"):

@@ -14,7 +14,7 @@ from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
 from tasks.ifc.mapping_file import with_mapping
 from tasks.ifc.output import fetch_output
-from tasks.ifc.publish import publish
+from tasks.ifc.publish import publish, try_publishing_files
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
 from tasks.ifc.run_heartbeat import report_detached_run
 from tasks.load_blocks import load_blob_storage, load_credentials
@@ -94,6 +94,7 @@ async def export_ifc(
         looked_at = await itwin.get_platform_time()
         if published := await find_published(itwin, request, changeset, policy):
             return await report_skipped(published, request)
+        await try_publishing_files(request)
         first_started = await record_first_start(str(request.folder), looked_at)
         connection = await connect(itwin, request, connection_id)
         await verify_authorization(itwin, consent, policy)

@@ -12,7 +12,7 @@ from tasks.form_fields import OptionalText, titled
 from tasks.load_blocks import load_credentials
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
 from tasks.mesh.options import MeshType, Start, check_mesh_asked
-from tasks.mesh.tileset import fetch_tiles, find_published_tiles, publish_tiles
+from tasks.mesh.tileset import fetch_tiles, find_published_tiles, publish_tiles, try_publishing_tiles
 from tasks.platform_slots import platform_slot
 from tasks.published import report_skipped
 from tasks.reports import ExportReport
@@ -50,6 +50,7 @@ async def export_mesh(
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
         if published := await find_published_tiles(itwin, request, changeset, policy):
             return await report_skipped(published, request)
+        await try_publishing_tiles(request)
         spec = await build_mesh_spec(itwin, request, policy, changeset)
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)

@@ -54,6 +54,11 @@ class ExportRequest(BaseModel):
         """Where unfinished work and notes of it lie, out of readers' sight."""
         return state_dir_of(self.output_dir, self.imodel_id)
 
+    @property
+    def staging_root(self) -> Path:
+        """Where exports are fetched to, before they are published."""
+        return self.state_dir
+
 
 class IfcRequest(ExportRequest):
     """One IFC export as asked for; `mapping_version` is what Storage says of the mapping file."""

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from prefect.runtime import flow_run
 
 from blocks.disk import disk_errors, remove_folder
+from blocks.file_lock import file_lock
 from blocks.storage.file_names import safe_name
 from tasks.options import ExportRequest
 
@@ -20,22 +21,25 @@ KEPT_FOR = timedelta(days=7)
 def staging_dir(request: ExportRequest, name: str) -> Generator[Path]:
     """A folder to fetch into: always the same, so that an interrupted download resumes; another while that is in use.
 
-    The lock is the operating system's: it goes with the process, however that ends.
+    The lock is the operating system's: it goes with the process, however that ends. Where there are no locks, each flow
+    run has a folder of its own.
     """
-    with disk_errors(request.output_dir):
-        request.state_dir.mkdir(parents=True, exist_ok=True)
-        _tidy_up(request.state_dir)
-    shared = request.state_dir / safe_name(name)
-    lock = FileLock(shared.with_suffix(".lock"), blocking=False)
+    root = request.staging_root
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        _tidy_up(root)
+    shared = root / safe_name(name)
+    with ExitStack() as stack:
+        is_ours = _take_lock(stack, shared.with_suffix(".lock"))
+        yield shared if is_ours else shared.with_name(f"{shared.name}-{flow_run.get_id()}")
+
+
+def _take_lock(stack: ExitStack, path: Path) -> bool:
+    """Whether this process has the folder of that name to itself."""
     try:
-        lock.acquire()
-    except (Timeout, NotImplementedError):  # in use, or on a file system that knows no locks
-        yield shared.with_name(f"{shared.name}-{flow_run.get_id()}")
-        return
-    try:
-        yield shared
-    finally:
-        lock.release()
+        return stack.enter_context(file_lock(path, is_waiting=False))
+    except Timeout:
+        return False
 
 
 def _tidy_up(state_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """Put finished files where readers look, so that none of them ever meets half an export."""
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -7,8 +8,18 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from blocks.disk import disk_errors, replace, sync_file, sync_folder
+from blocks.disk import (
+    disk_errors,
+    real_path,
+    replace,
+    require_link_target,
+    sync_file,
+    sync_folder,
+    trial_errors,
+    trial_folder,
+)
 from blocks.errors import ContentError
+from blocks.file_lock import file_lock
 from blocks.storage.file_names import MANIFEST_NAME, safe_name
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
 
@@ -43,6 +54,26 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
     _publish_manifest(complete, staged[0].parent, destination)
     _remove_unlisted(destination, before, complete)
     return complete
+
+
+def try_publishing(staging_root: Path, destination: Path) -> None:
+    """Do with an empty file what `publish_files` will do, so that nothing is fetched in vain; makes the staging folder.
+
+    Raises:
+        ConfigurationError: It does not work there.
+    """
+    require_link_target(destination)
+    target = real_path(destination)
+    folder = target if target.is_dir() else target.parent
+    with trial_errors(staging_root):
+        staging_root.mkdir(parents=True, exist_ok=True)
+    with trial_errors(folder), trial_folder(staging_root) as staging, trial_folder(folder) as published:
+        with file_lock(staging / "lock"):
+            for content in (b"the first", b"the second, which replaces it"):
+                (staging / "file").write_bytes(content)
+                sync_file(staging / "file")
+                _move(staging / "file", published / "file")
+        sync_folder(folder)
 
 
 def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> None:
@@ -101,7 +132,9 @@ def _move(source: Path, target: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         draft = target.with_name(f".{target.name}.incoming")
-        shutil.copy2(source, draft)
+        shutil.copyfile(source, draft)
+        with contextlib.suppress(OSError):  # some mounts keep neither times nor permissions
+            shutil.copystat(source, draft)
         sync_file(draft)
         replace(draft, target)
         source.unlink()

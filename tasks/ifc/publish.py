@@ -11,12 +11,22 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
-from blocks.storage.publish import publish_files
+from blocks.storage.publish import publish_files, try_publishing
 from tasks.ifc.output import Fetched
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
+from tasks.options import IfcRequest
 from tasks.published import draft_manifest, report_published
 from tasks.reports import ExportReport
+
+
+async def try_publishing_files(request: IfcRequest) -> None:
+    """Try what publishing will do before the platform is asked for anything.
+
+    Raises:
+        ConfigurationError: It does not work there.
+    """
+    await asyncio.to_thread(try_publishing, request.staging_root, request.folder)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

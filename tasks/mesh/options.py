@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from blocks.disk import require_writable
+from blocks.disk import real_path, require_writable
 from tasks.options import (
     ExportRequest,
     Policy,
@@ -28,6 +29,12 @@ class MeshRequest(ExportRequest):
     format: ClassVar[ExportFormat] = "mesh"
 
     export_type: MeshType = "3DTiles"
+
+    @property
+    def staging_root(self) -> Path:
+        """Where tilesets are fetched to: beside the folder that a link `mesh` leads to, so that renaming swaps them."""
+        target = real_path(self.folder)
+        return self.state_dir if target == self.folder else target.parent / ".itwin-export" / self.imodel_id
 
 
 class MeshPolicy(Policy):

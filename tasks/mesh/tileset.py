@@ -5,18 +5,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.errors import ContentError
+from blocks.file_lock import file_lock
 from blocks.itwin.credentials import ItwinApis, ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.curl_reader import FetchedTile
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
-from blocks.storage.tileset.publish import publish_tileset, recover
+from blocks.storage.tileset.publish import publish_tileset, recover, try_publishing_tileset
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.verify import verify_tileset
 from tasks.mesh.export import RemoteMesh
@@ -47,6 +47,15 @@ async def find_published_tiles(
     if not request.folder.exists():
         await asyncio.to_thread(recover, request.folder)
     return await find_published(credentials, request, changeset_id, policy)
+
+
+async def try_publishing_tiles(request: MeshRequest) -> None:
+    """Try what publishing will do before the platform is asked for anything.
+
+    Raises:
+        ConfigurationError: It does not work there.
+    """
+    await asyncio.to_thread(try_publishing_tileset, request.staging_root, request.folder)
 
 
 @task(
@@ -174,5 +183,5 @@ def _listed(tile: FetchedTile) -> ManifestFile:
 def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
     """Publishing takes turns, should two processes export the same."""
     verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
-    with FileLock(request.state_dir / "mesh-publish.lock"):
+    with file_lock(request.state_dir / "mesh-publish.lock"):
         return publish_tileset(tileset.folder, request.folder, manifest)

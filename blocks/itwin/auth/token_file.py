@@ -16,8 +16,9 @@ from typing import cast
 from filelock import AsyncFileLock, Timeout
 from pydantic import SecretStr
 
-from blocks.disk import disk_errors, replace
+from blocks.disk import disk_errors, replace, sync_descriptor
 from blocks.errors import TransientError
+from blocks.file_lock import note_no_locks
 
 LOCK_SECONDS = 120.0
 KEPT = 8  # sign-ins of one client on one machine
@@ -87,13 +88,17 @@ class EnvironmentTokens:
     @asynccontextmanager
     async def exclusively(self) -> AsyncGenerator[None]:
         """Keep other processes on this machine from spending the token meanwhile."""
-        lock = AsyncFileLock(self._file.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600)
+        lock = AsyncFileLock(
+            self._file.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600, fallback_to_soft=False
+        )
         with disk_errors(self._file.path.parent):
             self._file.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 await lock.acquire()
             except Timeout:
                 raise TransientError("Another process has been signing in for minutes. Try again later.") from None
+            except OSError as error:
+                note_no_locks(lock, error)
         try:
             yield
         finally:
@@ -134,7 +139,7 @@ def _write_private(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync_descriptor(file.fileno(), path.parent)
         replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -6,8 +6,21 @@ import os
 import sys
 from pathlib import Path
 
-from blocks.disk import disk_errors, replace, sync_file, sync_folder
-from blocks.errors import DiskError
+from blocks.disk import (
+    disk_errors,
+    is_mount_point,
+    real_path,
+    remove_folder,
+    replace,
+    require_link_target,
+    sync_file,
+    sync_folder,
+    trial_errors,
+    trial_folder,
+    write_whole,
+)
+from blocks.errors import ConfigurationError, DiskError
+from blocks.file_lock import file_lock
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
 from blocks.storage.tileset.download import journal_path
@@ -24,13 +37,14 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest) -> Man
 
     Args:
         staging: A whole, verified tileset, on the destination's disk.
-        destination: The folder readers know.
+        destination: The folder readers know, or a link to it.
         manifest: Lists every file; the time stamps are filled in here.
 
     Raises:
         DiskError: The disk refuses; the old tileset is in its place.
     """
     recover(destination)
+    destination = real_path(destination)  # a link stays, and what it leads to is swapped
     with disk_errors(destination.parent):
         files = tuple(_stamped(staging, file) for file in manifest.files)
         complete = manifest.model_copy(update={"files": files})
@@ -44,12 +58,42 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest) -> Man
     return complete
 
 
+def try_publishing_tileset(staging_root: Path, destination: Path) -> None:
+    """Do with empty folders what `publish_tileset` will do, so that nothing is fetched in vain; makes what they lie in.
+
+    Raises:
+        ConfigurationError: It does not work there.
+    """
+    require_link_target(destination)
+    destination = real_path(destination)
+    if is_mount_point(destination):
+        raise ConfigurationError(
+            f"The folder {destination} is a mount point, which cannot be renamed, and a tileset is published by "
+            f"renaming its folder. Mount the disk elsewhere, and make {destination.name} a link to a folder on it."
+        )
+    with trial_errors(destination.parent):
+        staging_root.mkdir(parents=True, exist_ok=True)
+        with trial_folder(staging_root) as staging, trial_folder(destination.parent) as target:
+            _try_swapping(staging, target)
+        sync_folder(destination.parent)
+
+
+def _try_swapping(staging: Path, target: Path) -> None:
+    with file_lock(staging / "lock"):
+        for content in (b"the first", b"the second, which replaces it"):
+            (staging / "mesh").mkdir()
+            write_whole(staging / "mesh" / "file", content)
+            _swap(staging / "mesh", target / "mesh")
+            remove_folder(previous_path(target / "mesh"))
+
+
 def recover(destination: Path) -> None:
     """Repair what a crash in the middle of a swap left; call it before looking at a published tileset.
 
     Raises:
         DiskError: The disk refuses.
     """
+    destination = real_path(destination)
     previous = previous_path(destination)
     with disk_errors(destination.parent):
         if not previous.exists():

@@ -60,7 +60,8 @@ async def _examine(imodel_id: str | None, name: str) -> list[Finding]:
         return [*findings, Finding("Configuration", is_ok=False, says=str(error))]
     findings += await look_at_all("Prefect API", prefect_findings())
     findings += await look_at_all("iTwin Platform", platform_findings(settings, imodel_id, name))
-    return [*findings, await look("Output folder", asyncio.to_thread(check_output_folder, settings.output_dir))]
+    publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
+    return [*findings, await look("Output folder", publishing)]
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -1,25 +1,36 @@
-"""The folder that exports are published in."""
+"""Whether exports can be published: all that publishing does is tried, for permissions alone do not tell."""
 
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
-from blocks.disk import disk_errors, write_whole
+from blocks.disk import require_writable, unsupported_at
 from blocks.errors import ConfigurationError
+from blocks.storage.publish import try_publishing
+from blocks.storage.tileset.publish import try_publishing_tileset
 from deployments.cli.tables import human_size
+from tasks.mesh.options import MeshRequest
+from tasks.options import IfcRequest
 
 LEAST_BYTES = 2_000_000_000
 
 
-def check_output_folder(folder: Path) -> str:
-    """Written to for real: permissions alone do not tell."""
+def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:
+    """Say where exports can be published and how much room there is; with an iModel, in its own folders too.
+
+    Raises:
+        ConfigurationError: They cannot, or the disk is nearly full.
+    """
     place = folder.expanduser().absolute()
-    probe = place / f".doctor-{datetime.now(UTC):%H%M%S%f}"
-    with disk_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-        write_whole(probe, b"")
-        probe.unlink()
-        free = shutil.disk_usage(place).free
+    require_writable(place)
+    try_publishing(place, place)
+    try_publishing_tileset(place, place / "mesh")
+    if imodel_id:
+        ifc = IfcRequest(imodel_id=imodel_id, output_dir=place)
+        try_publishing(ifc.staging_root, ifc.folder)
+        mesh = MeshRequest(imodel_id=imodel_id, output_dir=place)
+        try_publishing_tileset(mesh.staging_root, mesh.folder)
+    free = shutil.disk_usage(place).free
     if free < LEAST_BYTES:
         raise ConfigurationError(f"{place} has only {human_size(free)} left. Make room, or set ITWIN_OUTPUT_DIR.")
-    return f"{place} can be written to, {human_size(free)} free."
+    without = "".join(f"; it has no {what}, and exports go on without" for what in unsupported_at(place))
+    return f"Exports can be published in {place}, {human_size(free)} free{without}."

@@ -10,22 +10,17 @@ from prefect import flow
 from tasks.changeset import resolve_changeset
 from tasks.first_start import record_first_start
 from tasks.form_fields import OptionalText, titled
+from tasks.ifc.blob_storage import load_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
 from tasks.ifc.mapping_file import with_mapping
+from tasks.ifc.options import IfcRequest, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
 from tasks.ifc.output import fetch_output
 from tasks.ifc.publish import publish, try_publishing_files
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
 from tasks.ifc.run_heartbeat import report_detached_run
-from tasks.load_blocks import load_blob_storage, load_credentials
-from tasks.options import (
-    Consent,
-    IfcVersion,
-    OnActiveRun,
-    OnPartialSuccess,
-    OutputLocation,
-    check_asked,
-)
+from tasks.load_blocks import load_credentials
+from tasks.options import Consent
 from tasks.platform_slots import platform_slot
 from tasks.published import find_published, report_skipped
 from tasks.reports import ExportReport
@@ -85,22 +80,41 @@ async def export_ifc(
         force: Export even when an identical, verified export is already there.
         verify: Read published files whole before trusting them, not only their size and time stamp.
     """
-    request, policy = check_asked(locals())
+    request = IfcRequest.check(
+        imodel_id=imodel_id,
+        ifc_version=ifc_version,
+        changeset_id=changeset_id,
+        saved_view_id=saved_view_id,
+        model_ids=model_ids,
+        mapping_file_id=mapping_file_id,
+        output_location=output_location,
+        folder_id=folder_id,
+        replace_older_file=replace_older_file,
+        save_logs=save_logs,
+        output_dir=output_dir,
+        connection_id=connection_id,
+        timeout_minutes=timeout_minutes,
+        on_active_run=on_active_run,
+        on_partial_success=on_partial_success,
+        consent=consent,
+        force=force,
+        verify=verify,
+    )
     itwin = await load_credentials(credentials)
-    storage = await load_blob_storage(blob_storage, request, policy)
+    storage = await load_blob_storage(blob_storage, request)
     async with itwin.get_client():
         request = await with_mapping(itwin, request)
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
         looked_at = await itwin.get_platform_time()
-        if published := await find_published(itwin, request, changeset, policy):
+        if published := await find_published(itwin, request, changeset):
             return await report_skipped(published, request)
         await try_publishing_files(request)
         first_started = await record_first_start(str(request.folder), looked_at)
-        connection = await connect(itwin, request, connection_id)
-        await verify_authorization(itwin, consent, policy)
-        spec = build_run_spec(request, policy, connection, changeset, first_started)
+        connection = await connect(itwin, request)
+        await verify_authorization(itwin, request.policy)
+        spec = build_run_spec(request, connection, changeset, first_started)
         async with platform_slot():
             run = await start_or_reconnect(itwin, spec, storage)
-            finished = await wait_for_run(itwin, request, run, policy)
-        fetched = await fetch_output(itwin, request, run, finished, storage)
+            finished = await wait_for_run(itwin, spec, run)
+        fetched = await fetch_output(itwin, spec, run, finished, storage)
         return await publish(itwin, spec, run, finished, fetched)

@@ -10,12 +10,13 @@ from prefect import flow
 from flows.export_ifc import export_ifc
 from flows.export_mesh import export_mesh
 from tasks.batch.export_all import ExportFlow, conclude, export_all, list_imodels, publish_report
-from tasks.batch.options import FailWhen, check_batch_asked
+from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.shards import export_in_shards
 from tasks.form_fields import OptionalText, titled
+from tasks.ifc.options import IfcOptions, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
 from tasks.load_blocks import load_credentials
-from tasks.mesh.options import MeshType, Start, check_mesh_asked
-from tasks.options import Consent, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation, check_asked
+from tasks.mesh.options import MeshOptions, MeshType, Start
+from tasks.options import Consent
 from tasks.reports import BatchReport, ExportFormat
 
 
@@ -78,7 +79,35 @@ async def export_itwin(
         force: Export even what is already there.
         verify: Read published files whole before trusting them, not only their size and time stamp.
     """
-    request = check_batch_asked(locals(), (check_asked, check_mesh_asked))
+    request = BatchRequest.check(
+        (IfcOptions, MeshOptions),
+        itwin_id=itwin_id,
+        formats=formats,
+        imodel_ids=imodel_ids,
+        name_contains=name_contains,
+        max_active=max_active,
+        shards=shards,
+        fail_when=fail_when,
+        ifc_version=ifc_version,
+        saved_view_id=saved_view_id,
+        model_ids=model_ids,
+        mapping_file_id=mapping_file_id,
+        output_location=output_location,
+        folder_id=folder_id,
+        replace_older_file=replace_older_file,
+        save_logs=save_logs,
+        export_type=export_type,
+        start=start,
+        output_dir=output_dir,
+        credentials=credentials,
+        blob_storage=blob_storage,
+        timeout_minutes=timeout_minutes,
+        on_active_run=on_active_run,
+        on_partial_success=on_partial_success,
+        consent=consent,
+        force=force,
+        verify=verify,
+    )
     itwin = await load_credentials(credentials)
     async with itwin.get_client():
         imodels = await list_imodels(itwin, request)
@@ -88,4 +117,4 @@ async def export_itwin(
         else:
             report = await export_all(request, imodels, runbooks)
     await publish_report(request, report, imodels)
-    return conclude(report, fail_when)
+    return conclude(report, request.fail_when)

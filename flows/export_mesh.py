@@ -11,7 +11,7 @@ from tasks.changeset import resolve_changeset
 from tasks.form_fields import OptionalText, titled
 from tasks.load_blocks import load_credentials
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
-from tasks.mesh.options import MeshType, Start, check_mesh_asked
+from tasks.mesh.options import MeshRequest, MeshType, Start
 from tasks.mesh.tileset import fetch_tiles, find_published_tiles, publish_tiles, try_publishing_tiles
 from tasks.platform_slots import platform_slot
 from tasks.published import report_skipped
@@ -44,14 +44,23 @@ async def export_mesh(
         force: Export even when an identical, verified export is already there.
         verify: Read published files whole before trusting them, not only their size and time stamp.
     """
-    request, policy = check_mesh_asked(locals())
+    request = MeshRequest.check(
+        imodel_id=imodel_id,
+        changeset_id=changeset_id,
+        export_type=export_type,
+        start=start,
+        output_dir=output_dir,
+        timeout_minutes=timeout_minutes,
+        force=force,
+        verify=verify,
+    )
     itwin = await load_credentials(credentials)
     async with itwin.get_client():
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
-        if published := await find_published_tiles(itwin, request, changeset, policy):
+        if published := await find_published_tiles(itwin, request, changeset):
             return await report_skipped(published, request)
         await try_publishing_tiles(request)
-        spec = await build_mesh_spec(itwin, request, policy, changeset)
+        spec = await build_mesh_spec(itwin, request, changeset)
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)
             mesh = await wait_for_mesh(itwin, spec, asked)

@@ -1,6 +1,5 @@
 """Blocks by name; `default` falls back to the environment. Not tasks: a task's result could be persisted."""
 
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from prefect import get_client
@@ -11,8 +10,6 @@ from pydantic import ValidationError
 from blocks.errors import ConfigurationError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import read_settings
-from blocks.storage.user_blob_storage import UserBlobStorage
-from tasks.options import IfcRequest, RunPolicy
 
 Loaded = TypeVar("Loaded", bound=Block)
 
@@ -23,25 +20,16 @@ async def load_credentials(name: str) -> ItwinCredentials:
     Raises:
         ConfigurationError: There are none; the message lists the saved ones.
     """
-    saved = await _load_saved(ItwinCredentials, name)
+    saved = await load_saved(ItwinCredentials, name)
     return saved or ItwinCredentials.from_settings(read_settings())
 
 
-async def load_blob_storage(name: str, request: IfcRequest, policy: RunPolicy) -> UserBlobStorage | None:
-    """The saved user blob storage of that name, if the request writes to one; checked to last until the deadline.
+async def load_saved(kind: type[Loaded], name: str) -> Loaded | None:
+    """The saved block of that name; none when `default` was never saved.
 
     Raises:
-        ConfigurationError: There is none, or it cannot serve this export.
+        ConfigurationError: There is none of that name, or it is not usable.
     """
-    if request.output_location != "USER_BLOB_STORAGE":
-        return None
-    storage = await _load_saved(UserBlobStorage, name) or UserBlobStorage.from_settings(read_settings())
-    storage.check(until=datetime.now(UTC) + policy.timeout, save_logs=request.save_logs)
-    return storage
-
-
-async def _load_saved(kind: type[Loaded], name: str) -> Loaded | None:
-    """None when `default` was never saved."""
     slug = kind.get_block_type_slug()
     saved = await _saved_names(kind)
     if name in saved:

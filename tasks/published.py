@@ -13,22 +13,20 @@ from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.manifest import Manifest, read_manifest
 from blocks.storage.publish import verify_published
-from tasks.options import ExportRequest, Policy
+from tasks.options import ExportRequest
 from tasks.platform_slots import in_batch
 from tasks.reports import ExportedFile, ExportReport
 
 TOOL_VERSION = version("itwin-export")
 
 
-async def find_published(
-    credentials: ItwinCredentials, request: ExportRequest, changeset_id: str, policy: Policy
-) -> Manifest | None:
+async def find_published(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> Manifest | None:
     """The manifest of an identical export that is still whole; none if there is none or a fresh one is forced."""
-    manifest = None if policy.force else read_manifest(request.folder)
+    manifest = None if request.policy.force else read_manifest(request.folder)
     if manifest is None or _what(manifest) != _wanted(credentials, request, changeset_id):
         return None
     try:
-        await asyncio.to_thread(verify_published, request.folder, manifest, full=policy.verify)
+        await asyncio.to_thread(verify_published, request.folder, manifest, full=request.policy.verify)
     except ContentError as error:
         get_run_logger().warning("The published export is damaged and will be made anew. %s", error)
         return None

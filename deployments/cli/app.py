@@ -24,10 +24,10 @@ from deployments.cli.viewing import view
 from flows.export_ifc import export_ifc
 from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
-from tasks.batch.options import check_batch_asked
+from tasks.batch.options import BatchRequest
 from tasks.ifc.consent import NEEDS_DEPLOYMENT, consent_shown_by
-from tasks.mesh.options import check_mesh_asked
-from tasks.options import check_asked
+from tasks.ifc.options import IfcOptions, IfcRequest
+from tasks.mesh.options import MeshOptions, MeshRequest
 from tasks.reports import BatchReport, ExportReport
 
 Report = ExportReport | BatchReport
@@ -86,7 +86,7 @@ def _complain(sentence: str, exit_code: int) -> int:
     return exit_code
 
 
-def flow_command(flow: Flow[..., Any], check: Callable[[dict[str, Any]], object]) -> Callable[..., None]:
+def flow_command(flow: Flow[..., Any], check: Callable[..., object]) -> Callable[..., None]:
     """A command with the parameters of a flow, so that both stay the same: the first positional, the rest options."""
     signature = inspect.signature(flow.fn)
     first, *rest = signature.parameters.values()
@@ -99,7 +99,7 @@ def flow_command(flow: Flow[..., Any], check: Callable[[dict[str, Any]], object]
             raise InputError(NEEDS_DEPLOYMENT)
         bound = signature.bind(*positional, **asked)
         bound.apply_defaults()
-        check(bound.arguments)  # a slip costs no start of a server
+        check(**bound.arguments)  # a slip costs no start of a server
         quiet_console()
         consent_shown_by.set(show_consent)
         try:
@@ -131,13 +131,11 @@ def print_report(report: Report, *, as_json: bool) -> None:
             wide_console().print(failure_table(report.failures))
 
 
-app.command(flow_command(export_ifc, check_asked), name="ifc")
+app.command(flow_command(export_ifc, IfcRequest.check), name="ifc")
 app.command(doctor, name="doctor")
 app.command(webhooks.app)
-app.command(flow_command(export_mesh, check_mesh_asked), name="mesh")
-app.command(
-    flow_command(export_itwin, partial(check_batch_asked, checks=(check_asked, check_mesh_asked))), name="itwin"
-)
+app.command(flow_command(export_mesh, MeshRequest.check), name="mesh")
+app.command(flow_command(export_itwin, partial(BatchRequest.check, (IfcOptions, MeshOptions))), name="itwin")
 app.command(login, name="login")
 app.command(view, name="view")
 app.command(sandbox_commands.sandbox, name="sandbox")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from blocks.errors import InputError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportConnection
-from tasks.options import IfcRequest
+from tasks.ifc.options import IfcRequest
 from tasks.retry import is_transient
 
 
@@ -25,10 +25,11 @@ class Connection(BaseModel):
     is_own: bool
 
 
-async def connect(credentials: ItwinCredentials, request: IfcRequest, connection_id: str | None) -> Connection:
+async def connect(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
     """The connection the caller names, or ours."""
-    if connection_id:
-        return Connection(id=await check_connection(credentials, connection_id, request.imodel_id), is_own=False)
+    if request.connection_id:
+        named = await check_connection(credentials, request.connection_id, request.imodel_id)
+        return Connection(id=named, is_own=False)
     return Connection(id=await ensure_connection(credentials, request), is_own=True)
 
 

@@ -17,7 +17,7 @@ from blocks.errors import ConsentRequiredError, ExportError, InputError
 from blocks.itwin.credentials import ItwinApis, ItwinCredentials
 from blocks.itwin.models import AuthorizationInformation
 from blocks.settings import read_settings
-from tasks.options import Consent, RunPolicy
+from tasks.ifc.options import RunPolicy
 from tasks.polling import PollBackoff
 from tasks.retry import is_transient
 
@@ -37,7 +37,7 @@ consent_shown_by: ContextVar[Callable[[str, str], Awaitable[None]]] = ContextVar
 """Gets the consent page a run waits for and where that returns to; the command line opens it in the browser."""
 
 
-async def verify_authorization(credentials: ItwinCredentials, consent: Consent, policy: RunPolicy) -> None:
+async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy) -> None:
     """Make sure the platform may export on the caller's behalf; a service application needs no consent.
 
     Vendor page: https://developer.bentley.com/apis/export/operations/get-authorizationinformation/
@@ -46,13 +46,13 @@ async def verify_authorization(credentials: ItwinCredentials, consent: Consent, 
         ConsentRequiredError: The user has not consented (in time); the message and a link artifact lead to the page.
         InputError: `suspend` in a run without a deployment.
     """
-    if credentials.authentication_type == "User" and consent == "suspend" and not deployment.id:
+    if credentials.authentication_type == "User" and policy.consent == "suspend" and not deployment.id:
         raise InputError(NEEDS_DEPLOYMENT)
     known = await read_consent(credentials)
     if known.is_user_authorized:
         return
     await _announce(known.authorization_url)
-    match consent:
+    match policy.consent:
         case "fail":
             raise missing_consent("The platform holds no consent to export on behalf of this user.", known)
         case "wait":

@@ -5,7 +5,7 @@ from prefect.cache_policies import INPUTS, RUN_ID
 
 from blocks.errors import NotAuthorizedError, NotFoundError, RequestRefusedError
 from blocks.itwin.credentials import ItwinCredentials
-from tasks.options import IfcRequest
+from tasks.ifc.options import IfcRequest
 from tasks.retry import is_transient
 
 

@@ -17,9 +17,9 @@ from blocks.storage.download.download import DownloadedFile, download
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.file_names import safe_name
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
-from tasks.ifc.run_spec import RemoteRun
-from tasks.options import IfcRequest
+from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.retry import is_transient
 from tasks.state_dir import staging_dir
 
@@ -56,7 +56,7 @@ class Fetched(BaseModel):
 )
 async def fetch_output(
     credentials: ItwinCredentials,
-    request: IfcRequest,
+    spec: RunSpec,
     run: RemoteRun,
     finished: ExportRun,
     blob_storage: UserBlobStorage | None,
@@ -67,6 +67,7 @@ async def fetch_output(
         ContentError: It cannot be told which files are meant, or they are not whole.
         TransferError: The transfer did not work out; what has arrived is kept.
     """
+    request = spec.request
     async with credentials.get_client() as itwin:
         imodel = await itwin.imodels.get_imodel(request.imodel_id)
         with staging_dir(request, run.run_id) as folder:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from blocks.errors import ContentError, ExportError, NotFoundError, RequestRefusedError
 from blocks.itwin.credentials import ItwinApis
 from blocks.itwin.models import ExecutionResult, ExportRun, IModel, StorageFile
-from tasks.options import IfcRequest
+from tasks.ifc.options import IfcRequest
 
 LOG_SUFFIXES = frozenset({".log", ".txt"})
 _SEPARATORS = re.compile(r"[\W_]+")

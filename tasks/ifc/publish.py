@@ -12,10 +12,10 @@ from blocks.itwin.models import ExportRun
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import publish_files, try_publishing
+from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import Fetched
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
-from tasks.options import IfcRequest
 from tasks.published import draft_manifest, report_published
 from tasks.reports import ExportReport
 

@@ -13,11 +13,11 @@ from blocks.itwin.run_outcome import evaluate_run, lacks_consent
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.connection import Connection, reconnect
 from tasks.ifc.consent import explain_missing_consent
+from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_heartbeat import FollowedRun, forget_followed, heartbeat, note_followed
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
-from tasks.options import IfcRequest, RunPolicy
 from tasks.polling import RunPoller, read_poll_backoff
 from tasks.retry import is_transient
 
@@ -54,9 +54,7 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
     cache_policy=NO_CACHE,  # a fresh look is the point
     persist_result=False,
 )
-async def wait_for_run(
-    credentials: ItwinCredentials, request: IfcRequest, run: RemoteRun, policy: RunPolicy
-) -> ExportRun:
+async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun) -> ExportRun:
     """The run once it is finished and good enough to fetch.
 
     Raises:
@@ -64,44 +62,44 @@ async def wait_for_run(
         ConsentRequiredError: The platform may not act for the user (any more).
         ExportTimeoutError: The deadline passed; the remote run goes on.
     """
+    state_dir = spec.request.state_dir
     followed = FollowedRun(connection_id=run.connection_id, run_id=run.run_id)
-    note_followed(request.state_dir, str(flow_run.get_id()), followed)
+    note_followed(state_dir, str(flow_run.get_id()), followed)
     try:
-        async with heartbeat(request.state_dir, str(flow_run.get_id())):
-            finished, warnings = await _wait_and_judge(credentials, request, run, policy)
+        async with heartbeat(state_dir, str(flow_run.get_id())):
+            finished, warnings = await _wait_and_judge(credentials, spec, run)
     except (RunFailedError, ConsentRequiredError, NotFoundError):  # so that the next attempt asks for another run
-        RunRecords(request.state_dir / "runs").note_run(run.connection_id, run.run_id, "failed")
-        forget_followed(request.state_dir, str(flow_run.get_id()))
+        RunRecords(state_dir / "runs").note_run(run.connection_id, run.run_id, "failed")
+        forget_followed(state_dir, str(flow_run.get_id()))
         raise
-    note_followed(request.state_dir, str(flow_run.get_id()), followed.model_copy(update={"is_finished": True}))
+    note_followed(state_dir, str(flow_run.get_id()), followed.model_copy(update={"is_finished": True}))
     for warning in warnings:
         get_run_logger().warning(warning)
     return finished
 
 
 async def _wait_and_judge(
-    credentials: ItwinCredentials, request: IfcRequest, run: RemoteRun, policy: RunPolicy
+    credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun
 ) -> tuple[ExportRun, tuple[str, ...]]:
     async with credentials.get_client() as itwin:
         watch = RunPoller(
-            itwin, run.connection_id, run.run_id, run.since, policy.timeout, read_poll_backoff(), get_run_logger()
+            itwin, run.connection_id, run.run_id, run.since, spec.policy.timeout, read_poll_backoff(), get_run_logger()
         )
         finished = await watch.finished()
         try:
-            return finished, evaluate_run(finished, imodel_id=request.imodel_id, accept_partial=policy.accepts_partial)
+            return finished, evaluate_run(
+                finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial
+            )
         except RunFailedError:
             if lacks_consent(finished):
                 raise await explain_missing_consent(itwin, credentials, run.run_id) from None
             raise
 
 
-def build_run_spec(
-    request: IfcRequest, policy: RunPolicy, connection: Connection, changeset_id: str, first_started: datetime
-) -> RunSpec:
+def build_run_spec(request: IfcRequest, connection: Connection, changeset_id: str, first_started: datetime) -> RunSpec:
     """What start_run needs to know to find our run again after whatever happens."""
     return RunSpec(
         request=request,
-        policy=policy,
         connection_id=connection.id,
         is_own_connection=connection.is_own,
         changeset_id=changeset_id,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.options import IfcRequest, RunPolicy
+from tasks.ifc.options import IfcRequest, RunPolicy
 
 
 class RemoteRun(BaseModel):
@@ -34,13 +34,17 @@ class RunSpec(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     request: IfcRequest
-    policy: RunPolicy
     connection_id: str
     is_own_connection: bool
     changeset_id: str
     asked_by: str
     first_started: datetime
     failed_before: tuple[str, ...] = ()
+
+    @property
+    def policy(self) -> RunPolicy:
+        """How it is to be had."""
+        return self.request.policy
 
     @property
     def blob_name(self) -> str:

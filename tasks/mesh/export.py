@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
-from tasks.mesh.options import MeshPolicy, MeshRequest, MeshSpec
+from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import read_poll_backoff
 from tasks.retry import is_transient
 
@@ -22,12 +22,10 @@ class RemoteMesh(BaseModel):
     warnings: tuple[str, ...] = ()
 
 
-async def build_mesh_spec(
-    credentials: ItwinCredentials, request: MeshRequest, policy: MeshPolicy, changeset_id: str
-) -> MeshSpec:
+async def build_mesh_spec(credentials: ItwinCredentials, request: MeshRequest, changeset_id: str) -> MeshSpec:
     """The tiles that are wanted, and since when."""
     first_started = await record_first_start(str(request.folder), await credentials.get_platform_time())
-    return MeshSpec(request=request, policy=policy, changeset_id=changeset_id, first_started=first_started)
+    return MeshSpec(request=request, changeset_id=changeset_id, first_started=first_started)
 
 
 @task(

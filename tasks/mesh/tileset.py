@@ -21,7 +21,7 @@ from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.verify import verify_tileset
 from tasks.mesh.export import RemoteMesh
 from tasks.mesh.finder import MeshSearch, best_of, gone
-from tasks.mesh.options import MeshPolicy, MeshRequest, MeshSpec
+from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import Log, read_poll_backoff
 from tasks.published import draft_manifest, find_published, report_published
 from tasks.reports import ExportReport
@@ -41,12 +41,12 @@ class FetchedTiles:
 
 
 async def find_published_tiles(
-    credentials: ItwinCredentials, request: MeshRequest, changeset_id: str, policy: MeshPolicy
+    credentials: ItwinCredentials, request: MeshRequest, changeset_id: str
 ) -> Manifest | None:
     """The manifest of an identical tileset that is still whole; a swap that a crash interrupted is undone first."""
     if not request.folder.exists():
         await asyncio.to_thread(recover, request.folder)
-    return await find_published(credentials, request, changeset_id, policy)
+    return await find_published(credentials, request, changeset_id)
 
 
 async def try_publishing_tiles(request: MeshRequest) -> None:

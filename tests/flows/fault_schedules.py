@@ -11,7 +11,7 @@ from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
-from tasks.options import OnActiveRun
+from tasks.ifc.options import OnActiveRun
 
 REQUESTS = [
     ("POST", "/connect/token$"),

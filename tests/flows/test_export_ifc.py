@@ -13,7 +13,7 @@ from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
-from tasks.options import IfcVersion
+from tasks.ifc.options import IfcVersion
 from tasks.reports import ExportReport
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]

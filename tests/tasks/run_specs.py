@@ -14,10 +14,10 @@ from blocks.storage.user_blob_storage import UserBlobStorage
 from deployments.sandbox.ids import changeset_id
 from deployments.sandbox.state.entities import Run
 from deployments.sandbox.state.seed import SEEDED
+from tasks.ifc.options import IfcRequest, RunPolicy
 from tasks.ifc.run_records import RunRecord, RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
-from tasks.options import IfcRequest, RunPolicy, check_ifc_request
 from tasks.polling import PollBackoff
 from tests.blocks.itwin.platform import MOMENT, Platform
 
@@ -25,6 +25,7 @@ LOG = logging.getLogger("tests.tasks")
 OURS = changeset_id(SEEDED.plant, 5)
 OLDER = changeset_id(SEEDED.plant, 4)
 SpecFactory = Callable[..., Awaitable[RunSpec]]
+FAIL_IF_ACTIVE = RunPolicy(on_active_run="fail")
 FAST = PollBackoff(0.001, 0.001)
 SAS = "https://acc.blob.core.windows.net/c/model.ifc?sp=rcw&sig=c2VjcmV0"
 
@@ -43,18 +44,21 @@ def request_for(folder: Path, **changes: Any) -> IfcRequest:
         "save_logs": True,
         "output_dir": str(folder),
     }
-    return check_ifc_request(**{**usual, **changes})
+    return IfcRequest.check(**{**usual, **changes})
 
 
-def spec_for(request: IfcRequest, connection_id: str, **changes: Any) -> RunSpec:
+def spec_for(request: IfcRequest, connection_id: str, *, policy: RunPolicy = FAIL_IF_ACTIVE, **changes: Any) -> RunSpec:
     usual: dict[str, Any] = {
-        "policy": RunPolicy(on_active_run="fail"),
         "is_own_connection": True,
         "changeset_id": OURS,
         "asked_by": "11111111-aaaa-bbbb-cccc-222222222222",
         "first_started": MOMENT,
     }
-    return RunSpec(request=request, connection_id=connection_id, **{**usual, **changes})
+    return RunSpec(request=with_policy(request, policy), connection_id=connection_id, **{**usual, **changes})
+
+
+def with_policy(request: IfcRequest, policy: RunPolicy) -> IfcRequest:
+    return request.model_copy(update={"policy": policy})
 
 
 def records_of(spec: RunSpec) -> RunRecords:

@@ -8,8 +8,8 @@ from blocks.errors import ConfigurationError
 from blocks.storage.publish import try_publishing
 from blocks.storage.tileset.publish import try_publishing_tileset
 from deployments.cli.tables import human_size
+from tasks.ifc.options import IfcRequest
 from tasks.mesh.options import MeshRequest
-from tasks.options import IfcRequest
 
 LEAST_BYTES = 2_000_000_000
 

@@ -7,9 +7,19 @@ import pytest
 from blocks.errors import (
     ActiveRunError,
 )
-from tasks.options import RunPolicy
+from tasks.ifc.options import RunPolicy
 from tests.blocks.itwin.platform import MOMENT, Platform
-from tests.tasks.run_specs import OLDER, SpecFactory, connection_on, minutes, note, records_of, run_there, start
+from tests.tasks.run_specs import (
+    OLDER,
+    SpecFactory,
+    connection_on,
+    minutes,
+    note,
+    records_of,
+    run_there,
+    start,
+    with_policy,
+)
 
 
 async def test_a_good_run_nobody_fetched_is_adopted(platform: Platform, make_spec: SpecFactory) -> None:
@@ -29,7 +39,7 @@ async def test_force_takes_no_finished_run_of_others(platform: Platform, make_sp
     first = await start(platform, spec)
     await platform.sleep(60)
     policy = RunPolicy(on_active_run="fail", force=True)
-    forced = spec.model_copy(update={"asked_by": "forced", "policy": policy})
+    forced = spec.model_copy(update={"asked_by": "forced", "request": with_policy(spec.request, policy)})
     second = await start(platform, forced)
     assert second.run_id != first.run_id
     await platform.sleep(60)

@@ -18,7 +18,7 @@ from blocks.errors import (
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
-from tasks.options import RunPolicy
+from tasks.ifc.options import RunPolicy
 from tests.blocks.itwin.platform import MOMENT, Platform
 from tests.tasks.run_specs import (
     OLDER,

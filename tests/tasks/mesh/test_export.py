@@ -39,8 +39,9 @@ def search_for(platform: Platform, folder: Path, start: Start) -> MeshSearch:
     """A search for tiles of the latest changeset, which the platform does not make by itself."""
     platform.state.options.mesh_generation = "manual"
     spec = MeshSpec(
-        request=MeshRequest(imodel_id=SEEDED.plant, output_dir=folder),
-        policy=MeshPolicy(timeout=timedelta(hours=1), start=start),
+        request=MeshRequest(
+            imodel_id=SEEDED.plant, output_dir=folder, policy=MeshPolicy(timeout=timedelta(hours=1), start=start)
+        ),
         changeset_id=platform.state.imodels[SEEDED.plant].changesets[-1].id,
         first_started=platform.state.clock.now(),
     )

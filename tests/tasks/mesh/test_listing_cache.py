@@ -23,8 +23,9 @@ def search_for(platform: Platform, folder: Path, number: int) -> MeshSearch:
     """A search for the tiles of a new iModel."""
     imodel = platform.state.add_imodel(SEEDED.itwin, f"Tiled {number}", changesets=1, elements=4, tiles=1)
     spec = MeshSpec(
-        request=MeshRequest(imodel_id=imodel.id, output_dir=folder),
-        policy=MeshPolicy(timeout=timedelta(hours=1), start="never"),
+        request=MeshRequest(
+            imodel_id=imodel.id, output_dir=folder, policy=MeshPolicy(timeout=timedelta(hours=1), start="never")
+        ),
         changeset_id=imodel.changesets[-1].id,
         first_started=MOMENT,
     )

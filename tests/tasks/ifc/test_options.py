@@ -8,7 +8,7 @@ import pytest
 
 from blocks.errors import InputError
 from blocks.itwin.api.exports import RunInput
-from tasks.options import check_policy
+from tasks.ifc.options import RunPolicy
 from tests.tasks.run_specs import request_for
 
 HERE = Path("exports")
@@ -60,12 +60,12 @@ def test_what_cannot_be_understood_is_refused(changes: dict[str, Any], said: str
 def test_a_policy_that_cannot_be_is_refused(minutes: float, active: str, partial: str, said: str) -> None:
     """Time limits that never or at once pass, and unknown choices, are refused."""
     with pytest.raises(InputError, match=said):
-        check_policy(asked(minutes, active, partial))
+        RunPolicy.check(**asked(minutes, active, partial))
 
 
 def test_a_policy_is_read() -> None:
     """Minutes may be fractions; the choices are kept."""
-    policy = check_policy(asked(0.5, "adopt", "fail", force=True))
+    policy = RunPolicy.check(**asked(0.5, "adopt", "fail", force=True))
     assert (policy.timeout, policy.on_active_run, policy.accepts_partial, policy.force) == (
         timedelta(seconds=30), "adopt", False, True,
     )  # fmt: skip

@@ -93,8 +93,11 @@ async def publish_tiles(
         DiskError: The disk refuses; the tileset before stays.
     """
     manifest = _manifest(credentials, spec, mesh, fetched)
-    published = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
-    return await report_published(published, spec.request, started_at=spec.first_started, warnings=mesh.warnings)
+    published, found = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    for warning in found:
+        get_run_logger().warning(warning)
+    warnings = (*mesh.warnings, *found)
+    return await report_published(published, spec.request, started_at=spec.first_started, warnings=warnings)
 
 
 @dataclass
@@ -180,8 +183,10 @@ def _listed(tile: FetchedTile) -> ManifestFile:
     )
 
 
-def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
-    """Publishing takes turns, should two processes export the same."""
-    verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
+def _check_and_publish(
+    request: MeshRequest, tileset: FetchedTileset, manifest: Manifest
+) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest and warnings; publishing takes turns, should two processes export the same."""
+    warnings = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
     with file_lock(request.state_dir / "mesh-publish.lock"):
-        return publish_tileset(tileset.folder, request.folder, manifest)
+        return publish_tileset(tileset.folder, request.folder, manifest), warnings

@@ -21,6 +21,7 @@ from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
 from blocks.storage.tileset.curl_reader import DownloaderPool, FetchedTile, TileDownloader
 from blocks.storage.tileset.listing import Tile, check_names, list_tiles
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
+from blocks.storage.tileset.tile_content import TileFile
 
 WORKERS = 64
 """Threads at most: 44 ms away so many pay."""
@@ -169,8 +170,8 @@ class _Fetch:
             names = walk.names - self._done.keys()
         return 0
 
-    def _read_done(self, name: str) -> bytes | None:
-        return (self._staging / name).read_bytes() if name in self._done else None
+    def _read_done(self, name: str) -> TileFile | None:
+        return TileFile(name, self._staging / name) if name in self._done else None
 
     def _make_folders(self, names: Iterable[str]) -> None:
         with disk_errors(self._staging):

@@ -4,9 +4,11 @@ https://github.com/CesiumGS/3d-tiles/tree/main/specification/ImplicitTiling
 """
 
 import json
+import re
 import struct
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 from blocks.errors import ContentError
@@ -16,9 +18,12 @@ Coordinates = tuple[int, int, int, int]
 """Level, x, y, z; z stays 0 in a quadtree."""
 
 _HEADER = struct.Struct("<4sIQQ")
+MOST_TILES = 2_000_000
+"""Tiles of a tileset: more are taken for a mistake, before they fill the memory."""
 _DEEPEST_ROOT = 50
-_DEEPEST = 8
-"""Levels of one subtree; 8 of an octree are 2.4 million tiles, common are 3 to 7."""
+_DEEPEST = 10
+"""Levels of one subtree; 10 of an octree are 150 million bits of availability, common are 3 to 7."""
+_SOME_BITS = re.compile(rb"[^\0]")
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,10 @@ class Subtree:
                 return cls(cast("Json", json.loads(content)), b"", others)
             _, _, json_size, body_size = _HEADER.unpack_from(content)
             start = _HEADER.size + json_size
-            if start + body_size != len(content):
+            if start + body_size > len(content):
                 raise ContentError("A subtree of the tileset is cut off.")
             return cls(cast("Json", json.loads(content[_HEADER.size : start])), content[start:], others)
-        except (struct.error, ValueError):
+        except (struct.error, ValueError, RecursionError):
             raise ContentError("A subtree of the tileset is no subtree.") from None
 
     def buffers(self) -> Generator[str]:
@@ -91,7 +96,8 @@ class Subtree:
         count = (tiling.branching**tiling.levels - 1) // (tiling.branching - 1)
         availabilities = self.document.get("contentAvailability") or ()
         for template, availability in zip(tiling.content_templates, _as_list(availabilities), strict=False):
-            for index in self._available(availability, count):
+            indices = self._available(availability, count)
+            for index in islice(indices, None if "{" in template else 1):  # all others are the same file
                 level, first = _level_of(index, tiling.branching)
                 yield tiling.uri(template, tiling.descend(root, level, index - first))
 
@@ -100,17 +106,23 @@ class Subtree:
         if root[0] > _DEEPEST_ROOT:
             raise ContentError("The tileset's subtrees never end.")
         availability = self.document.get("childSubtreeAvailability") or {"constant": 0}
-        for index in self._available(availability, tiling.branching**tiling.levels):
+        indices = self._available(availability, tiling.branching**tiling.levels)
+        for index in islice(indices, None if "{" in tiling.subtree_template else 1):
             yield tiling.descend(root, tiling.levels, index)
 
     def _available(self, availability: Json, count: int) -> Generator[int]:
         if availability.get("constant") is not None:
-            yield from range(count if availability["constant"] else 0)
+            indices = range(count if availability["constant"] else 0)
+            _require_bounded(len(indices))
+            yield from indices
             return
         bits = self._view(availability.get("bitstream", availability.get("bufferView")))
         if len(bits) * 8 < count:
             raise ContentError("A subtree of the tileset has too few availability bits.")
-        yield from (index for index in range(count) if bits[index >> 3] >> (index & 7) & 1)
+        _require_bounded(int.from_bytes(bits).bit_count())
+        for some in _SOME_BITS.finditer(bits):
+            byte, first = some[0][0], some.start() * 8
+            yield from (first + bit for bit in range(8) if byte >> bit & 1 and first + bit < count)
 
     def _view(self, index: Any) -> bytes:
         try:
@@ -121,6 +133,11 @@ class Subtree:
             return source[start : start + view["byteLength"]]
         except (KeyError, IndexError, TypeError):
             raise ContentError("A subtree of the tileset refers to a buffer it does not have.") from None
+
+
+def _require_bounded(count: int) -> None:
+    if count > MOST_TILES:
+        raise ContentError(f"A subtree of the tileset speaks of more than {MOST_TILES} tiles.")
 
 
 def _as_list(value: Any) -> list[Json]:

@@ -1,43 +1,55 @@
 """What a tileset's documents refer to: contents, external tilesets, subtrees and what glTF keeps outside."""
 
 import base64
-import json
 import posixpath
 import struct
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from functools import partial
-from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from blocks.errors import ContentError
-from blocks.storage.tileset.implicit_tiling import Coordinates, ImplicitTiling, Json, Subtree
+from blocks.storage.tileset.implicit_tiling import MOST_TILES, Coordinates, ImplicitTiling, Subtree
+from blocks.storage.tileset.tile_content import (
+    BINARY_MAGICS,
+    Json,
+    Reference,
+    TileFile,
+    gltf_references,
+    parse_json,
+    references_of,
+)
 
 ROOT = "tileset.json"
-Reader = Callable[[str], bytes | None]
-"""Gives a file's content by its name (of a `.glb` at least the JSON chunk), none while it is not there."""
+Reader = Callable[[str], TileFile | None]
+"""Gives a file by its name, none while it is not there."""
 
-Visit = Callable[[bytes], None]
-
-_GLB_HEADER = struct.Struct("<4sIIII")
+Visit = Callable[[TileFile], None]
 
 
 def resolve(document: str, uri: str) -> str | None:
     """The name of the file a URI in a document means; none for data kept in the URI itself.
+
+    A backslash separates folders, as in browsers: https://url.spec.whatwg.org/#path-state.
 
     Raises:
         ContentError: It points out of the tileset.
     """
     if uri.startswith("data:"):
         return None
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri.strip().replace("\\", "/"))
+    except ValueError:
+        raise _foreign(document, uri) from None
     name = posixpath.normpath(posixpath.join(posixpath.dirname(document), unquote(parts.path)))
     if parts.scheme or parts.netloc or not parts.path or name.startswith(("/", "../")) or name in {".", ".."}:
-        raise ContentError(f"{document} refers to {uri.partition('?')[0]!r}, which is no file of the tileset.")
+        raise _foreign(document, uri)
     return name
 
 
 class ReferenceCrawler:
-    """Follows the references from `tileset.json`, as far as the documents are there; may be continued.
+    """Follows the references from `tileset.json`, as far as the files are there; may be continued.
+
+    What a file is, its first bytes say: readers of 3D Tiles do not look at its ending.
 
     Attributes:
         names: Every file that must be there.
@@ -48,43 +60,58 @@ class ReferenceCrawler:
         self._read = read
         self.names = {ROOT}
         self.contents = set[str]()
-        self._waiting: dict[str, list[Visit]] = {ROOT: [partial(self._document, ROOT)]}
+        self._opened = {ROOT}
+        self._available = 0
+        self._waiting: dict[str, list[Visit]] = {ROOT: [self._tileset_file]}
 
     def advance(self) -> None:
-        """Read every document that is there by now.
+        """Read every file that is there by now.
 
         Raises:
-            ContentError: A document makes no sense, or points out of the tileset.
+            ContentError: A file makes no sense, or points out of the tileset.
         """
         is_moving = True
         while is_moving:
             is_moving = False
             for name in list(self._waiting):
-                content = self._read(name)
-                if content is not None:
+                file = self._read(name)
+                if file is not None:
                     is_moving = True
-                    self._visit(name, content)
+                    self._visit(file)
 
-    def _visit(self, name: str, content: bytes) -> None:
-        for visit in self._waiting.pop(name):
+    def _visit(self, file: TileFile) -> None:
+        for visit in self._waiting.pop(file.name):
             try:
-                visit(content)
-            except (AttributeError, LookupError, TypeError):
-                raise ContentError(f"{name} of the tileset does not follow the 3D Tiles format.") from None
+                visit(file)
+            except (AttributeError, LookupError, TypeError, struct.error):
+                raise ContentError(f"{file.name} of the tileset does not follow the 3D Tiles format.") from None
 
-    def _document(self, name: str, content: bytes) -> None:
-        """An external tileset, a glTF document or the head of a binary one."""
-        is_binary = name.lower().endswith(".glb")
-        document = glb_document(content) if is_binary else parse_json(name, content)
-        if name == ROOT or "root" in document:
+    def _tileset_file(self, file: TileFile) -> None:
+        self._tileset(file.name, parse_json(file.name, file.read()))
+
+    def _open(self, file: TileFile) -> None:
+        """A tile, a model, or an external tileset."""
+        if file.magic in BINARY_MAGICS:
+            self._add_all(file.name, references_of(file))
+        elif file.is_document:
+            self._open_document(file.name, parse_json(file.name, file.read()))
+        elif file.is_markup:
+            raise ContentError(f"{file.name} of the tileset is a page of a web server and no tile.")
+
+    def _open_document(self, name: str, document: Json) -> None:
+        if "root" in document:
             self._tileset(name, document)
-        else:
-            for uri in gltf_uris(document):
-                self._add(name, uri)
+        elif "asset" in document:
+            self._add_all(name, gltf_references(document))
+        elif not ("type" in document or "voxelTable" in document):  # GeoJSON and voxels name no files
+            raise ContentError(f"{name} of the tileset is no document of 3D Tiles: neither tileset nor glTF.")
 
     def _tileset(self, name: str, document: Json) -> None:
-        if uri := document.get("schemaUri"):
-            self._add(name, uri)
+        extensions: Json = document.get("extensions") or {}
+        metadata: Json = extensions.get("3DTILES_metadata") or {}
+        for uri in (document.get("schemaUri"), metadata.get("schemaUri")):
+            if uri:
+                self._add(name, uri)
         tiles: list[Json] = [document.get("root") or {}]
         while tiles:
             tile = tiles.pop()
@@ -96,52 +123,79 @@ class ReferenceCrawler:
         tiling: Json | None = tile.get("implicitTiling") or extensions.get("3DTILES_implicit_tiling")
         uris = tuple(_content_uris(tile, extensions))
         if tiling:
-            self._subtree(document, ImplicitTiling.parse(tiling, uris), (0, 0, 0, 0))
+            self._subtree(document, ImplicitTiling.parse(tiling, uris), (0, 0, 0, 0), frozenset())
             return
         for uri in uris:
             self._content(document, uri)
 
     def _content(self, document: str, uri: str) -> None:
-        is_known = resolve(document, uri) in self.names
-        name = self._add(document, uri)
-        if name is None:
-            return
-        self.contents.add(name)
-        if not is_known and name.lower().endswith((".json", ".gltf", ".glb")):
-            self._waiting.setdefault(name, []).append(partial(self._document, name))
+        name = self._add(document, uri, refers_on=True)
+        if name is not None:
+            self.contents.add(name)
 
-    def _subtree(self, document: str, tiling: ImplicitTiling, at: Coordinates) -> None:
-        uri = tiling.uri(tiling.subtree_template, at)
-        is_known = resolve(document, uri) in self.names
-        if (name := self._add(document, uri)) and not is_known:
-            self._waiting.setdefault(name, []).append(partial(self._read_subtree, document, name, tiling, at))
+    def _subtree(self, document: str, tiling: ImplicitTiling, at: Coordinates, ancestors: frozenset[str]) -> None:
+        """One file may serve many places: the tiles it speaks of are others each time.
 
-    def _read_subtree(self, document: str, name: str, tiling: ImplicitTiling, at: Coordinates, content: bytes) -> None:
+        A subtree that is its own descendant goes on for ever, which is harmless while its contents are the same.
+        """
+        name = self._add(document, tiling.uri(tiling.subtree_template, at))
+        if name in ancestors and any("{" in template for template in tiling.content_templates):
+            raise ContentError(f"{name} of the tileset is its own descendant: its subtrees never end.")
+        if name and name not in ancestors:
+            visit = partial(self._read_subtree, document, tiling, at, ancestors | {name})
+            self._waiting.setdefault(name, []).append(visit)
+
+    def _read_subtree(
+        self, document: str, tiling: ImplicitTiling, at: Coordinates, ancestors: frozenset[str], file: TileFile
+    ) -> None:
         """Wait for the buffers it keeps in files of their own, then take what it says is there."""
         buffers: dict[str, bytes] = {}
-        subtree = Subtree.parse(content, buffers)
+        subtree = Subtree.parse(file.read(), buffers)
         for uri in subtree.buffers():
-            buffer = self._add(name, uri)
-            found = self._read(buffer) if buffer else base64.b64decode(uri.partition(",")[2])
+            buffer = self._add(file.name, uri)
+            found = self._read(buffer) if buffer else None
             if buffer and found is None:
-                again = partial(self._again, partial(self._read_subtree, document, name, tiling, at), content)
-                self._waiting.setdefault(buffer, []).append(again)
+                again = partial(self._read_subtree, document, tiling, at, ancestors, file)
+                self._waiting.setdefault(buffer, []).append(partial(self._again, again))
                 return
-            buffers[uri] = found or b""
+            buffers[uri] = found.read() if found else base64.b64decode(uri.partition(",")[2])
         for uri in subtree.contents(tiling, at):
+            self._count()
             self._content(document, uri)
         for child in subtree.children(tiling, at):
-            self._subtree(document, tiling, child)
+            self._count()
+            self._subtree(document, tiling, child, ancestors)
 
     @staticmethod
-    def _again(visit: Visit, content: bytes, _buffer: bytes) -> None:
-        visit(content)
+    def _again(visit: Callable[[], None], _buffer: TileFile) -> None:
+        visit()
 
-    def _add(self, document: str, uri: str) -> str | None:
+    def _count(self) -> None:
+        """Bound the work that a few bits of availability can ask for."""
+        self._available += 1
+        if self._available > MOST_TILES:
+            raise ContentError(f"The subtrees of the tileset speak of more than {MOST_TILES} tiles.")
+
+    def _add_all(self, document: str, references: Generator[Reference]) -> None:
+        for reference in references:
+            self._add(document, reference.uri, refers_on=reference.refers_on)
+
+    def _add(self, document: str, uri: str, *, refers_on: bool = False) -> str | None:
+        """Note that a file must be there, and if it may name others, that it is to be opened, once."""
         name = resolve(document, uri)
-        if name:
-            self.names.add(name)
+        if name is None:
+            return None
+        self.names.add(name)
+        if len(self.names) > MOST_TILES:
+            raise ContentError(f"The tileset refers to more than {MOST_TILES} files.")
+        if refers_on and name not in self._opened:
+            self._opened.add(name)
+            self._waiting.setdefault(name, []).append(self._open)
         return name
+
+
+def _foreign(document: str, uri: str) -> ContentError:
+    return ContentError(f"{document} refers to {uri.partition('?')[0]!r}, which is no file of the tileset.")
 
 
 def _content_uris(tile: Json, extensions: Json) -> Generator[str]:
@@ -155,31 +209,3 @@ def _content_uris(tile: Json, extensions: Json) -> Generator[str]:
         uri = content.get("uri") or content.get("url") if content else None
         if uri:
             yield uri
-
-
-def parse_json(name: str, content: bytes) -> Json:
-    """A JSON document.
-
-    Raises:
-        ContentError: It is none; the message names the file.
-    """
-    try:
-        document = json.loads(content)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise ContentError(f"{name} of the tileset is not the JSON document it should be.")
-    return cast("Json", document)
-
-
-def gltf_uris(document: Json) -> Iterable[str]:
-    """URIs of buffers and images a glTF document keeps in files of their own."""
-    entries: list[Json] = [*(document.get("buffers") or ()), *(document.get("images") or ())]
-    return [entry["uri"] for entry in entries if isinstance(entry.get("uri"), str)]
-
-
-def glb_document(content: bytes) -> Json:
-    """The JSON chunk of a GLB; empty when it mentions no URI, which is cheaper to see than to parse."""
-    size = _GLB_HEADER.unpack_from(content)[3] if len(content) >= _GLB_HEADER.size else 0
-    chunk = content[_GLB_HEADER.size : _GLB_HEADER.size + size]
-    return parse_json("A GLB file", chunk) if b'"uri"' in chunk else {}

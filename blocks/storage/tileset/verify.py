@@ -1,24 +1,20 @@
 """Is the tileset on the disk whole: what is referred to is there, what is there is what its name says."""
 
 import os
-import struct
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from blocks.disk import disk_errors
 from blocks.errors import ContentError
-from blocks.storage.tileset.references import ROOT, ReferenceCrawler, parse_json
+from blocks.storage.tileset.references import ROOT, ReferenceCrawler
+from blocks.storage.tileset.tile_content import HEADER, TileFile
 
-_MAGIC = {".glb": b"glTF", ".b3dm": b"b3dm", ".i3dm": b"i3dm", ".pnts": b"pnts", ".cmpt": b"cmpt"}
-_HEADER = struct.Struct("<4sII")
-"""Magic, version, length of the whole file: alike in GLB and the older tile formats."""
-_GLB_START = struct.Struct("<4sIIII")
-_LARGEST_CHUNK = 64 * 1024 * 1024
+_BINARY_SUFFIXES = frozenset({".glb", ".b3dm", ".i3dm", ".pnts", ".cmpt"})
 _AGAIN = "Export it again with force."
 
 
-def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> None:
-    """Walk the tileset from `tileset.json`, and look at the head of every file.
+def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> tuple[str, ...]:
+    """Walk the tileset from `tileset.json`, and look at the head of every file; returns warnings.
 
     Args:
         folder: Where `tileset.json` lies.
@@ -31,20 +27,29 @@ def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> None
         found = dict(_files(folder, ""))
         for name, size in (sizes or {}).items():
             _require(found, name, size)
-        for name, size in found.items():
-            _check_head(folder, name, size)
+        padded = [name for name in found if _check_head(TileFile(name, f"{folder}/{name}"))]
         _check_references(folder, found)
+    return (_about_padding(padded),) if padded else ()
+
+
+def _about_padding(names: list[str]) -> str:
+    """Readers take the length from the header and pass over the rest."""
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{min(names)}{others} of the tileset: longer than declared in the file. The extra bytes are no part of it."
 
 
 def _check_references(folder: Path, found: Mapping[str, int]) -> None:
     _require(found, ROOT)
-    walk = ReferenceCrawler(lambda name: _document(folder, name) if name in found else None)
+    walk = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in found else None)
     walk.advance()
     if missing := walk.names - found.keys():
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ContentError(f"The tileset lacks {min(missing)}{more}, though it refers to it. {_AGAIN}")
     if not walk.contents:
-        raise ContentError(f"The tileset is empty: it refers to no content. {_AGAIN}")
+        raise ContentError(
+            "The tileset is empty: it refers to no content. The iModel has no geometry in this changeset, so there "
+            "are no tiles to export."
+        )
     if empty := next((name for name in sorted(walk.names) if not found[name]), None):
         raise ContentError(f"{empty} of the tileset has no bytes. {_AGAIN}")
 
@@ -65,29 +70,16 @@ def _require(found: Mapping[str, int], name: str, size: int | None = None) -> No
         raise ContentError(f"{name} of the tileset has {found[name]} bytes instead of {size}. {_AGAIN}")
 
 
-def _check_head(folder: Path, name: str, size: int) -> None:
-    """Binary tiles say how long they are; documents must parse."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  five times faster than a Path, for each tile
-    if suffix in {".json", ".gltf"}:
-        parse_json(name, (folder / name).read_bytes())
-    elif suffix in _MAGIC:
-        with open(f"{folder}/{name}", "rb", buffering=0) as file:  # noqa: PTH123  the same
-            head = file.read(_HEADER.size)
-        if len(head) < _HEADER.size:
-            raise ContentError(f"{name} of the tileset is cut off. {_AGAIN}")
-        magic, _, length = _HEADER.unpack(head)
-        if magic != _MAGIC[suffix]:
-            raise ContentError(f"{name} of the tileset is no {suffix[1:]} file. {_AGAIN}")
-        if length != size:
-            raise ContentError(f"{name} of the tileset has {size} bytes but declares {length}. {_AGAIN}")
-
-
-def _document(folder: Path, name: str) -> bytes:
-    """A document, or of a GLB the part that may name other files."""
-    if not name.lower().endswith(".glb"):
-        return (folder / name).read_bytes()
-    with open(f"{folder}/{name}", "rb", buffering=0) as file:  # noqa: PTH123  for each tile
-        head = file.read(4096)
-        size = _GLB_START.unpack_from(head)[3] if len(head) >= _GLB_START.size else 0
-        rest = min(size, _LARGEST_CHUNK) + _GLB_START.size - len(head)
-        return head + file.read(rest) if rest > 0 else head
+def _check_head(file: TileFile) -> bool:
+    """Binary tiles say how long they are; returns whether more follows."""
+    declared = file.declared_size
+    if declared is None:
+        suffix = os.path.splitext(file.name)[1].lower()  # noqa: PTH122  five times faster than a Path, for each tile
+        if suffix in _BINARY_SUFFIXES:
+            is_short = file.size < HEADER.size
+            what = "is cut off" if is_short else f"is no {suffix[1:]} file nor any other tile"
+            raise ContentError(f"{file.name} of the tileset {what}. {_AGAIN}")
+        return False
+    if declared > file.size:
+        raise ContentError(f"{file.name} of the tileset has {file.size} bytes but declares {declared}. {_AGAIN}")
+    return declared < file.size

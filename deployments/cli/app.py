@@ -14,6 +14,8 @@ from prefect.exceptions import ParameterTypeError
 from rich.console import Console
 
 from blocks.errors import BatchFailedError, ExportError, InputError, without_secrets
+from blocks.network import check_network
+from blocks.settings import read_settings
 from deployments.cli import sandbox_commands, webhooks
 from deployments.cli.consent import show_consent
 from deployments.cli.doctor.command import doctor
@@ -102,6 +104,8 @@ def flow_command(flow: Flow[..., Any], check: Callable[..., object]) -> Callable
         bound = signature.bind(*positional, **asked)
         bound.apply_defaults()
         check(**bound.arguments)  # a slip costs no start of a server
+        settings = read_settings()
+        check_network(settings.api_url, settings.issuer_url)
         quiet_console()
         consent_shown_by.set(show_consent)
         try:

@@ -3,14 +3,17 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient
 
-from blocks.errors import InterruptedTransferError, LinkExpiredError
-from blocks.storage.download.http_source import STALL_SECONDS
+from blocks.errors import LinkExpiredError
+from blocks.network import proxy_for
+from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
 from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
 from blocks.urls import host_of
@@ -37,12 +40,15 @@ class AzureBlobRanges:
         self._stall_seconds = stall_seconds
         self._clients: dict[str, BlobClient] = {}
         self._open = AsyncExitStack()
+        self._session = new_session(stall_seconds)
+        self._transport = AioHttpTransport(session=self._session, session_owner=False)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
+        await self._session.close()
 
     async def properties(self) -> BlobProperties:
         """Ask for the blob's properties."""
@@ -54,7 +60,7 @@ class AzureBlobRanges:
                 md5 = properties.content_settings.content_md5
                 return BlobProperties(properties.size, properties.etag, bytes(md5) if md5 else None, properties.name)
             except _SDK_FAULTS as fault:
-                raise _broken(fault, url) from None
+                raise broken_connection(fault, url) from None
 
     async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
         """Yield one range, whole: the SDK collects it in memory."""
@@ -72,7 +78,7 @@ class AzureBlobRanges:
                 )
                 content: bytes = await stream.readall()
             except _SDK_FAULTS as fault:
-                raise _broken(fault, url) from None
+                raise broken_connection(fault, url) from None
         yield content
 
     async def renew(self) -> None:
@@ -82,10 +88,13 @@ class AzureBlobRanges:
     def _client(self, url: str) -> BlobClient:
         """One client per link; those of former links stay open for the reads they still serve."""
         if url not in self._clients:
+            proxy = proxy_for(url)
             client = BlobClient.from_blob_url(
                 url,
+                transport=self._transport,
+                proxies={urlsplit(url).scheme: proxy} if proxy else None,
                 max_single_get_size=LARGEST_RANGE,
-                retry_total=0,  # retries are counted in one place: patience
+                retry_total=0,  # retries are counted in one place: RetryPolicy
                 permit_redirects=False,
                 connection_timeout=self._stall_seconds,
                 read_timeout=self._stall_seconds,
@@ -126,7 +135,3 @@ class AzureBlobRanges:
             raise error
         if wanted and properties:
             check_range(status, headers, host, wanted, properties)
-
-
-def _broken(fault: BaseException, url: str) -> InterruptedTransferError:
-    return InterruptedTransferError(f"The connection to {host_of(url)} broke ({type(fault).__name__}).")

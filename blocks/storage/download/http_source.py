@@ -7,18 +7,17 @@ followed, no cookie kept, no credential sent: the link is the only key.
 import base64
 import binascii
 import re
-import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Self
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
 
-from blocks.errors import InterruptedTransferError, LinkExpiredError, TransferError
+from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
+from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted, via
 from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
 from blocks.urls import host_of
@@ -33,16 +32,14 @@ _TOTAL = re.compile(r"bytes (?:0-0|\*)/(\d{1,18})")
 _FILE_NAME = re.compile(r"""filename\*=UTF-8''([^;]+)|filename="?([^";]+)""", re.IGNORECASE)
 
 
-def proxy_for(url: str) -> str | None:
-    """The proxy the environment names; aiohttp's own `trust_env` would send .netrc passwords along."""
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
 def new_session(stall_seconds: float) -> aiohttp.ClientSession:
-    """A session that adds nothing of its own; trusts what `SSL_CERT_FILE` or the system says now."""
+    """A session that adds nothing of its own, no proxy and no password of `.netrc` either.
+
+    Raises:
+        ConfigurationError: The trusted certificates cannot be read.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls_context()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=stall_seconds, sock_read=stall_seconds),
         headers={"Accept-Encoding": "identity"},
@@ -59,25 +56,28 @@ async def get(
 
     Raises:
         InterruptedTransferError: No answer, a stall or a broken body.
-        TransferError: The host's certificate is not trusted.
+        ConfigurationError: The host's certificate is not trusted, or the proxy refuses.
     """
-    host = host_of(url)
     try:
         async with session.get(
             URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url)
         ) as response:
             yield response
-    except aiohttp.ClientConnectorCertificateError:
-        raise untrusted(host) from None
-    except TimeoutError:
-        raise InterruptedTransferError(f"{host} fell silent.") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise InterruptedTransferError(f"The connection to {host} broke ({type(error).__name__}).") from None
+        raise broken_connection(error, url) from None
 
 
-def untrusted(host: str) -> TransferError:
-    """The error for a host whose certificate nobody vouches for."""
-    return TransferError(f"The certificate of {host} is not trusted. Set SSL_CERT_FILE to your network's certificates.")
+def broken_connection(fault: BaseException, url: str) -> ExportError:
+    """The error for a connection that failed, also where an SDK wraps what aiohttp raised; it names the host only."""
+    host = host_of(url)
+    if (reason := certificate_fault(fault)) is not None:
+        return untrusted(host, reason)
+    for cause in causes_of(fault):
+        if isinstance(cause, aiohttp.ClientHttpProxyError):
+            return refused_by_proxy(url, cause.status)
+    if isinstance(fault, TimeoutError):
+        return InterruptedTransferError(f"{host} fell silent.")
+    return InterruptedTransferError(f"The connection to {host}{via(url)} broke ({type(fault).__name__}).")
 
 
 class HttpRanges:

@@ -20,7 +20,7 @@ import pycurl
 
 from blocks.disk import disk_errors
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
-from blocks.storage.download.http_source import proxy_for, untrusted
+from blocks.network import Trust, proxy_for, refused_by_proxy, trust, untrusted, via
 from blocks.storage.download.source import is_strong, refusal
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.storage.tileset.listing import Tile, blob_url
@@ -53,6 +53,9 @@ class TileDownloader:
     Args:
         folder: Where the tiles go; the folders that their names ask for must be there.
         stall_seconds: Silence after which a tile is given up, in whole seconds.
+
+    Raises:
+        ConfigurationError: The trusted certificates cannot be read.
 
     Attributes:
         wait: Seconds the host took to answer the latest question.
@@ -108,14 +111,20 @@ class TileDownloader:
         try:
             curl.perform()
         except pycurl.error as fault:
-            raise self._body.fault or _broken(int(fault.args[0]), host_of(link), tile) from None
+            raise self._body.fault or self._broken(int(fault.args[0]), link, tile) from None
         self.wait = curl.getinfo(pycurl.STARTTRANSFER_TIME) - curl.getinfo(pycurl.PRETRANSFER_TIME)
 
     def _follow(self, link: str) -> None:
-        """Ask the environment for the way to a host once per link: it takes longer than a small tile."""
+        """Decide on the proxy once per link: it takes longer than a small tile."""
         if link != self._link:
             self._link = link
             self._curl.setopt(pycurl.PROXY, proxy_for(link) or "")
+
+    def _broken(self, code: int, link: str, tile: Tile) -> ExportError:
+        refused = self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
+        if refused >= HTTPStatus.MULTIPLE_CHOICES:
+            return refused_by_proxy(link, refused)
+        return _broken(code, link, tile)
 
     def _headers(self) -> dict[str, str]:
         """Of the last answer, names in lower case."""
@@ -246,7 +255,7 @@ def _new_file(path: str) -> FileIO:
 
 
 def _new_handle(stall_seconds: float) -> pycurl.Curl:
-    """A handle that adds nothing of its own; trusts what `SSL_CERT_FILE` or the system says now."""
+    """A handle that adds nothing of its own."""
     curl = pycurl.Curl()
     curl.setopt(pycurl.NOSIGNAL, 1)  # signals belong to the main thread
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
@@ -256,19 +265,24 @@ def _new_handle(stall_seconds: float) -> pycurl.Curl:
     curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
     curl.setopt(pycurl.LOW_SPEED_TIME, math.ceil(stall_seconds))
     curl.setopt(pycurl.TIMEOUT, _LONGEST_TILE)
-    _trust(curl)
+    curl.setopt(pycurl.NOPROXY, "")  # who goes through a proxy is decided by blocks.network
+    _trust(curl, trust())
     return curl
 
 
-def _trust(curl: pycurl.Curl) -> None:
-    paths = ssl.get_default_verify_paths()
-    if paths.capath:
-        curl.setopt(pycurl.CAPATH, paths.capath)
-    if paths.cafile:
-        curl.setopt(pycurl.CAINFO, paths.cafile)
-    else:  # Windows has a store and no file
-        known = ssl.create_default_context().get_ca_certs(binary_form=True)
-        curl.setopt(pycurl.CAINFO_BLOB, "".join(map(ssl.DER_cert_to_PEM_cert, known)))
+def _trust(curl: pycurl.Curl, trusted: Trust) -> None:
+    """Trust what is told and nothing that libcurl was built with, for hosts as for proxies."""
+    if trusted.folder:
+        curl.setopt(pycurl.CAPATH, trusted.folder)
+        curl.setopt(pycurl.PROXY_CAPATH, trusted.folder)
+    if trusted.file:
+        curl.setopt(pycurl.CAINFO, trusted.file)
+        curl.setopt(pycurl.PROXY_CAINFO, trusted.file)
+    elif not trusted.folder:  # Windows has a store and no file
+        known = trusted.context().get_ca_certs(binary_form=True)
+        pem = "".join(map(ssl.DER_cert_to_PEM_cert, known))
+        curl.setopt(pycurl.CAINFO_BLOB, pem)
+        curl.setopt(pycurl.PROXY_CAINFO_BLOB, pem)
 
 
 def _condition(tile: Tile, kept: FetchedTile | None) -> list[str]:
@@ -277,8 +291,9 @@ def _condition(tile: Tile, kept: FetchedTile | None) -> list[str]:
     return [f"If-Match: {tile.etag}"] if is_strong(tile.etag) else []
 
 
-def _broken(code: int, host: str, tile: Tile) -> ExportError:
+def _broken(code: int, link: str, tile: Tile) -> ExportError:
     """The error for a transfer that libcurl gave up; its messages may hold the whole link, so none is passed on."""
+    host = host_of(link)
     match code:
         case pycurl.E_PEER_FAILED_VERIFICATION:
             return untrusted(host)
@@ -287,7 +302,9 @@ def _broken(code: int, host: str, tile: Tile) -> ExportError:
         case pycurl.E_OPERATION_TIMEDOUT:
             return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent.")
         case _:
-            return InterruptedTransferError(f"{tile.name} did not come whole from {host} (curl error {code}).")
+            return InterruptedTransferError(
+                f"{tile.name} did not come whole from {host}{via(link)} (curl error {code})."
+            )
 
 
 def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> ExportError:

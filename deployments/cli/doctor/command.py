@@ -13,6 +13,7 @@ from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.cli.doctor.finding import Finding, look, look_at_all
 from deployments.cli.doctor.itwin_platform import platform_findings
+from deployments.cli.doctor.network import network_findings
 from deployments.cli.doctor.orphans import show_orphans
 from deployments.cli.doctor.output_folder import check_output_folder
 from deployments.cli.doctor.prefect_server import prefect_findings
@@ -28,7 +29,7 @@ def doctor(
     credentials: str = "default",
     json: bool = False,
 ) -> None:
-    """Check configuration, sign-in, access, disk, Prefect API and worker; ends with 2 if something is wrong.
+    """Check configuration, network, sign-in, access, disk, Prefect API and worker; ends with 2 if something is wrong.
 
     Args:
         imodel_id: Check access to this iModel and to its Storage too.
@@ -58,6 +59,7 @@ async def _examine(imodel_id: str | None, name: str) -> list[Finding]:
         settings = read_settings()
     except ConfigurationError as error:
         return [*findings, Finding("Configuration", is_ok=False, says=str(error))]
+    findings += await look_at_all("Network", network_findings(settings))
     findings += await look_at_all("Prefect API", prefect_findings())
     findings += await look_at_all("iTwin Platform", platform_findings(settings, imodel_id, name))
     publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)

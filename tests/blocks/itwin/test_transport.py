@@ -141,7 +141,7 @@ async def test_gives_up_a_rate_limit_that_is_too_long(retry: str, requests: int)
         httpx.ReadTimeout("slow"),
         httpx.ReadError(""),
         httpx.RemoteProtocolError(f"bad answer to https://api.bentley.com/x?sig={SECRET}"),
-        httpx.ProxyError("407"),
+        httpx.ProxyError("502 Bad Gateway"),
     ],
 )
 async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> None:

@@ -115,6 +115,31 @@ def test_an_error_nobody_foresaw_is_one_finding(
     assert findings["Output folder"]["is_ok"]
 
 
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_the_way_to_each_host_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every host has its proxy, or why it has none, without the proxy's password; and what is trusted is named."""
+    monkeypatch.setenv("HTTPS_PROXY", "me:secret@proxy.example:3128")
+    exit_code, findings = examine(capsys)
+    assert exit_code == 0
+    assert findings["Way to API"]["says"] == "127.0.0.1 is reached directly (loopback)."
+    assert "http://proxy.example:3128 (HTTPS_PROXY)" in findings["Way to files"]["says"]
+    assert findings["Certificates"]["says"].startswith("Trusted is ")
+    assert "secret@" not in str(findings)
+
+
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_a_network_that_cannot_work_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Certificates that are not there and a SOCKS proxy are findings that name the variables."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nosuch.pem")
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example:1080")
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert "SSL_CERT_FILE names /nosuch.pem" in findings["Certificates"]["says"]
+    assert "SOCKS" in findings["Way to files"]["says"]
+
+
 def test_nonsense_in_the_environment_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import ContentError, DiskError, InterruptedTransferError, LinkExpiredError, TransferError
+from blocks.errors import ConfigurationError, ContentError, DiskError, InterruptedTransferError, LinkExpiredError
 from blocks.storage.manifest import Manifest, ManifestFile, write_manifest
 from blocks.storage.retry import RetryPolicy
 from blocks.storage.signed_url import FetchLink, RenewableLink
@@ -133,7 +133,7 @@ async def test_certificate(is_trusted: bool, tmp_path: Path, monkeypatch: pytest
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     async with TileServer(small()).serve(tls) as server:
-        with nullcontext() if is_trusted else pytest.raises(TransferError, match="not trusted"):
+        with nullcontext() if is_trusted else pytest.raises(ConfigurationError, match="not trusted"):
             await asyncio.to_thread(TileDownloader(tmp_path, 2).save, server.link(), Tile("tileset.json"))
     assert (tmp_path / "tileset.json").exists() == is_trusted
 

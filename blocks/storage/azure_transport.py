@@ -1,0 +1,91 @@
+"""How azure-identity and the synchronous storage client reach Azure: as `blocks.network` says."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import RequestsTransport
+from requests.adapters import HTTPAdapter
+
+from blocks.errors import without_secrets
+from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted
+from blocks.urls import host_of
+
+_NOT_TRIED = re.compile(
+    r"unavailable|not (?:fully )?configured|not installed|not found on path|no accounts", re.IGNORECASE
+)
+_LONGEST_REASON = 600
+
+
+class RoutedRequestsTransport(RequestsTransport):
+    """A transport of the Azure SDK that reads nothing from the environment itself.
+
+    Raises:
+        ConfigurationError: The trusted certificates cannot be read.
+    """
+
+    def __init__(self) -> None:
+        session = requests.Session()
+        session.trust_env = False
+        adapter = _TrustingAdapter()
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        base: Any = super()
+        base.__init__(session=session)
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send one request.
+
+        Raises:
+            ConfigurationError: The certificate is not trusted, or the proxy cannot be used.
+        """
+        url = str(request.url)
+        proxy = proxy_for(url)
+        options["proxies"] = {urlsplit(url).scheme: proxy} if proxy else {}
+        base: Any = super()
+        try:
+            return base.send(request, **options)
+        except AzureError as fault:
+            if (reason := certificate_fault(fault)) is not None:
+                raise untrusted(host_of(url), reason) from None
+            if (status := _proxy_status(fault)) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise refused_by_proxy(url, status) from None
+            raise
+
+
+class _TrustingAdapter(HTTPAdapter):
+    """Trusts one TLS context; requests by itself would add the certificates of certifi."""
+
+    def __init__(self) -> None:
+        self._tls = tls_context()
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, ssl_context=self._tls)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._tls, proxy_ssl_context=self._tls)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave the connection as the context made it."""
+
+
+def _proxy_status(fault: AzureError) -> int:
+    """What a proxy answered to CONNECT; http.client says it in a sentence only. 0 if it was not the proxy."""
+    said = (re.match(r"Tunnel connection failed: (\d{3})", str(cause)) for cause in causes_of(fault))
+    return next((int(match[1]) for match in said if match), 0)
+
+
+def azure_reason(error: Exception) -> str:
+    """What an Azure error says that helps, on one line and without secrets.
+
+    The error of `DefaultAzureCredential` has a line for each way to sign in; those that were never tried are left out.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    tried = [line for line in lines if re.match(r"\w+Credential: ", line) and not _NOT_TRIED.search(line)]
+    codes = [line for line in lines if "AADSTS" in line]
+    useful = list(dict.fromkeys([*tried, *codes])) or lines[:1] or [type(error).__name__]
+    return without_secrets(" · ".join(useful))[:_LONGEST_REASON]

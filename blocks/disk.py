@@ -109,11 +109,17 @@ def sync_descriptor(descriptor: int, folder: Path) -> None:
         note_unsupported(folder, what, "Files are published all the same; a power cut may cost the newest ones.")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader finds the old or the new one, never a part."""
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a small file so that a reader finds the old or the new one, never a part.
+
+    Args:
+        path: Where; its folder exists.
+        content: All of it.
+        private: Only the file's owner may read it, from its first byte on (mode 0600).
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=open_private if private else None) as file:
             file.write(content)
             file.flush()
             sync_descriptor(file.fileno(), path.parent)
@@ -121,6 +127,11 @@ def write_whole(path: Path, content: bytes) -> None:
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def open_private(path: str, flags: int) -> int:
+    """An opener for `open()`: a file that it makes is readable by its owner only."""
+    return os.open(path, flags, 0o600)
 
 
 def require_writable(folder: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from contextlib import ExitStack
 
+from deployments.cli.own_server import own_server
 from deployments.cli.tables import report_table, wide_console
 from deployments.sandbox.azurite import running_azurite
 from deployments.sandbox.server import running_sandbox
@@ -20,6 +21,7 @@ def main() -> None:
         azurite = stack.enter_context(running_azurite())
         if azurite is not None:
             os.environ.update(azurite.environment)
+        stack.enter_context(own_server())
         reports = asyncio.run(_export_both())
     wide_console().print(report_table(reports))
 

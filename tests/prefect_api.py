@@ -10,18 +10,25 @@ BUSY = frozenset({429, 502, 503})
 PAUSES = (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
-def ask(method: str, url: str, body: object = None) -> Any:
+def ask(method: str, url: str, body: object = None, password: str | None = None) -> Any:
     """What the server answers, as Python values; none where the answer has no body.
+
+    Args:
+        method: Of the request.
+        url: Of the request.
+        body: Sent as JSON.
+        password: Of the server, in the form `user:password`.
 
     Raises:
         httpx.HTTPStatusError: It refuses, or stays busy.
     """
-    answer = httpx.request(method, url, json=body, timeout=30)
+    auth = httpx.BasicAuth(*password.split(":", 1)) if password else None
+    answer = httpx.request(method, url, json=body, timeout=30, auth=auth)
     for pause in PAUSES:
         if answer.status_code not in BUSY:
             break
         time.sleep(pause)
-        answer = httpx.request(method, url, json=body, timeout=30)
+        answer = httpx.request(method, url, json=body, timeout=30, auth=auth)
     return answer.raise_for_status().json() if answer.content else None
 
 

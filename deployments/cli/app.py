@@ -22,6 +22,7 @@ from deployments.cli.doctor.command import doctor
 from deployments.cli.interruption import INTERRUPTED, INTERRUPTIONS, InterruptibleRun
 from deployments.cli.login import login
 from deployments.cli.logs import quiet_console
+from deployments.cli.own_server import own_server
 from deployments.cli.tables import failure_table, report_table, wide_console
 from deployments.cli.viewing import view
 from flows.export_ifc import export_ifc
@@ -58,7 +59,8 @@ def run(arguments: Sequence[str]) -> int:
         0 done or skipped, 1 failed, 2 bad input or configuration, 3 not authorised, 4 deadline passed, 130 interrupted.
     """
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        with own_server():
+            app(arguments, exit_on_error=False, print_error=False)
     except INTERRUPTIONS:
         return _complain("Interrupted.", INTERRUPTED)
     except KNOWN as error:

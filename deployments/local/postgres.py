@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.errors import ConfigurationError
-from deployments.local.processes import Processes
+from deployments.local.processes import Processes, is_root
 from deployments.local.waiting import free_port, wait_until
 
 SUPERUSER = "prefect"
@@ -94,7 +94,7 @@ def find_programs() -> Path:
 
 def unprivileged_user() -> str | None:
     """PostgreSQL refuses to run as root: the user it runs as instead; none where we are not root."""
-    if os.name == "nt" or os.geteuid() != 0:
+    if not is_root():
         return None
     import pwd  # noqa: PLC0415  not on Windows
 

@@ -9,11 +9,15 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, TypeAdapter
 
+from blocks.disk import open_private
 from blocks.errors import ConfigurationError
 
 MARK = "ITWIN_EXPORT_STATE"
 """Every process we start inherits this variable, so that none of its descendants is overlooked."""
 GRACE_SECONDS = 15.0
+PRIVATE = 0o077
+AS_USUAL = -1
+"""For a process whose files are meant for others too."""
 NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 """What Windows has in place of sessions."""
 
@@ -53,9 +57,13 @@ class Processes:
         *,
         user: str | None = None,
         cwd: Path | None = None,
+        umask: int = PRIVATE,
     ) -> Started:
-        """Start a process of its own group, which goes on without us; both of its streams go to its log."""
-        with self.log_of(name).open("ab") as log:
+        """Start a process of its own group, which goes on without us; both of its streams go to its log.
+
+        By default, nobody else may read the files that it makes.
+        """
+        with open(self.log_of(name), "ab", opener=open_private) as log:
             process = subprocess.Popen(  # noqa: S603  our own programs
                 [str(part) for part in command],
                 env={**environment, MARK: str(self.folder)},
@@ -65,6 +73,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 user=user,
                 extra_groups=[] if user else None,
+                umask=-1 if os.name == "nt" else umask,
                 start_new_session=os.name != "nt",
                 creationflags=NEW_GROUP,
             )
@@ -75,8 +84,14 @@ class Processes:
 
     def log_of(self, name: str) -> Path:
         """Where a process writes."""
+        return self.private_folder() / f"{name}.log"
+
+    def private_folder(self) -> Path:
+        """The state folder, made for nobody but its owner."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / f"{name}.log"
+        # Root's PostgreSQL runs as another user, who must get through to its own folder.
+        self.folder.chmod(0o711 if is_root() else 0o700)
+        return self.folder
 
     def running(self) -> list[Started]:
         """Those that still run, oldest first."""
@@ -117,6 +132,11 @@ class Processes:
 
     def _write(self, started: list[Started]) -> None:
         self._notes.write_bytes(_STARTED.dump_json(started))
+
+
+def is_root() -> bool:
+    """True for the user that may become any other."""
+    return os.name != "nt" and os.geteuid() == 0
 
 
 def end_all(processes: Sequence[psutil.Process]) -> None:

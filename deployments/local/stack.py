@@ -4,15 +4,17 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from blocks.disk import open_private
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
+from deployments.local.access import ClientFile
 from deployments.local.postgres import start_postgres
-from deployments.local.processes import Processes
+from deployments.local.processes import AS_USUAL, PRIVATE, Processes
 from deployments.local.server_settings import SERVER_SETTINGS
 from deployments.local.waiting import answers, free_port, wait_until
 from deployments.pull import POOL, PROJECT
@@ -26,6 +28,7 @@ class LocalStack:
 
     processes: Processes
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    """What clients of the server get; the server itself gets more."""
 
     @property
     def address_file(self) -> Path:
@@ -50,11 +53,10 @@ class LocalStack:
         return [f"Stopped: {', '.join(stopped)}."] if stopped else ["Nothing was running."]
 
     def _start(self, port: int, database: Database) -> list[str]:
+        private: dict[str, str] = {}
         if database == "postgres":
-            self.environment["PREFECT_API_DATABASE_CONNECTION_URL"] = start_postgres(self.processes)
-        address = self._start_server(free_port(port))
-        # Only the server needs it, and it holds a password.
-        self.environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
+            private["PREFECT_API_DATABASE_CONNECTION_URL"] = start_postgres(self.processes)
+        address, sign_in = self._start_server(free_port(port), private)
         sandbox = self._start_sandbox()
         self._await(f"{address}/api/health", "server")
         blocks = self._run("register_blocks", "-m", "deployments.register_blocks")
@@ -62,12 +64,21 @@ class LocalStack:
         self._run("deploy", "-m", "prefect", "--no-prompt", "deploy", "--all")
         receiver = self._start_receiver()
         self.address_file.write_text(address)
-        return [f"Prefect UI: {address}", *sandbox, *receiver, *blocks.splitlines(), "Stop it with: make down"]
+        said = [f"Prefect UI: {address}", sign_in, *sandbox, *receiver, *blocks.splitlines()]
+        return [*said, "Stop it with: make down"]
 
-    def _start_server(self, port: int) -> str:
-        self.environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-        self._start_python("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-        return f"http://127.0.0.1:{port}"
+    def _start_server(self, port: int, private: dict[str, str]) -> tuple[str, str]:
+        """Start the server; its address, and how to sign in."""
+        address = f"http://127.0.0.1:{port}"
+        clients = ClientFile(self.processes.private_folder() / "client.env")
+        password, is_new = clients.password()
+        clients.write(f"{address}/api", password)
+        self.environment |= {"PREFECT_API_URL": f"{address}/api", "PREFECT_API_AUTH_STRING": password}
+        key_file = self.processes.folder / "encryption.key"
+        command = ["deployments.local.prefect_server", "--port", str(port), "--key-file", str(key_file)]
+        self._start_python("server", *command, more=private | {"PREFECT_SERVER_API_AUTH_STRING": password})
+        shown = f"{password} (also in {clients.path})" if is_new else f"the password in {clients.path}"
+        return address, f"Sign in with: {shown}"
 
     def _start_sandbox(self) -> list[str]:
         """A stand-in platform, unless the environment or `.env` holds real credentials."""
@@ -89,11 +100,10 @@ class LocalStack:
 
     def _start_worker(self, api: str) -> None:
         """A worker that makes its work pool, so that deployments find it."""
-        self._start_python(
-            "worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "here"
-        )
+        command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "here"]
+        self._start_python("worker", *command, umask=AS_USUAL)  # exports are for whom the caller's umask says
         wait_until(
-            lambda: answers(f"{api}/work_pools/{POOL}"),
+            lambda: answers(f"{api}/work_pools/{POOL}", self.environment["PREFECT_API_AUTH_STRING"]),
             "The worker",
             still_there=lambda: self.processes.check("worker"),
         )
@@ -115,9 +125,11 @@ class LocalStack:
             self._run("register_webhook", "-m", "deployments", "webhooks", "register", address, "--itwin-id", itwin)
         return [f"Webhooks are received at {address}"]
 
-    def _start_python(self, name: str, *module_and_arguments: str) -> None:
+    def _start_python(
+        self, name: str, *module_and_arguments: str, more: Mapping[str, str] | None = None, umask: int = PRIVATE
+    ) -> None:
         command = [sys.executable, "-m", *module_and_arguments]
-        self.processes.start(name, command, self.environment, cwd=PROJECT)
+        self.processes.start(name, command, {**self.environment, **(more or {})}, cwd=PROJECT, umask=umask)
 
     def _await(self, url: str, name: str) -> None:
         wait_until(lambda: answers(url), f"The {name}", still_there=lambda: self.processes.check(name))
@@ -132,7 +144,7 @@ def own_environment(folder: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_API", "PREFECT_PROFILE", "PREFECT_HOME"))
+        if not name.startswith(("PREFECT_API", "PREFECT_SERVER_API", "PREFECT_PROFILE", "PREFECT_HOME"))
     }
     search = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     return (
@@ -161,7 +173,8 @@ def run_python(arguments: Sequence[str], environment: dict[str, str], log: Path)
         text=True,
         check=False,
     )
-    log.write_text(finished.stdout)
+    with open(log, "w", opener=open_private) as file:
+        file.write(finished.stdout)
     if finished.returncode:
         raise ConfigurationError(f"“{' '.join(arguments)}” failed. What it said stands in {log}.")
     return finished.stdout.strip()

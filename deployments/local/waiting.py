@@ -25,10 +25,11 @@ def wait_until(is_so: Callable[[], bool], what: str, *, still_there: Callable[[]
         time.sleep(0.2)
 
 
-def answers(url: str) -> bool:
-    """True if a GET succeeds."""
+def answers(url: str, password: str | None = None) -> bool:
+    """True if a GET succeeds; the password is of the form `user:password`."""
+    auth = httpx.BasicAuth(*password.split(":", 1)) if password else None
     try:
-        return httpx.get(url, timeout=5).is_success
+        return httpx.get(url, timeout=5, auth=auth).is_success
     except httpx.HTTPError:
         return False
 

@@ -18,7 +18,7 @@ DEPLOYMENTS = REPOSITORY / "deployments"
 KUBERNETES = DEPLOYMENTS / "kubernetes"
 COMPOSE = cast("dict[str, Any]", yaml.safe_load((DEPLOYMENTS / "compose.yaml").read_text()))
 TEMPLATE = cast("dict[str, Any]", json.loads((KUBERNETES / "base-job-template.json").read_text()))
-SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CONNECTION_STRING")
+SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CONNECTION_STRING|AUTH|ENCRYPTION_KEY")
 
 
 def tool(*command: str | Path) -> None:
@@ -128,6 +128,56 @@ def test_no_secret_is_written_down() -> None:
     assert TEMPLATE["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"][0]["envFrom"]
 
 
+PASSWORDS = {
+    "server": {"PREFECT_SERVER_API_AUTH_STRING", "PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT_REDIS_MESSAGING_PASSWORD"},
+    "worker": {"PREFECT_API_AUTH_STRING", "ITWIN_CLIENT_SECRET"},
+    "webhooks": {"PREFECT_API_AUTH_STRING", "ITWIN_WEBHOOK_SECRET"},
+}
+
+
+def test_services_hold_no_more_than_they_need() -> None:
+    """In compose.yaml each service has its own passwords only, a read-only root and no capabilities."""
+    for name, service in COMPOSE["services"].items():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    for name, needed in PASSWORDS.items():
+        held = {variable for variable in COMPOSE["services"][name]["environment"] if SECRET.search(variable)}
+        assert held - {"PREFECT_API_AUTH_STRING"} == needed - {"PREFECT_API_AUTH_STRING"}, name
+        assert held >= needed, name
+    reachable = {name: set(COMPOSE["services"][name]["networks"]) for name in COMPOSE["services"]}
+    assert reachable["worker"] | reachable["webhooks"] == {"api"}
+    assert reachable["redis"] | reachable["postgres"] == {"data"}
+    assert COMPOSE["networks"]["data"]["internal"]
+
+
+def test_pods_hold_no_more_than_they_need() -> None:
+    """Our pods have a read-only root, no capabilities and no secret of others; databases lie on no shared volume."""
+    documents = list(yaml.safe_load_all((KUBERNETES / "webhooks.yaml").read_text()))
+    (receiver,) = [one["spec"]["template"]["spec"] for one in documents if one["kind"] == "Deployment"]
+    job = TEMPLATE["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    for pod in (receiver, job):
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        assert not pod["automountServiceAccountToken"]
+    assert "itwin-exports" not in json.dumps(receiver)
+    secrets = {variable["valueFrom"]["secretKeyRef"]["name"] for variable in receiver["containers"][0]["env"][1:]}
+    assert secrets == {"prefect-api", "itwin-webhooks"}
+    (shared,) = [mount for mount in job["containers"][0]["volumeMounts"] if mount["name"] == "exports"]
+    assert shared["mountPath"].endswith("/exports")
+
+
+def test_the_servers_of_kubernetes_have_passwords() -> None:
+    """Server, worker and Redis take their passwords, and the key of the blocks, from Secrets."""
+    server = yaml.safe_load((KUBERNETES / "server-values.yaml").read_text())
+    worker = yaml.safe_load((KUBERNETES / "worker-values.yaml").read_text())
+    assert server["server"]["basicAuth"] == {"enabled": True, "existingSecret": "prefect-server"}
+    assert worker["worker"]["basicAuth"] == {"enabled": True, "existingSecret": "prefect-api"}
+    assert server["redis"]["auth"]["existingSecret"] == "prefect-server"
+    for pods in (server["server"], server["backgroundServices"]):
+        assert [one["valueFrom"] for one in pods["env"] if one["name"] == "PREFECT_SERVER_ENCRYPTION_KEY"]
+
+
 def test_leases_and_retention_are_set_everywhere() -> None:
     """Every arrangement with a server keeps leases outside the server's memory, and deletes old flow runs."""
     values = yaml.safe_load((KUBERNETES / "server-values.yaml").read_text())
@@ -136,7 +186,7 @@ def test_leases_and_retention_are_set_everywhere() -> None:
         assert "memory" not in settings["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
         importlib.import_module(settings["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"])
         assert settings["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] == "events,flow_runs"
-    assert COMPOSE["services"]["redis"]["command"][1:] == ["--appendonly", "yes"]
+    assert "--appendonly yes" in COMPOSE["services"]["redis"]["command"][-1]
 
 
 def test_every_variable_of_the_job_template_is_declared() -> None:
@@ -173,6 +223,6 @@ def test_kubernetes_would_take_the_manifests(tmp_path: Path) -> None:
     manifest["metadata"]["name"] = manifest["metadata"].pop("generateName") + "1"  # the checker knows no other
     job.write_text(yaml.safe_dump(manifest))
     checker = Path(sys.executable).with_name("kubernetes-validate")
-    manifests = [KUBERNETES / "storage.yaml", KUBERNETES / "webhooks.yaml", job]
+    manifests = [*(KUBERNETES / f"{name}.yaml" for name in ("storage", "webhooks", "network-policies")), job]
     done = subprocess.run([checker, "--strict", *manifests], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,8 +6,6 @@ lock belongs to the process: the operating system drops it when the process ends
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import cast
 from filelock import AsyncFileLock, Timeout
 from pydantic import SecretStr
 
-from blocks.disk import disk_errors, replace, sync_descriptor
+from blocks.disk import disk_errors, write_whole
 from blocks.errors import TransientError
 from blocks.file_lock import note_no_locks
 
@@ -51,7 +49,7 @@ class TokenFile:
         entries = dict([*others.items(), (fingerprint(token), newest)][-KEPT:])
         with disk_errors(self.path.parent):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_private(self.path, json.dumps(entries).encode())
+            write_whole(self.path, json.dumps(entries).encode(), private=True)
 
     def forget(self) -> None:
         """Remove the file, as soon as the tokens are where they belong."""
@@ -129,17 +127,3 @@ class EnvironmentTokens:
 def fingerprint(*parts: str) -> str:
     """A hash that tells tokens and owners apart and says nothing else about them."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a small file that nobody else can read at any moment, whole or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from the start
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            sync_descriptor(file.fileno(), path.parent)
-        replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -54,6 +54,11 @@ class LocalMachine:
         return self._printed_after("Prefect UI: ")
 
     @property
+    def sign_in(self) -> str:
+        """What the UI asks for."""
+        return self._printed_after("Sign in with: ").partition(" ")[0]
+
+    @property
     def sandbox(self) -> str:
         """The stand-in platform."""
         return self._printed_after("Sandbox (no ITWIN_CLIENT_ID is set): ").partition(",")[0]
@@ -63,9 +68,21 @@ class LocalMachine:
         """Where webhooks go."""
         return self._printed_after("Webhooks are received at ")
 
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """What client.env tells whoever scripts against this server; a server without one has it in its environment."""
+        file = self.state / "client.env"
+        if file.exists():
+            return dict(line.split("=", 1) for line in file.read_text().splitlines())
+        return {name: value for name, value in self.environment.items() if name.startswith("PREFECT_API_")}
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """What the Prefect server answers to somebody with the password."""
+        return ask(method, f"{self.url}/api{path}", body, self.client_environment["PREFECT_API_AUTH_STRING"])
+
     def prefect(self, *arguments: str) -> str:
         """Run Prefect's own command against this server."""
-        home = {"PREFECT_API_URL": f"{self.url}/api", "PREFECT_HOME": str(self.state / "client")}
+        home = self.client_environment | {"PREFECT_HOME": str(self.state / "client")}
         done = subprocess.run(
             [sys.executable, "-m", "prefect", *arguments],
             cwd=REPOSITORY,
@@ -80,7 +97,7 @@ class LocalMachine:
 
     def deployment(self, name: str) -> JSON:
         """What the server knows of a deployment."""
-        return ask("GET", f"{self.url}/api/deployments/name/{name}")
+        return self.ask("GET", f"/deployments/name/{name}")
 
     def runs_of(self, name: str) -> list[JSON]:
         """The flow runs of a deployment that are not in the future."""
@@ -88,7 +105,7 @@ class LocalMachine:
             "deployments": {"id": {"any_": [self.deployment(name)["id"]]}},
             "flow_runs": {"start_time": {"is_null_": False}},
         }
-        return ask("POST", f"{self.url}/api/flow_runs/filter", body)
+        return self.ask("POST", "/flow_runs/filter", body)
 
     def finished(self, name: str) -> JSON:
         """The one run of a deployment, once it has ended."""

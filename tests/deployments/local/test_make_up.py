@@ -2,19 +2,22 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet
 from playwright.sync_api import Page, sync_playwright
 
 from deployments.sandbox.state.seed import SEEDED
 from tests.deployments.local.stack import REPOSITORY, LocalMachine, clean_environment, wait_for
 from tests.deployments.webhooks.deliveries import delivery
-from tests.prefect_api import ask
+from tests.other_user import answers_to, attempts
 
 ARTEFACTS = REPOSITORY / "tests" / "artefacts"
 CHROMIUM = "/usr/bin/chromium"
@@ -42,7 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
         deployment = up.deployment(name)
         (schedule,) = deployment["schedules"]
         # Else the clock on the wall could start exports in the middle of a test.
-        ask("PATCH", f"{up.url}/api/deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False})
+        up.ask("PATCH", f"/deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False})
     yield up
     down.make("down")
 
@@ -64,7 +67,7 @@ def test_every_deployment_is_there(stack: LocalMachine) -> None:
     assert nightly["parameters"] == {"imodel_id": SEEDED.plant}
     assert nightly["global_concurrency_limit"]["limit"] == 1
     assert nightly["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
-    (automation,) = ask("POST", f"{stack.url}/api/automations/filter", {})
+    (automation,) = stack.ask("POST", "/automations/filter", {})
     assert automation["actions"][0]["deployment_id"] == on_changes["id"]
     assert stack.deployment("export-ifc/on-demand")["pull_steps"] == [{"deployments.pull.enter_project": {}}]
 
@@ -74,6 +77,36 @@ def test_up_again_changes_nothing(stack: LocalMachine) -> None:
     before = {process.pid for process in stack.processes()}
     assert stack.url in stack.make("up")
     assert before <= {process.pid for process in stack.processes()}
+
+
+def test_another_user_gets_nothing(stack: LocalMachine) -> None:
+    """Another user reads, changes and starts nothing through the server; neither does a page of another origin."""
+    for status, body in answers_to(*attempts(stack.url)):
+        assert (status, body) in {(401, '{"exception_message":"Unauthorized"}'), (400, "Invalid host header")}
+    preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    refused = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight)
+    assert (refused.status_code, refused.headers.get("access-control-allow-origin")) == (400, None)
+    own = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight | {"Origin": stack.url})
+    assert (own.status_code, own.headers.get("access-control-allow-origin")) == (200, stack.url)
+
+
+def test_the_state_folder_is_private(stack: LocalMachine) -> None:
+    """Passwords, database and logs are for the owner only, and the database is without the key of its blocks."""
+    assert (stack.state / "client.env").stat().st_mode & 0o777 == 0o600
+    assert stack.client_environment["PREFECT_API_URL"] == f"{stack.url}/api"
+    assert (stack.state / "encryption.key").stat().st_mode & 0o777 == 0o600
+    assert stack.state.stat().st_mode & 0o066 == 0
+    files = [path for path in stack.state.rglob("*") if path.is_file() and "postgres" not in path.parts]
+    exposed = [path.name for path in files if path.parent == stack.state and path.stat().st_mode & 0o077]
+    assert set(exposed) <= {"address", "processes.json"}
+    assert (stack.state / "prefect").stat().st_mode & 0o077 == 0
+    with closing(sqlite3.connect(stack.state / "prefect" / "prefect.db")) as database:
+        assert database.execute("SELECT count(*) FROM configuration WHERE key = 'ENCRYPTION_KEY'").fetchone() == (0,)
+        (encrypted,) = database.execute(
+            "SELECT data FROM block_document WHERE name = 'default' AND block_type_name = 'iTwin Credentials'"
+        ).fetchone()
+    key = Fernet((stack.state / "encryption.key").read_bytes())
+    assert "sandbox-service" in key.decrypt(json.loads(encrypted)).decode()
 
 
 def test_secrets_are_neither_printed_nor_logged(stack: LocalMachine) -> None:
@@ -100,7 +133,7 @@ def test_the_schedule_starts_an_export(stack: LocalMachine) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=20)
     schedule = {"interval": 3600.0, "anchor_date": soon.isoformat(), "timezone": "UTC"}
     body = [{"schedule": schedule, "active": True, "slug": "soon"}]
-    ask("POST", f"{stack.url}/api/deployments/{deployment['id']}/schedules", body)
+    stack.ask("POST", f"/deployments/{deployment['id']}/schedules", body)
     run = stack.finished("export-ifc/nightly")
     assert (run["state_type"], run["auto_scheduled"]) == ("COMPLETED", True)
     assert len(stack.exports_of(SEEDED.plant)) == 1
@@ -127,8 +160,9 @@ def test_a_forged_webhook_starts_nothing(stack: LocalMachine) -> None:
 
 
 def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None:
-    """In the browser: fill in the form, submit it, see the run complete, and find its files among the artifacts."""
+    """In the browser: sign in, submit the form, see the run complete, and find its files among the artifacts."""
     ARTEFACTS.mkdir(exist_ok=True)
+    _sign_in(page, stack)
     deployment = stack.deployment("export-ifc/on-demand")["id"]
     page.goto(f"{stack.url}/deployments/deployment/{deployment}/run")
     _field(page, "iModel").fill(SEEDED.stadium)
@@ -141,7 +175,7 @@ def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None
     page.get_by_text("Completed", exact=True).first.wait_for()
     page.screenshot(path=ARTEFACTS / "run.png")
     run_id = page.url.rpartition("/")[2].partition("?")[0]
-    run = ask("GET", f"{stack.url}/api/flow_runs/{run_id}")
+    run = stack.ask("GET", f"/flow_runs/{run_id}")
     assert (run["state_type"], run["parameters"]["ifc_version"]) == ("COMPLETED", "IFC2x3")
     _open_artifact(page, stack, run_id)
     page.get_by_text("Stadium.ifc").first.wait_for()
@@ -162,6 +196,14 @@ def test_down_leaves_no_process(stack: LocalMachine) -> None:
     assert "Nothing was running." in stack.make("down")
 
 
+def _sign_in(page: Page, stack: LocalMachine) -> None:
+    """With the words that `make up` printed."""
+    page.goto(stack.url)
+    page.get_by_placeholder("admin:pass").fill(stack.sign_in)
+    page.get_by_role("button", name="Login").click()
+    page.wait_for_url(re.compile(r"^(?!.*/login)"))
+
+
 def _field(page: Page, label: str):  # noqa: ANN202  Playwright's Locator
     """The text field below a label; the form ties them by place only."""
     return page.locator(f"xpath=//label[normalize-space()='{label}']/ancestor::*[.//textarea][1]//textarea").first
@@ -178,7 +220,7 @@ def _choose(page: Page, label: str, value: str) -> None:
 def _open_artifact(page: Page, stack: LocalMachine, run_id: str) -> None:
     """From the run to what it left for people."""
     wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
-    (artifact,) = ask("POST", f"{stack.url}/api/artifacts/filter", wanted)
+    (artifact,) = stack.ask("POST", "/artifacts/filter", wanted)
     page.get_by_text("Artifacts", exact=True).first.click()
     page.screenshot(path=ARTEFACTS / "run-artifacts.png")
     page.goto(f"{stack.url}/artifacts/artifact/{artifact['id']}")

@@ -1,5 +1,7 @@
 """The arrangement of compose.yaml without containers: a server on PostgreSQL and Redis, two workers."""
 
+import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from deployments.local.access import new_password
 from deployments.local.postgres import start_postgres
 from deployments.local.processes import Processes
 from deployments.local.stack import own_environment, run_python
@@ -21,9 +24,9 @@ from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import BatchReport
 from tests.deployments.local.stack import REPOSITORY, LocalMachine, wait_for
-from tests.prefect_api import ask
 
 REDIS = "/usr/bin/redis-server"
+REDIS_PASSWORD = secrets.token_hex(24)
 
 
 class Team(Processes):
@@ -43,13 +46,13 @@ class Team(Processes):
 
 
 def redis_settings(port: int) -> dict[str, str]:
-    """The settings of compose.yaml's server, with Redis on this machine."""
+    """The settings of compose.yaml's server for Redis, with Redis on this machine."""
     compose = yaml.safe_load((REPOSITORY / "deployments" / "compose.yaml").read_text())
     server: dict[str, str] = compose["services"]["server"]["environment"]
     return {
-        name: value.replace("redis:6379", f"127.0.0.1:{port}") if "://" in value else value
+        name: re.sub(r"\$\{REDIS_PASSWORD.*?\}", REDIS_PASSWORD, value).replace("@redis:6379", f"@127.0.0.1:{port}")
         for name, value in server.items()
-        if "prefect_redis" in value or "redis:" in value
+        if "redis" in name.lower() + value
     } | {"PREFECT_REDIS_MESSAGING_HOST": "127.0.0.1", "PREFECT_REDIS_MESSAGING_PORT": str(port)}
 
 
@@ -77,14 +80,19 @@ def start_team(team: Team, sandbox: RunningSandbox, exports: Path) -> tuple[dict
     """Start everything; the environment of its clients, and where the UI is."""
     team.log_of("server").touch()
     redis, port = free_port(), free_port()
-    team.start("redis", [REDIS, "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", team.folder], {})
-    server = own_environment(team.folder) | redis_settings(redis)
+    configuration = team.folder / "redis.conf"
+    configuration.write_text(f"requirepass {REDIS_PASSWORD}\n")
+    team.start("redis", [REDIS, configuration, "--port", str(redis), "--bind", "127.0.0.1", "--dir", team.folder], {})
+    password = new_password()
+    server = own_environment(team.folder) | redis_settings(redis) | {"PREFECT_SERVER_API_AUTH_STRING": password}
     server["PREFECT_API_DATABASE_CONNECTION_URL"] = start_postgres(team)
-    team.python("server", server, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    key = team.folder / "encryption.key"
+    team.python("server", server, "deployments.local.prefect_server", "--port", str(port), "--key-file", str(key))
     url = f"http://127.0.0.1:{port}"
     quick = {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_OUTPUT_DIR": str(exports), "PREFECT_API_URL": f"{url}/api"}
     names = {"ITWIN_NIGHTLY_IMODEL_ID": "", "ITWIN_WATCH_ITWIN_ID": ""}
-    client = own_environment(team.folder) | sandbox.environment | quick | names
+    access = {"PREFECT_API_AUTH_STRING": password}
+    client = own_environment(team.folder) | sandbox.environment | quick | names | access
     team.until_it_answers(f"{url}/api/ready", "server")
     run_python(["-m", "prefect", "work-pool", "create", POOL, "--type", "process"], client, team.log_of("pool"))
     run_python(["-m", "prefect", "--no-prompt", "deploy", "--all"], client, team.log_of("deploy"))
@@ -101,7 +109,7 @@ def start(team: LocalMachine, imodel_id: str) -> None:
     """Ask for an export, as any client does."""
     deployment = team.deployment("export-ifc/on-demand")["id"]
     body = {"parameters": {"imodel_id": imodel_id}, "state": {"type": "SCHEDULED"}}
-    ask("POST", f"{team.url}/api/deployments/{deployment}/create_flow_run", body)
+    team.ask("POST", f"/deployments/{deployment}/create_flow_run", body)
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox
         "import asyncio, sys; from tasks.imodel_events import emit_change; "
         "asyncio.run(emit_change(sys.argv[1], reason='t'))"
     )
-    environment = own_environment(team.state) | {"PREFECT_API_URL": f"{team.url}/api"}
+    environment = own_environment(team.state) | team.client_environment
     run_python(["-c", emit, SEEDED.stadium], environment, team.state / "emit.log")
     run = team.finished("export-ifc/on-changes")
     assert (run["state_type"], run["parameters"]) == ("COMPLETED", {"imodel_id": SEEDED.stadium})

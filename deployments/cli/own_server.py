@@ -1,0 +1,125 @@
+"""The Prefect server that a command brings along where none is configured: for this command only, and as long as it."""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    get_current_settings,
+    temporary_settings,
+)
+
+from blocks.errors import ConfigurationError
+from deployments.local.access import new_password
+from deployments.pull import PROJECT
+
+_STOP_SECONDS = 5.0
+_VARIABLES = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_SERVER_UI_ENABLED": "false"}
+
+
+@contextmanager
+def own_server() -> Generator[None]:
+    """Let Prefect start a server of ours instead of its own, as soon as it needs one and none is configured."""
+    if PREFECT_API_URL.value():
+        yield
+        return
+    server = OwnServer()
+    password = new_password()
+    with temporary_settings({PREFECT_API_AUTH_STRING: password, PREFECT_SERVER_API_AUTH_STRING: password}):
+        try:
+            yield
+        finally:
+            server.stop()
+
+
+class OwnServer(SubprocessASGIServer):
+    """Prefect keeps one server a process, of whatever class was made first: once this is made, Prefect uses it.
+
+    Prefect's own listens for every user of the machine, and goes on when its process is killed.
+    """
+
+    def __init__(self, port: int | None = None) -> None:
+        super().__init__(port)
+        self._starting = threading.Lock()
+
+    def start(self, timeout: int | None = None) -> None:
+        """Start the server, once, and wait until it serves.
+
+        Raises:
+            ConfigurationError: It does not start.
+        """
+        with self._starting:
+            if not self.running:
+                atexit.register(self.stop)
+                self.server_process = _started_process()
+                seconds = timeout or PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+                self.port = urlsplit(_first_line(self.server_process, seconds)).port
+                self.running = True
+
+    def stop(self) -> None:
+        """End the server: its standard input closes, as it would if this process were killed."""
+        process, self.server_process = self.server_process, None
+        super().stop()
+        if process is None:
+            return
+        for stream in (process.stdin, process.stdout):
+            if stream:
+                stream.close()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _started_process() -> "subprocess.Popen[str]":
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    search = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "deployments.local.prefect_server", "--until-stdin-closes"],
+        env=os.environ | settings | _VARIABLES | {"PYTHONPATH": search},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=os.name != "nt",  # Ctrl-C is for the command, which still tells the server how it ended
+    )
+
+
+@contextmanager
+def _ctrl_c_ends_waiting() -> Generator[None]:
+    """Raise at once: asyncio would only note Ctrl-C for its loop, which does not turn while we wait."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _first_line(process: "subprocess.Popen[str]", seconds: float) -> str:
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        with _ctrl_c_ends_waiting():
+            line = process.stdout.readline() if process.stdout else ""
+    finally:
+        timer.cancel()
+    if not line:
+        raise ConfigurationError(
+            f"The temporary Prefect server of this command did not start (exit code {process.wait()}). Check that "
+            "PREFECT_HOME can be written, or set PREFECT_API_URL to a Prefect server of yours."
+        )
+    return line.strip()

@@ -1,9 +1,11 @@
 """`python -m deployments.webhooks`: receive iTwin webhooks.
 
-It speaks plain HTTP: put it behind what ends TLS for you, the platform delivers to HTTPS only.
+It speaks plain HTTP: put it behind what ends TLS for you, the platform delivers to HTTPS only. It asks for no password
+and checks no Host, which is the proxy's: a delivery counts by its signature alone, and there is nothing to read.
 """
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from pydantic import SecretStr
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.webhooks.inbox import Inbox, Waiting
+from deployments.webhooks.protocol import ACCEPTED_AT_ONCE, BoundedProtocol
 from deployments.webhooks.receiver import Receiver
 from tasks.imodel_events import emit_change
 
@@ -39,9 +42,20 @@ def serve(
         longest_seconds: but not later than so long after the first.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    os.umask(0o077)  # nobody else reads what was delivered
     inbox = Inbox(state_file, quiet_seconds=quiet_seconds, longest_seconds=longest_seconds)
     receiver = Receiver(inbox, _secret(), _announce)
-    uvicorn.run(receiver.app(), host=host, port=port, access_log=False, log_level="warning", server_header=False)
+    uvicorn.run(
+        receiver.app(),
+        host=host,
+        port=port,
+        http=BoundedProtocol,
+        backlog=ACCEPTED_AT_ONCE,
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
 
 
 async def _announce(news: Waiting) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import httpx
 from pydantic import SecretStr
@@ -57,8 +58,7 @@ class Receiver:
         try:
             return JSONResponse({"status": await self._take(request)})
         except RefusedError as refusal:
-            sender = request.client.host if request.client else "unknown"
-            log.warning("Refused a delivery from %s with %s: %s.", sender, refusal.status, refusal.why)
+            log.warning("Refused a delivery from %s with %s: %s.", _sender(request), refusal.status, refusal.why)
             return JSONResponse({"error": refusal.why}, refusal.status)
 
     async def _take(self, request: Request) -> str:
@@ -104,6 +104,14 @@ class Receiver:
             self.inbox.announced(news)
             log.info("iModel %s is announced.", news.imodel_id)
         return True
+
+
+def _sender(request: Request) -> str:
+    """The sender's address; behind a proxy it is what a header says, which may be any text."""
+    try:
+        return str(ip_address(request.client.host if request.client else ""))
+    except ValueError:
+        return "an unknown address"
 
 
 async def _read(request: Request) -> bytes:

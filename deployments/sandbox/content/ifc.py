@@ -148,7 +148,8 @@ class _Building:
         organization = self._make("IfcOrganization", Name="Sandbox")
         both = self._make("IfcPersonAndOrganization", person, organization)
         program = self._make("IfcApplication", organization, "1", "iTwin sandbox", "sandbox")
-        return self._make("IfcOwnerHistory", both, program, None, "ADDED", None, None, None, _CREATED_AT)
+        # Rule CorrectChangeAction (IFC4 and later): ADDED needs a date of modification.
+        return self._make("IfcOwnerHistory", both, program, None, "ADDED", _CREATED_AT, None, None, _CREATED_AT)
 
     def _units(self) -> Any:
         kinds = (("LENGTHUNIT", "METRE"), ("AREAUNIT", "SQUARE_METRE"), ("VOLUMEUNIT", "CUBIC_METRE"))

@@ -13,7 +13,7 @@ _CHANGESET_ID = re.compile(r"[0-9a-fA-F]{40}")
 
 
 def guid(*parts: object) -> str:
-    """The GUID that belongs to these words."""
+    """The GUID that is derived from these parts."""
     return str(uuid5(_NAMESPACE, "/".join(str(part) for part in parts)))
 
 
@@ -31,6 +31,11 @@ def unpair(text: str) -> tuple[str, str] | None:
     except binascii.Error:
         return None
     return str(UUID(bytes_le=raw[:16])), str(UUID(bytes_le=raw[16:]))
+
+
+def output_guid(run_id: str) -> str:
+    """The GUID that may stand for a run's output file."""
+    return guid("output", run_id)
 
 
 def changeset_id(imodel_id: str, index: int) -> str:

@@ -18,7 +18,7 @@ from deployments.sandbox.app import create_app
 from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
-from deployments.sandbox.state.seed import SEEDED, seeded_state
+from deployments.sandbox.state.seed import SEEDED, USER_CONTAINER, seeded_state
 
 HOST = "127.0.0.1"
 _BACKLOG = 2048
@@ -44,7 +44,8 @@ class RunningSandbox:
     def signed_url(
         self, container: str, blob: str | None = None, *, permissions: str = "rcw", seconds: float = 3600
     ) -> str:
-        """A SAS URL of the blob room, which can stand in for the user's own storage."""
+        """A SAS URL of the blob account as the user's own storage; creates the container if there is none."""
+        self.state.blobs.create_container(container)
         path = self.state.blobs.signed_path(container, blob, permissions=permissions, seconds=seconds)
         return self.url + path
 
@@ -58,7 +59,7 @@ def environment(
         "ITWIN_ISSUER_URL": url,
         "ITWIN_AUTHENTICATION_TYPE": authentication_type,
         "ITWIN_BLOB_CONNECTION_STRING": state.blobs.connection_string(url),
-        "ITWIN_BLOB_CONTAINER": "exports",
+        "ITWIN_BLOB_CONTAINER": USER_CONTAINER,
     }
     if authentication_type == "User":
         return common | {"ITWIN_CLIENT_ID": IDENTITY.native.id, "ITWIN_REFRESH_TOKEN": IDENTITY.refresh_token}

@@ -23,9 +23,9 @@ class RecordingTokens(Tokens):
         self.given_out.append(super().mint_access_token(issuer, grant, lifetime))
         return self.given_out[-1]
 
-    def mint_refresh_token(self, grant: Grant) -> str:
+    def mint_refresh_token(self, grant: Grant, predecessor: str | None = None) -> str:
         """A refresh token, written down."""
-        self.given_out.append(super().mint_refresh_token(grant))
+        self.given_out.append(super().mint_refresh_token(grant, predecessor))
         return self.given_out[-1]
 
 

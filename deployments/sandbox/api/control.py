@@ -176,14 +176,23 @@ async def revoke_tokens(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def create_share(request: Request) -> JSONResponse:
+    """`{itwinId?, seconds?}`: a share key of an iTwin, for `Authorization: Basic <shareKey>`."""
+    body, state = await _body(request), sandbox_of(request)
+    itwin_id = str(body.get("itwinId") or next(iter(state.itwins)))
+    return JSONResponse({"shareKey": state.tokens.mint_share_key(itwin_id, float(body.get("seconds", 3600)))}, 201)
+
+
 async def mint_sas(request: Request) -> JSONResponse:
-    """`{container, blob?, permissions?, seconds?}`: a SAS URL of the blob room."""
-    body = await _body(request)
-    path = sandbox_of(request).blobs.signed_path(
+    """`{container, blob?, permissions?, seconds?, signed?}`: a SAS URL of the blob account; creates the container."""
+    body, blobs = await _body(request), sandbox_of(request).blobs
+    blobs.create_container(str(body["container"]))
+    path = blobs.signed_path(
         str(body["container"]),
         body.get("blob"),
         permissions=str(body.get("permissions", "rcw")),
         seconds=float(body.get("seconds", 3600)),
+        signed=body.get("signed"),
     )
     return JSONResponse({"url": base_url(request) + path}, 201)
 
@@ -243,4 +252,5 @@ ROUTES = [
     _post("/denied", set_denied),
     _post("/tokens/revoke", revoke_tokens),
     _post("/sas", mint_sas),
+    _post("/shares", create_share),
 ]

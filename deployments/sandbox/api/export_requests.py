@@ -60,13 +60,24 @@ def check_run_request(state: SandboxState, connection: Connection, body: JSON) -
     except ValidationError as error:
         details = [_detail(fault) for fault in error.errors(include_url=False)]
         raise RefusedError(422, RUN_CODE, "Request rejected.", *details) from None
-    if request.input_options and request.input_options.changeset_id is not None:
-        _check_changeset(state, connection, request.input_options.changeset_id)
+    if request.input_options:
+        _check_input(state, connection, request.input_options)
+    if request.export_type == "PDF" and request.ifc_version and state.options.pdf_ifc_version == "refused":
+        raise invalid(RUN_CODE, "ifcVersion")
     if request.output_options and request.output_options.folder_id is not None:
         folder = state.items.get(request.output_options.folder_id)
         if folder is None or folder.type != "folder":
             raise invalid(RUN_CODE, "folderId")
     return body
+
+
+def _check_input(state: SandboxState, connection: Connection, asked: _InputOptions) -> None:
+    if asked.changeset_id is not None:
+        _check_changeset(state, connection, asked.changeset_id)
+    if asked.mapping_file_id and asked.mapping_file_blob_url and state.options.two_mapping_files == "refused":
+        raise invalid(RUN_CODE, "mappingfileBlobUrl")
+    if asked.mapping_file_id and asked.mapping_file_id not in state.items and state.options.mapping_file == "refused":
+        raise invalid(RUN_CODE, "mappingFileId")
 
 
 def _check_changeset(state: SandboxState, connection: Connection, changeset_id: str) -> None:

@@ -15,6 +15,7 @@ from deployments.sandbox.api.export_requests import RUN_CODE, check_run_request
 from deployments.sandbox.api.pages import page
 from deployments.sandbox.api.responses import (
     JSON,
+    Page,
     RefusedError,
     base_url,
     caller_of,
@@ -31,6 +32,7 @@ from deployments.sandbox.api.run_json import write_run
 from deployments.sandbox.ids import guid, is_connection_id, is_guid, pair_id
 from deployments.sandbox.state.entities import Connection, Run
 from deployments.sandbox.state.exporter import Exporter
+from deployments.sandbox.state.identity import IDENTITY
 
 CONNECTION_CODE = "InvalidExportConnectionRequest"
 LIST_CODE = "InvalidConnectionsRequest"
@@ -68,21 +70,38 @@ async def create_connection(request: Request) -> JSONResponse:
 
 
 async def list_connections(request: Request) -> JSONResponse:
-    """Connections of one iModel, whoever made them."""
-    imodel_id = request.query_params.get("imodelId", "").lower()
-    if not is_guid(imodel_id):
-        raise invalid(LIST_CODE, "imodelId")
+    """Connections of one iModel, whoever created them."""
     asked = read_page(request, DEFAULT_PAGE, partial(invalid, LIST_CODE))
+    imodel_id = _listed_imodel(request, asked)
     state = sandbox_of(request)
     if imodel_id not in state.imodels:
         raise RefusedError(404, "ConnectionNotFound", "iModel is not available.")
     check_access(request, imodel_id, state.imodels[imodel_id].itwin_id)
-    found = [c for c in list(state.connections.values()) if c.imodel_id == imodel_id]
+    subject = caller_of(request).subject
+    own_only = state.options.connections_visible == "own"
+    found = [
+        c
+        for c in list(state.connections.values())
+        if c.imodel_id == imodel_id and (c.created_by == subject or not own_only)
+    ]
+    for skip in (max(0, asked.skip - asked.top), asked.skip, asked.skip + asked.top):
+        state.listed_connections[subject, skip, asked.top] = imodel_id
     kept = f"imodelId={imodel_id}&" if state.options.paging_links == "correct" else ""
     link = f"{base_url(request)}/export/connections?{kept}"
     links = page_links(asked, len(found), lambda skip, top: f"{link}$skip={skip}&$top={top}")
     items = [_write_connection(request, c) for c in asked.of(found)]
     return JSONResponse({"connections": items, "_links": links})
+
+
+def _listed_imodel(request: Request, asked: Page) -> str:
+    """The iModel asked for; a documented paging link leaves it out and means the list it came from."""
+    imodel_id = request.query_params.get("imodelId")
+    if imodel_id is None:
+        page = (caller_of(request).subject, asked.skip, asked.top)
+        imodel_id = sandbox_of(request).listed_connections.get(page, "")
+    if not is_guid(imodel_id):
+        raise invalid(LIST_CODE, "imodelId")
+    return imodel_id.lower()
 
 
 async def get_connection(request: Request) -> JSONResponse:
@@ -104,7 +123,7 @@ async def delete_connection(request: Request) -> Response:
 
 
 async def create_run(request: Request) -> Response:
-    """202 and the new run, or 303 and the run that holds the iModel already; both without a body."""
+    """202 and the new run, or 303 and the active run of the iModel, both without a body; 409 while another starts."""
     connection = _find(request, RUN_CODE)
     check_access(request, connection.imodel_id, connection.itwin_id)
     state, subject = sandbox_of(request), caller_of(request).subject
@@ -112,11 +131,13 @@ async def create_run(request: Request) -> Response:
     lacks_consent = connection.authentication_type == "User" and subject not in state.consents
     if lacks_consent and state.options.missing_consent == "forbidden":
         raise forbidden()
-    active = await exporter_of(request).active_run(connection.imodel_id)
-    if active:
-        return Response(status_code=303, headers={"Location": _location(request, active)})
-    run = exporter_of(request).start(connection, body, subject)
-    return Response(status_code=202, headers={"Location": _location(request, run)})
+    exporter = exporter_of(request)
+    async with exporter.starting(connection.imodel_id) as is_first:
+        if not is_first:
+            raise RefusedError(409, "ConflictWithAnotherIModelRequest", "Another run of the iModel is being created.")
+        active = await exporter.active_run(connection.imodel_id)
+        status, run = (303, active) if active else (202, exporter.start(connection, body, subject))
+    return Response(status_code=status, headers={"Location": _location(request, run)})
 
 
 async def list_runs(request: Request) -> JSONResponse:
@@ -153,16 +174,19 @@ async def get_run(request: Request) -> JSONResponse:
 
 
 async def authorization_information(request: Request) -> JSONResponse:
-    """Whether the caller has given consent, and the page where it is given."""
+    """Whether the caller has consented, and the page to consent on."""
     code = "InvalidAuthorizationInformationRequest"
     redirect = request.query_params.get("redirectUrl", "")
     parts = urlsplit(redirect) if _is_url(redirect) else None
     if parts is None:
         raise invalid(code, "$redirectUrl", "redirectUrl has to be a URL.")
-    subject = caller_of(request).subject
+    caller, state = caller_of(request), sandbox_of(request)
+    if caller.client_id == IDENTITY.service.id and state.options.service_authorization == "forbidden":
+        raise forbidden()
+    subject = caller.subject
     query = urlencode({"redirect_url": redirect, "user": subject})
     body = {
-        "isUserAuthorized": subject in sandbox_of(request).consents,
+        "isUserAuthorized": subject in state.consents,
         "_links": {"authorizationUrl": {"href": f"{base_url(request)}{CONSENT}?{query}"}},
     }
     return JSONResponse({"authorizationInformation": body})
@@ -177,7 +201,7 @@ async def consent_page(request: Request) -> Response:
 
 
 async def give_consent(request: Request) -> Response:
-    """What the buttons do."""
+    """Handle the buttons."""
     form = QueryParams((await request.body()).decode())
     if form.get("answer") == "yes":
         return _consented(request, form)

@@ -13,6 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from deployments.sandbox.api.imodel_json import (
+    write_changeset,
+    write_imodel,
+    write_imodel_minimal,
+    write_named_version,
+)
 from deployments.sandbox.api.responses import (
     JSON,
     Item,
@@ -27,10 +33,8 @@ from deployments.sandbox.api.responses import (
     wants_representation,
     whole_number,
 )
-from deployments.sandbox.clock import plain
-from deployments.sandbox.ids import guid, is_changeset_id, is_guid
+from deployments.sandbox.ids import is_changeset_id, is_guid
 from deployments.sandbox.state.entities import Changeset, IModel, NamedVersion
-from deployments.sandbox.state.identity import IDENTITY
 
 CODE = "InvalidiModelsRequest"
 DEFAULT_PAGE = 100
@@ -59,13 +63,13 @@ async def list_imodels(request: Request) -> JSONResponse:
         found.sort(key=lambda m: m.name, reverse=descending)
     elif descending:
         found.reverse()
-    write = _imodel if wants_representation(request) else _imodel_minimal
+    write = write_imodel if wants_representation(request) else write_imodel_minimal
     return _answer(request, "iModels", [write(request, m) for m in page.of(found)], page, len(found))
 
 
 async def get_imodel(request: Request) -> JSONResponse:
     """One iModel."""
-    return JSONResponse({"iModel": _imodel(request, find_imodel(request))})
+    return JSONResponse({"iModel": write_imodel(request, find_imodel(request))})
 
 
 async def list_changesets(request: Request) -> JSONResponse:
@@ -79,22 +83,14 @@ async def list_changesets(request: Request) -> JSONResponse:
     if descending:
         found.reverse()
     long = wants_representation(request)
-    items = [_changeset(request, imodel, c, long=long) for c in page.of(found)]
+    items = [write_changeset(request, imodel, c, long=long) for c in page.of(found)]
     return _answer(request, "changesets", items, page, len(found))
 
 
 async def get_changeset(request: Request) -> JSONResponse:
     """One changeset, by id or index."""
-    key = str(request.path_params["key"])
-    is_index = key.isascii() and key.isdigit() and len(key) <= INDEX_DIGITS
-    if not is_index and not is_changeset_id(key):
-        raise _refuse("changesetId")
-    imodel = find_imodel(request)
-    wanted = int(key) if is_index else key.lower()
-    found = next((c for c in imodel.changesets if wanted in (c.id, c.index)), None)
-    if found is None:
-        raise RefusedError(404, "ChangesetNotFound", "Changeset is not available.")
-    return JSONResponse({"changeset": _changeset(request, imodel, found, long=True)})
+    imodel, found = find_changeset(request)
+    return JSONResponse({"changeset": write_changeset(request, imodel, found, long=True)})
 
 
 async def list_named_versions(request: Request) -> JSONResponse:
@@ -111,8 +107,48 @@ async def list_named_versions(request: Request) -> JSONResponse:
     elif descending:
         found.reverse()
     long = wants_representation(request)
-    items = [_version(request, imodel, v, long=long) for v in page.of(found)]
+    items = [write_named_version(request, imodel, v, long=long) for v in page.of(found)]
     return _answer(request, "namedVersions", items, page, len(found))
+
+
+async def get_named_version(request: Request) -> JSONResponse:
+    """One named version, always in full."""
+    imodel, found = find_named_version(request)
+    return JSONResponse({"namedVersion": write_named_version(request, imodel, found, long=True)})
+
+
+def find_changeset(request: Request) -> tuple[IModel, Changeset]:
+    """The changeset named in the path by id or index, and its iModel.
+
+    Raises:
+        RefusedError: 422, 403 or 404.
+    """
+    key = str(request.path_params["key"])
+    is_index = key.isascii() and key.isdigit() and len(key) <= INDEX_DIGITS
+    if not is_index and not is_changeset_id(key):
+        raise _refuse("changesetId")
+    imodel = find_imodel(request)
+    wanted = int(key) if is_index else key.lower()
+    found = next((c for c in imodel.changesets if wanted in (c.id, c.index)), None)
+    if found is None:
+        raise RefusedError(404, "ChangesetNotFound", "Changeset is not available.")
+    return imodel, found
+
+
+def find_named_version(request: Request) -> tuple[IModel, NamedVersion]:
+    """The named version in the path, and its iModel.
+
+    Raises:
+        RefusedError: 422, 403 or 404.
+    """
+    key = str(request.path_params["version_id"])
+    if not is_guid(key):
+        raise _refuse("namedVersionId")
+    imodel = find_imodel(request)
+    found = next((v for v in imodel.named_versions if v.id == key.lower()), None)
+    if found is None:
+        raise RefusedError(404, "NamedVersionNotFound", "Named version is not available.")
+    return imodel, found
 
 
 def find_imodel(request: Request) -> IModel:
@@ -143,9 +179,10 @@ def _matches(request: Request, imodel: IModel) -> bool:
 
 def _matches_version(request: Request, version: NamedVersion) -> bool:
     query = request.query_params
+    is_ignored = sandbox_of(request).options.named_version_state == "ignored"
     return (
         query.get("name", version.name) == version.name
-        and query.get("state", version.state) == version.state
+        and (is_ignored or query.get("state", version.state) == version.state)
         and query.get("$search", "").lower() in version.name.lower()
     )
 
@@ -193,85 +230,11 @@ def _link(request: Request, skip: int | None, top: int) -> JSON | None:
     return {"href": f"{base_url(request)}{request.url.path}?{'&'.join([*kept, f'$top={top}'])}"}
 
 
-def _imodel_minimal(_request: Request, imodel: IModel) -> JSON:
-    return {"id": imodel.id, "displayName": imodel.name}
-
-
-def _imodel(request: Request, imodel: IModel) -> JSON:
-    root = f"{base_url(request)}/imodels/{imodel.id}"
-    latest = imodel.latest
-    return {
-        "id": imodel.id,
-        "displayName": imodel.name,
-        "dataCenterLocation": "East US",
-        "name": imodel.name,
-        "description": imodel.description,
-        "state": imodel.state,
-        "createdDateTime": plain(imodel.created_at),
-        "lastChangesetPushDateTime": plain(latest.pushed_at) if latest else None,
-        "iTwinId": imodel.itwin_id,
-        "isSecured": False,
-        "extent": None,
-        "containersEnabled": 0,
-        "_links": {
-            "creator": {"href": f"{root}/users/{guid(IDENTITY.user)}"},
-            "changesets": {"href": f"{root}/changesets"},
-            "namedVersions": {"href": f"{root}/namedversions"},
-        },
-    }
-
-
-def _changeset(request: Request, imodel: IModel, changeset: Changeset, *, long: bool) -> JSON:
-    root = f"{base_url(request)}/imodels/{imodel.id}"
-    body: JSON = {
-        "id": changeset.id,
-        "displayName": str(changeset.index),
-        "description": changeset.description,
-        "index": changeset.index,
-        "parentId": changeset.parent_id,
-        "creatorId": guid(IDENTITY.user),
-        "pushDateTime": plain(changeset.pushed_at),
-        "state": "fileUploaded",
-        "containingChanges": 0,
-        "fileSize": 18000 + changeset.index,
-        "briefcaseId": 2,
-        "groupId": None,
-        "_links": {
-            "self": {"href": f"{root}/changesets/{changeset.id}"},
-            "creator": {"href": f"{root}/users/{guid(IDENTITY.user)}"},
-        },
-    }
-    if long:
-        body |= {"application": {"id": "sandbox", "name": "Sandbox"}, "synchronizationInfo": None}
-        body["_links"] |= {"namedVersion": None, "currentOrPrecedingCheckpoint": None, "download": None}
-    return body
-
-
-def _version(request: Request, imodel: IModel, version: NamedVersion, *, long: bool) -> JSON:
-    body: JSON = {
-        "id": version.id,
-        "displayName": version.name,
-        "changesetId": version.changeset_id,
-        "changesetIndex": version.changeset_index,
-    }
-    if long:
-        root = f"{base_url(request)}/imodels/{imodel.id}"
-        changeset = {"href": f"{root}/changesets/{version.changeset_id}"} if version.changeset_id else None
-        body |= {
-            "name": version.name,
-            "description": None,
-            "createdDateTime": plain(version.created_at),
-            "state": version.state,
-            "application": None,
-            "_links": {"creator": {"href": f"{root}/users/{guid(IDENTITY.user)}"}, "changeset": changeset},
-        }
-    return body
-
-
 ROUTES = [
     Route("/imodels", list_imodels),
     Route("/imodels/{imodel_id}", get_imodel),
     Route("/imodels/{imodel_id}/changesets", list_changesets),
     Route("/imodels/{imodel_id}/changesets/{key}", get_changeset),
     Route("/imodels/{imodel_id}/namedversions", list_named_versions),
+    Route("/imodels/{imodel_id}/namedversions/{version_id}", get_named_version),
 ]

@@ -18,16 +18,18 @@ from deployments.sandbox.api.responses import (
     base_url,
     check_access,
     forbidden,
+    may_read,
     page_links,
     read_body,
     read_page,
     sandbox_of,
     wants_representation,
 )
-from deployments.sandbox.clock import plain
+from deployments.sandbox.clock import milliseconds, seconds
 from deployments.sandbox.ids import is_changeset_id, is_guid
 from deployments.sandbox.state.entities import IModel
 from deployments.sandbox.state.meshes import DEFAULT_TYPE, TYPES, MeshExport
+from deployments.sandbox.state.options import Options
 
 CODE = "InvalidMeshExportRequest"
 DEFAULT_PAGE = 100
@@ -35,31 +37,32 @@ _DELETABLE = {"Complete", "Invalid"}
 
 
 async def list_exports(request: Request) -> Response:
-    """Tilesets of an iModel, newest changeset first; the first look at an iModel sets its tiles in motion."""
+    """Tilesets of an iModel, newest changeset first; the first listing of an iModel starts its tiles."""
     page = read_page(request, DEFAULT_PAGE, _refuse)
     order, imodel, kind = _order(request), _imodel(request), _type(request.query_params.get("exportType"))
-    changeset = request.query_params.get("changesetId", "")
-    if changeset and not is_changeset_id(changeset):
-        raise _refuse("changesetId")
+    changeset = _changeset_filter(request)
     if imodel and _is_warming_up(request, imodel):
         return Response(status_code=202)
     state = sandbox_of(request)
+    filters_all_types = "exportType" not in request.query_params or state.options.export_type_filter == "ignored"
     exports = [
         export
         for export in list(state.meshes.exports.values())
         if (imodel is None or export.imodel is imodel)
-        and ("exportType" not in request.query_params or export.export_type == kind)
-        and changeset.lower() in ("", export.changeset_id)
+        and may_read(request, export.imodel.id, export.imodel.itwin_id)
+        and (filters_all_types or export.export_type == kind)
+        and changeset in (None, export.changeset_id)
     ]
     if imodel:
-        # After the list is drawn up: right after a change the platform's list is empty, too.
+        # After the list is made: right after a change the platform's list is empty, too.
         state.meshes.ensure_latest(imodel, kind)
     now = state.clock.now()
     exports.sort(key=lambda e: (e.changeset_index, e.started_at), reverse=True)
     if order:
         exports.sort(key=lambda e: e.modified_at(now), reverse=order == "date:desc")
     long = wants_representation(request)
-    items = [_write(request, export, now, long=long) for export in page.of(exports)]
+    spelling = request.query_params.get("exportType")
+    items = [_write(request, export, now, long=long, spelling=spelling) for export in page.of(exports)]
     return JSONResponse({"exports": items, "_links": _links(request, page, len(exports))})
 
 
@@ -71,14 +74,17 @@ async def start_export(request: Request) -> JSONResponse:
     if imodel is None:
         raise _refuse("iModelId")
     check_access(request, imodel.id, imodel.itwin_id)
-    kind = _type(body.get("exportType"))
+    asked = body.get("exportType")
+    kind = _type(asked)
     changeset_id, index = _changeset(imodel, body.get("changesetId", ""))
     export = state.meshes.find(imodel, changeset_id, kind)
     now = state.clock.now()
     if export is None or export.status(now) == "Invalid":
         export = state.meshes.start(imodel, changeset_id, index, kind)
         state.counters["mesh exports started"] += 1
-    return JSONResponse({"export": _write(request, export, now, long=True)}, 202)
+    written = _write(request, export, now, long=True, spelling=asked)
+    written.pop("_links", None)
+    return JSONResponse({"export": written}, 202)
 
 
 async def get_export(request: Request) -> JSONResponse:
@@ -125,7 +131,7 @@ def _imodel(request: Request) -> IModel | None:
 
 
 def _type(name: object) -> str:
-    """Clients write 3DTiles and 3DTILES."""
+    """The type in the platform's spelling; clients write 3DTiles and 3DTILES."""
     if name is None or name == "":
         return DEFAULT_TYPE
     kind = TYPES.get(str(name).lower())
@@ -157,6 +163,7 @@ def _find(request: Request) -> MeshExport:
     export = sandbox_of(request).meshes.exports.get(str(request.path_params["export_id"]).lower())
     if export is None:
         raise RefusedError(404, "ExportNotFound", "Export is not available.")
+    check_access(request, export.imodel.id, export.imodel.itwin_id)
     return export
 
 
@@ -167,28 +174,55 @@ def _links(request: Request, page: Page, total: int) -> JSON:
     return page_links(page, total, lambda skip, top: f"{root}/?{kept}$top={top}&$skip={skip}")
 
 
-def _write(request: Request, export: MeshExport, now: datetime, *, long: bool) -> JSON:
-    status = export.status(now)
+def _write(request: Request, export: MeshExport, now: datetime, *, long: bool, spelling: str | None = None) -> JSON:
+    status, options = export.status(now), sandbox_of(request).options
+    written = milliseconds if options.mesh_dates == "milliseconds" else seconds
     body: JSON = {
         "id": export.id,
         "displayName": export.imodel.name,
         "status": status,
-        "lastModified": plain(export.modified_at(now)),
+        "lastModified": written(export.modified_at(now)),
     }
     if not long:
         return body
-    spelled = sandbox_of(request).options.mesh_export_type
-    body["request"] = {
-        "iModelId": export.imodel.id,
-        "changesetId": export.changeset_id,
-        "contextId": export.imodel.itwin_id,
-        "exportType": spelled if export.export_type == DEFAULT_TYPE else export.export_type,
-    }
+    body["request"] = _write_request(export, spelling, options)
     if status == "Complete":
-        # Links of the content delivery network cannot be listed.
-        path = sandbox_of(request).meshes.link(export, with_listing=request.query_params.get("cdn") != "1")
+        with_listing = options.cdn_listing or request.query_params.get("cdn") != "1"
+        path = sandbox_of(request).meshes.link(export, with_listing=with_listing)
         body["_links"] = {"mesh": {"href": base_url(request) + path}}
     return body
+
+
+def _write_request(export: MeshExport, spelling: str | None, options: Options) -> JSON:
+    """`request` as real answers have it (observed in iTwin/itwin-unreal-plugin, WebServicesTest.cpp).
+
+    iTwin.js and CesiumJS compare the type with the one they asked for, letter by letter.
+    """
+    name = export.export_type
+    if name == DEFAULT_TYPE and options.mesh_export_type:
+        name = options.mesh_export_type
+    elif spelling and TYPES.get(spelling.lower()) == name:
+        name = spelling
+    versions = {} if export.export_type == "IMODEL" else {"exporterVersion": "1.0", "exportTypeVersion": "1.1"}
+    return {
+        "iModelId": export.imodel.id,
+        "changesetId": export.changeset_id,
+        options.mesh_itwin_member: export.imodel.itwin_id,
+        "exportType": name,
+        **versions,
+        "currentExporterVersion": "1.0",
+        "geometryOptions": {},
+    }
+
+
+def _changeset_filter(request: Request) -> str | None:
+    """The changeset asked for, `""` for the baseline, or none."""
+    changeset = request.query_params.get("changesetId")
+    if changeset and not is_changeset_id(changeset):
+        raise _refuse("changesetId")
+    if changeset == "" and sandbox_of(request).options.empty_changeset_filter == "no-filter":
+        return None
+    return changeset.lower() if changeset is not None else None
 
 
 ROUTES = [

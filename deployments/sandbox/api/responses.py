@@ -78,7 +78,7 @@ def sandbox_of(request: Request) -> SandboxState:
 
 
 def caller_of(request: Request) -> Grant:
-    """Whose token came with the request; the gate has checked it."""
+    """The owner of the request's token; the middleware has checked it."""
     return cast("Grant", request.state.caller)
 
 
@@ -88,9 +88,15 @@ def base_url(request: Request) -> str:
 
 
 def check_access(request: Request, *ids: str) -> None:
-    """403 when the caller was denied one of these."""
-    if sandbox_of(request).denied.intersection(ids):
+    """403 when the caller was denied one of these, or has a share key for something else."""
+    if not may_read(request, *ids):
         raise forbidden()
+
+
+def may_read(request: Request, *ids: str) -> bool:
+    """False when the caller was denied one of these, or has a share key for something else."""
+    shared = caller_of(request).itwin_id
+    return not sandbox_of(request).denied.intersection(ids) and (shared is None or shared in ids)
 
 
 async def read_body(request: Request, code: str) -> JSON:
@@ -147,4 +153,13 @@ def page_links(page: Page, total: int, link: Callable[[int, int], str]) -> JSON:
 
 def wants_representation(request: Request) -> bool:
     """True when the caller prefers the long form."""
-    return "return=representation" in request.headers.get("prefer", "").replace(" ", "").lower()
+    return "return=representation" in _preference(request)
+
+
+def wants_minimal(request: Request) -> bool:
+    """True when the caller prefers the short form."""
+    return "return=minimal" in _preference(request)
+
+
+def _preference(request: Request) -> str:
+    return request.headers.get("prefer", "").replace(" ", "").lower()

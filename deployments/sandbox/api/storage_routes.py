@@ -1,4 +1,4 @@
-"""The reading half of the Storage API.
+"""The read operations of the Storage API.
 
 https://developer.bentley.com/apis/storage/operations/
 """
@@ -19,6 +19,7 @@ from deployments.sandbox.api.responses import (
     base_url,
     check_access,
     invalid,
+    may_read,
     missing,
     page_links,
     read_page,
@@ -31,7 +32,6 @@ from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.sandbox_state import FILES, SandboxState
 
 CODE = "InvalidStorageRequest"
-DEFAULT_PAGE = 100
 _refuse = partial(invalid, CODE)
 
 
@@ -45,7 +45,7 @@ async def top_level(request: Request) -> JSONResponse:
     if not is_guid(itwin_id) or itwin is None:
         raise _refuse("iTwinId")
     check_access(request, itwin.id)
-    page = read_page(request, DEFAULT_PAGE, _refuse)
+    page = read_page(request, sandbox_of(request).options.storage_page, _refuse)
     found = sandbox_of(request).children(itwin.root_folder_id)
     body = _page_body(request, "items", found, page, f"/storage/?iTwinId={itwin.id}&")
     body["_links"]["folder"] = {"href": f"{base_url(request)}/storage/folders/{itwin.root_folder_id}"}
@@ -55,7 +55,7 @@ async def top_level(request: Request) -> JSONResponse:
 async def list_folder(request: Request) -> JSONResponse:
     """Folders, files or both of a folder, depending on the last word of the path."""
     part = request.url.path.rstrip("/").rpartition("/")[2]
-    page = read_page(request, DEFAULT_PAGE, _refuse)
+    page = read_page(request, sandbox_of(request).options.storage_page, _refuse)
     folder = _find(request, "folder_id", "folder", "FolderNotFound")
     wanted = {"files": {"file"}, "folders": {"folder"}}.get(part, {"file", "folder"})
     found = [item for item in sandbox_of(request).children(folder.id) if item.type in wanted]
@@ -64,11 +64,11 @@ async def list_folder(request: Request) -> JSONResponse:
 
 
 async def search(request: Request) -> JSONResponse:
-    """Items anywhere below a folder, by name; `*` and `?` are wildcards."""
+    """Items below a folder, by name; `*` and `?` are wildcards."""
     pattern = request.query_params.get("name")
     if pattern is None:
         raise missing(CODE, "name")
-    page = read_page(request, DEFAULT_PAGE, _refuse)
+    page = read_page(request, sandbox_of(request).options.storage_page, _refuse)
     folder = _find(request, "folder_id", "folder", "FolderNotFound")
     found = [i for i in _below(sandbox_of(request), folder.id) if _like(i.name, pattern)]
     path = f"/storage/folders/{folder.id}/search?name={quote(pattern)}&"
@@ -82,15 +82,12 @@ async def get_folder(request: Request) -> JSONResponse:
 
 
 async def get_file(request: Request) -> JSONResponse:
-    """A file's metadata; single reads leave `type` out."""
-    file = _find(request, "file_id", "file", "FileNotFound")
-    body = _write(request, file)
-    del body["type"]
-    return JSONResponse({"file": body})
+    """A file's metadata."""
+    return JSONResponse({"file": _write(request, _find(request, "file_id", "file", "FileNotFound"))})
 
 
 async def download(request: Request) -> Response:
-    """302 to a link that needs no token and dies young."""
+    """302 to a link that needs no token and expires soon."""
     file = _find(request, "file_id", "file", "FileNotFound")
     state = sandbox_of(request)
     path = state.blobs.signed_path(FILES, file.id, seconds=state.options.download_link_seconds)
@@ -99,8 +96,12 @@ async def download(request: Request) -> Response:
 
 
 def _find(request: Request, parameter: str, kind: str, code: str) -> StorageItem:
-    item = sandbox_of(request).items.get(str(request.path_params[parameter]))
-    if item is None or item.type != kind or item.itwin_id in sandbox_of(request).denied:
+    state = sandbox_of(request)
+    key = str(request.path_params[parameter])
+    item = state.items.get(state.file_aliases.get(key, key))
+    if item is not None and state.options.storage_denied == "forbidden":
+        check_access(request, item.itwin_id)
+    if item is None or item.type != kind or not may_read(request, item.itwin_id):
         raise RefusedError(404, code, f"{kind.title()} is not available.")
     return item
 
@@ -109,7 +110,7 @@ def _below(state: SandboxState, folder_id: str) -> list[StorageItem]:
     found: list[StorageItem] = []
     for item in state.children(folder_id):
         found.append(item)
-        if item.type == "folder":
+        if item.type == "folder" and state.options.storage_search == "recursive":
             found += _below(state, item.id)
     return found
 
@@ -121,8 +122,6 @@ def _like(name: str, pattern: str) -> bool:
 
 def _page_body(request: Request, name: str, found: Sequence[StorageItem], page: Page, path: str) -> JSON:
     items = [_write(request, item) for item in page.of(found)]
-    if name == "files":
-        items = [{k: v for k, v in item.items() if k != "type"} for item in items]
     link = f"{base_url(request)}{path}"
     return {name: items, "_links": page_links(page, len(found), lambda s, t: f"{link}$top={t}&$skip={s}")}
 

@@ -22,6 +22,8 @@ _ROW = 16
 """Nested tilesets below one branch of the root."""
 _SPACING = 12.0
 _GROUP_SPACING = 120.0
+_OVERVIEW_STRIP = 2 * _SPACING
+"""Depth of the strip in front of the nested tilesets, where the overview stands."""
 _LATITUDE, _LONGITUDE = 48.137, 11.575
 _EQUATOR, _ECCENTRICITY = 6378137.0, 0.00669437999014
 _BLANK = "?" * 64
@@ -86,7 +88,7 @@ def _file_name(number: int) -> str:
 def _root(subject: TilesSubject, groups: int) -> bytes:
     rows = [range(first, min(first + _ROW, groups)) for first in range(0, groups, _ROW)]
     root = {
-        **_tile(500, max(min(groups, _ROW), 1) * _GROUP_SPACING, max(len(rows), 1) * _GROUP_SPACING),
+        **_tile(500, max(min(groups, _ROW), 1) * _GROUP_SPACING, max(len(rows), 1) * _GROUP_SPACING + _OVERVIEW_STRIP),
         "refine": "ADD",
         "transform": _on_the_globe(),
         "content": {"uri": "overview.glb"},
@@ -96,7 +98,7 @@ def _root(subject: TilesSubject, groups: int) -> bytes:
 
 
 def _row(groups: range, place: int) -> JSON:
-    tile = _tile(200, len(groups) * _GROUP_SPACING, _GROUP_SPACING, y=place * _GROUP_SPACING)
+    tile = _tile(200, len(groups) * _GROUP_SPACING, _GROUP_SPACING, y=_OVERVIEW_STRIP + place * _GROUP_SPACING)
     return {**tile, **_children([_nested(group, column) for column, group in enumerate(groups)])}
 
 

@@ -52,8 +52,8 @@ class Fault:
     seen: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
 
-    def meets(self, method: str, path: str) -> bool:
-        """True when this request is hit; counts what passes by."""
+    def applies_to(self, method: str, path: str) -> bool:
+        """True when this request is hit; counts matching requests and hits."""
         if self.method not in {"*", method} or not re.search(self.path, path):
             return False
         self.seen += 1
@@ -91,7 +91,7 @@ class Faults:
         with self._lock:
             self.ordered.clear()
 
-    def meet(self, method: str, path: str) -> Fault | None:
-        """The fault this request meets, if any."""
+    def next_for(self, method: str, path: str) -> Fault | None:
+        """The fault that this request gets, if any; counts the hit."""
         with self._lock:
-            return next((fault for fault in self.ordered if fault.meets(method, path)), None)
+            return next((fault for fault in self.ordered if fault.applies_to(method, path)), None)

@@ -1,4 +1,4 @@
-"""What the sandbox remembers."""
+"""The things that a sandbox keeps: iTwins, iModels, connections, runs, Storage items, logged requests."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,11 +7,15 @@ from typing import Any, Literal
 
 @dataclass(slots=True)
 class ITwin:
-    """A project; its Storage hangs off the root folder."""
+    """A project with its Storage."""
 
     id: str
     name: str
     root_folder_id: str
+    created_at: datetime
+    sub_class: str = "Project"
+    number: str | None = None
+    status: Literal["Active", "Inactive", "Trial"] = "Active"
 
 
 @dataclass(slots=True)
@@ -66,8 +70,9 @@ class Outcome:
 
     Attributes:
         result: Result of the run as a whole.
-        task_result: Result of its job and task; the run's own when left out.
-        error: Members of the task's `error`, over the usual ones of a failed export.
+        task_result: Result of its task; the run's own when left out.
+        job_result: Result of its job; the task's when left out.
+        error: Members of the task's `error`, over the usual ones of a failed export; whatever the task's result.
         error_key: `errorKey` of a run-level error such as `UserNotAuthenticated`; the run then has no jobs.
         writes_file: Whether a file is delivered; only for `Success` and `PartialSuccess` when left out.
         content: Bytes delivered in place of a valid file.
@@ -85,6 +90,7 @@ class Outcome:
     seconds: float | None = None
     retry_attempts: int = 0
     active_state: str | None = None
+    job_result: str | None = None
 
     @property
     def delivers(self) -> bool:
@@ -95,8 +101,13 @@ class Outcome:
 
     @property
     def effective_task_result(self) -> str:
-        """The result of job and task."""
+        """The result of the task."""
         return self.task_result or self.result
+
+    @property
+    def effective_job_result(self) -> str:
+        """The result of the job."""
+        return self.job_result or self.effective_task_result
 
 
 @dataclass(slots=True)

@@ -1,19 +1,21 @@
-"""Takes runs through time and delivers what they produce."""
+"""Runs exports: each finishes when its time has come and delivers its output."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
-from deployments.sandbox.ids import guid
+from deployments.sandbox.ids import guid, output_guid
 from deployments.sandbox.state.entities import Connection, IModel, Outcome, Run, StorageItem
 from deployments.sandbox.state.sandbox_state import SandboxState
 
-_GLANCE = 1.0
-"""Seconds between two looks at the clock, which a test may push ahead."""
-_PATIENCE = 0.5
+_CLOCK_INTERVAL = 1.0
+"""Seconds between two reads of the clock, which a test may move on."""
+_DELIVERY_WAIT = 0.5
 """Seconds a poll waits for a delivery that is due."""
 _PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n%%EOF\n"
 
@@ -25,20 +27,34 @@ class Exporter:
         self._state = state
         self._transport = transport
         self._deliveries: dict[str, asyncio.Task[None]] = {}
-        self._watches: set[asyncio.Task[None]] = set()
+        self._timers: set[asyncio.Task[None]] = set()
+        self._starting: set[str] = set()
 
     async def active_run(self, imodel_id: str) -> Run | None:
-        """The one run this iModel may have under way."""
+        """The active run of this iModel; there is at most one."""
         run = self._state.active_runs.get(imodel_id)
         if run is not None:
             await self.settle(run)
         return run if run is not None and run.is_active else None
 
+    @asynccontextmanager
+    async def starting(self, imodel_id: str) -> AsyncGenerator[bool]:
+        """Claim the iModel for the time that create-run takes; false while another create-run has it."""
+        if imodel_id in self._starting:
+            yield False
+            return
+        self._starting.add(imodel_id)
+        try:
+            await asyncio.sleep(self._state.options.start_seconds)
+            yield True
+        finally:
+            self._starting.discard(imodel_id)
+
     def start(self, connection: Connection, request: dict[str, Any], subject: str) -> Run:
         """Begin a run of this connection."""
         state = self._state
         imodel = state.imodels[connection.imodel_id]
-        outcome = self._outcome(connection, imodel, subject)
+        outcome = self._outcome(connection, imodel, subject, request)
         number = state.next_number("run")
         seconds = next(s for s in (outcome.seconds, imodel.run_seconds, state.options.run_seconds) if s is not None)
         asked = request.get("inputOptions", {}).get("changesetId")
@@ -57,7 +73,7 @@ class Exporter:
         connection.runs.append(run)
         state.active_runs[imodel.id] = run
         state.counters["runs created"] += 1
-        self._keep(asyncio.create_task(self._watch(run)))
+        self._keep(asyncio.create_task(self._complete_in_time(run)))
         return run
 
     async def settle(self, run: Run) -> None:
@@ -67,38 +83,41 @@ class Exporter:
         if run.id not in self._deliveries:
             self._deliveries[run.id] = asyncio.create_task(self._finish(run))
         delivery = self._deliveries[run.id]
-        await asyncio.wait({delivery}, timeout=_PATIENCE)
+        await asyncio.wait({delivery}, timeout=_DELIVERY_WAIT)
         if delivery.done():
-            # A missing ifcopenshell, say, must not look like a run that takes long.
+            # Raise here: an error such as a missing ifcopenshell must not look like a slow run.
             delivery.result()
 
     async def close(self) -> None:
-        """Stop watching; unfinished runs stay unfinished."""
-        tasks = [*self._watches, *self._deliveries.values()]
+        """Cancel the timers; unfinished runs stay unfinished."""
+        tasks = [*self._timers, *self._deliveries.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _outcome(self, connection: Connection, imodel: IModel, subject: str) -> Outcome:
+    def _outcome(self, connection: Connection, imodel: IModel, subject: str, request: dict[str, Any]) -> Outcome:
         if connection.authentication_type == "User" and subject not in self._state.consents:
             return Outcome("Error", error_key="UserNotAuthenticated")
         if imodel.state != "initialized":
             return Outcome("Error", error={"message": "The iModel is not initialized."})
+        mapping = request.get("inputOptions", {}).get("mappingFileId")
+        if mapping and mapping not in self._state.items and self._state.options.mapping_file == "run-error":
+            return Outcome("Error", error={"message": "The mapping file could not be read."})
         return self._state.take_outcome(imodel.id)
 
     def _due(self, run: Run) -> datetime:
         return run.started_at + timedelta(seconds=run.seconds)
 
-    async def _watch(self, run: Run) -> None:
-        """Finish the run even if nobody looks at it."""
+    async def _complete_in_time(self, run: Run) -> None:
+        """Finish the run even if nobody polls it."""
         while run.is_active:
             wait = (self._due(run) - self._state.clock.now()).total_seconds()
-            await asyncio.sleep(min(max(wait, 0), _GLANCE))
+            await asyncio.sleep(min(max(wait, 0), _CLOCK_INTERVAL))
             await self.settle(run)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
-        self._watches.add(task)
-        task.add_done_callback(self._watches.discard)
+        self._timers.add(task)
+        task.add_done_callback(self._timers.discard)
 
     async def _finish(self, run: Run) -> None:
         try:
@@ -119,7 +138,7 @@ class Exporter:
         from deployments.sandbox.content.ifc import IfcSubject, build_ifc  # noqa: PLC0415
 
         imodel = self._state.imodels[run.imodel_id]
-        version = run.request.get("ifcVersion", "IFC4.3")
+        version = run.request.get("ifcVersion") or self._state.options.default_ifc_version
         subject = IfcSubject(imodel.name, imodel.id, run.changeset_id or "baseline", version)
         return await asyncio.to_thread(build_ifc, subject, imodel.elements)
 
@@ -134,6 +153,8 @@ class Exporter:
             return
         suffix = ".pdf" if run.request["exportType"] == "PDF" else ".ifc"
         run.output_file_id = self._store(run, suffix, content).id
+        if self._state.options.output_file_id == "readable-guid":
+            self._state.file_aliases[output_guid(run.id)] = run.output_file_id
         if wants_log:
             self._store(run, ".log", log)
 
@@ -148,7 +169,8 @@ class Exporter:
         if older and output.get("replaceOlderFile"):
             state.overwrite(older[0], content)
             return older[0]
-        number = f" ({len(older)})" if older else ""
+        is_numbered = older and state.options.file_names == "numbered"
+        number = f" ({len(older)})" if is_numbered else ""
         return state.add_file(folder, f"{imodel.name}{number}{suffix}", content, imodel_id=imodel.id)
 
     async def _upload(self, url: str, content: bytes) -> None:

@@ -20,6 +20,7 @@ class SandboxIdentity:
     web: Client = Client("sandbox-web", "sandbox-web-secret")
     user: str = "ada"
     user_name: str = "Ada Sandbox"
+    user_email: str = "ada@sandbox.example"
     refresh_token: str = "sandbox-refresh-token"  # noqa: S105 - the first one, for a user who never signed in
     account: str = "sandboxblobs"
     account_key: str = "c2FuZGJveC1ibG9iLWFjY291bnQta2V5LTAxMjM0NTY3ODk="

@@ -49,7 +49,11 @@ class SandboxState:
         self.imodels: dict[str, IModel] = {}
         self.connections: dict[str, Connection] = {}
         self.active_runs: dict[str, Run] = {}
+        self.listed_connections: dict[tuple[str, int, int], str] = {}
+        """Which iModel a page of connections belongs to, by caller, `$skip` and `$top`: its links do not say."""
         self.items: dict[str, StorageItem] = {}
+        self.file_aliases: dict[str, str] = {}
+        """Other ids that Storage knows a file by."""
         self.consents: set[str] = set()
         self.denied: set[str] = set()
         """Ids of iTwins and iModels the caller gets 403 for."""
@@ -73,7 +77,7 @@ class SandboxState:
         """A new iTwin with an empty Storage."""
         key = guid("itwin", name)
         root = self._add_item("folder", "", key, None, guid("root", name))
-        self.itwins[key] = ITwin(key, name, root.id)
+        self.itwins[key] = ITwin(key, name, root.id, self.clock.now() - timedelta(days=60))
         return self.itwins[key]
 
     def add_imodel(
@@ -100,7 +104,10 @@ class SandboxState:
         imodel.changesets.append(changeset)
         if at is None:
             self.meshes.ensure_latest(imodel)
-            self.webhooks.tell("iModels.changesReady.v1", imodel.itwin_id, _version_content(imodel))
+            content = _version_content(imodel)
+            if self.options.changes_ready_content == "imodel-only":
+                content = {"imodelId": imodel.id}
+            self.webhooks.notify("iModels.changesReady.v1", imodel.itwin_id, content)
         return changeset
 
     def name_version(self, imodel_id: str, name: str) -> NamedVersion:
@@ -116,7 +123,7 @@ class SandboxState:
         )
         imodel.named_versions.append(version)
         content = _version_content(imodel) | {"userId": guid(IDENTITY.user), "versionId": version.id}
-        self.webhooks.tell("iModels.namedVersionCreated.v1", imodel.itwin_id, content)
+        self.webhooks.notify("iModels.namedVersionCreated.v1", imodel.itwin_id, content)
         return version
 
     # Export runs

@@ -9,6 +9,8 @@ from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
 
 ITWIN_NAME = "Sandbox Campus"
+USER_CONTAINER = "exports"
+"""The container of the user's own storage."""
 ITWIN_ID = guid("itwin", ITWIN_NAME)
 
 
@@ -37,7 +39,7 @@ SEEDED = SeededIds()
 
 
 def seeded_state(clock: Clock | None = None, options: Options | None = None) -> SandboxState:
-    """One iTwin, five iModels, one Storage folder."""
+    """One iTwin, five iModels, one Storage folder, one blob container."""
     state = SandboxState(clock, options)
     itwin = state.add_itwin(ITWIN_NAME)
     plant = state.add_imodel(itwin.id, "Plant A", changesets=3)
@@ -50,4 +52,5 @@ def seeded_state(clock: Clock | None = None, options: Options | None = None) -> 
     state.add_imodel(itwin.id, "Draft").state = "notInitialized"
     state.add_imodel(itwin.id, "Stadium", changesets=2, elements=1500, tiles=600)
     state.add_folder(itwin.id, "Exports")
+    state.blobs.create_container(USER_CONTAINER)
     return state

@@ -59,8 +59,8 @@ class Webhooks:
         self.known: dict[str, Webhook] = {}
         self.deliveries: deque[Delivery] = deque(maxlen=DELIVERIES_KEPT)
 
-    def tell(self, event_type: str, itwin_id: str, content: dict[str, str]) -> None:
-        """Something happened in an iTwin."""
+    def notify(self, event_type: str, itwin_id: str, content: dict[str, str]) -> None:
+        """Deliver an event of an iTwin to every active webhook that subscribed to it."""
         for webhook in list(self.known.values()):
             in_scope = webhook.scope == "Account" or webhook.scope_id == itwin_id
             if webhook.active and in_scope and event_type in webhook.event_types:

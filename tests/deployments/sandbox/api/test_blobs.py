@@ -25,8 +25,8 @@ def sandbox() -> Generator[RunningSandbox]:
 
 @pytest.fixture
 def link(state: SandboxState) -> str:
-    state.blobs.put("room", "a b.bin", b"0123456789")
-    return BASE + state.blobs.signed_path("room", "a b.bin")
+    state.blobs.put("own", "a b.bin", b"0123456789")
+    return BASE + state.blobs.signed_path("own", "a b.bin")
 
 
 @pytest.mark.parametrize("header", ["Range", "x-ms-range"])
@@ -54,7 +54,7 @@ async def test_changed_blob_fails_if_match(anybody: httpx.AsyncClient, state: Sa
     etag = (await anybody.head(link)).headers["ETag"]
     assert (await anybody.get(link, headers={"If-None-Match": etag})).status_code == 304
     assert (await anybody.get(link, headers={"If-Match": etag})).status_code == 200
-    state.blobs.put("room", "a b.bin", b"other")
+    state.blobs.put("own", "a b.bin", b"other")
     assert (await anybody.get(link, headers={"If-Match": etag})).status_code == 412
 
 
@@ -66,7 +66,7 @@ async def test_bearer_token_beside_a_sas_is_ignored(anybody: httpx.AsyncClient, 
 
 async def test_signature_guards_name_and_permission(anybody: httpx.AsyncClient, state: SandboxState, link: str) -> None:
     """Another blob, another permission or no signature at all is refused in the blob service's XML."""
-    state.blobs.put("room", "other", b"x")
+    state.blobs.put("own", "other", b"x")
     for wrong in (link.replace("a%20b.bin", "other"), link.replace("sp=r", "sp=rw"), link.partition("?")[0]):
         answer = await anybody.get(wrong)
         assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
@@ -76,7 +76,8 @@ async def test_signature_guards_name_and_permission(anybody: httpx.AsyncClient, 
 
 async def test_missing_blob_is_404(anybody: httpx.AsyncClient, state: SandboxState) -> None:
     """BlobNotFound in XML."""
-    answer = await anybody.get(BASE + state.blobs.signed_path("room", "nothing"))
+    state.blobs.create_container("own")
+    answer = await anybody.get(BASE + state.blobs.signed_path("own", "nothing"))
     assert (answer.status_code, answer.headers["x-ms-error-code"]) == (404, "BlobNotFound")
 
 
@@ -116,19 +117,19 @@ def test_azure_sdk_uploads(sandbox: RunningSandbox, in_blocks: bool) -> None:
     assert stored.read() == CONTENT
 
 
-def test_connection_string_opens_the_room(sandbox: RunningSandbox) -> None:
+def test_connection_string_opens_the_account(sandbox: RunningSandbox) -> None:
     """With the account's key a client makes containers, lists them and mints its own signatures."""
     text = sandbox.environment["ITWIN_BLOB_CONNECTION_STRING"]
-    with ContainerClient.from_connection_string(text, "own") as container:
+    with ContainerClient.from_connection_string(text, "theirs") as container:
         container.create_container()
-        container.upload_blob("x/y.txt", b"own")
+        container.upload_blob("x/y.txt", b"first")
         assert [blob.name for blob in container.list_blobs()] == ["x/y.txt"]
         account, key = sandbox.state.blobs.account, sandbox.state.blobs.key
         expiry = sandbox.state.clock.now() + timedelta(minutes=5)
-        sas = generate_blob_sas(account, "own", "x/y.txt", account_key=key, permission="r", expiry=expiry)
+        sas = generate_blob_sas(account, "theirs", "x/y.txt", account_key=key, permission="r", expiry=expiry)
         container.delete_blob("x/y.txt")
-        sandbox.state.blobs.put("own", "x/y.txt", b"again")
-    with BlobClient.from_blob_url(f"{sandbox.url}/{account}/own/x/y.txt?{sas}") as blob:
+        sandbox.state.blobs.put("theirs", "x/y.txt", b"again")
+    with BlobClient.from_blob_url(f"{sandbox.url}/{account}/theirs/x/y.txt?{sas}") as blob:
         assert blob.download_blob().readall() == b"again"
 
 

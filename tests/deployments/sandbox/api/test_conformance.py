@@ -21,6 +21,7 @@ from deployments.sandbox.clock import Clock
 from deployments.sandbox.ids import guid, pair_id
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.entities import Connection, Outcome, Run
+from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.seed import SEEDED, seeded_state
 from deployments.sandbox.state.webhooks import Webhook
 from tests.deployments.sandbox.conftest import SERVICE
@@ -32,7 +33,19 @@ CHECKS: list[CheckFunction] = [
     response_schema_conformance,
 ]
 schema = schemathesis.openapi.from_path(Path(__file__).with_name("itwin-platform.openapi.yaml"))
-covered = schema.include(tag=["Export", "Mesh Export", "Storage", "iModels v2", "Webhooks v2", "OAuth (IMS)"])
+UNSERVED = {
+    "createFile",
+    "createFolder",
+    "updateFile",
+    "updateFolder",
+    "deleteFile",
+    "deleteFolder",
+    "completeFile",
+    "updateFileContent",
+}
+"""Writes of Storage, which the sandbox does not serve yet."""
+TAGS = ["Export", "Mesh Export", "Storage", "iModels v2", "iTwins", "Webhooks v2", "OAuth (IMS)"]
+covered = schema.include(tag=TAGS).exclude(operation_id=list(UNSERVED))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +75,8 @@ def _known(sandbox: RunningSandbox) -> dict[str, str]:
         "imodelId": SEEDED.plant,
         "iTwinId": SEEDED.itwin,
         "changesetIdOrIndex": "2",
+        "namedVersionId": state.imodels[SEEDED.plant].named_versions[0].id,
+        "userId": guid(IDENTITY.user),
         "webhookId": _known_webhook(sandbox),
     }
 
@@ -97,6 +112,8 @@ def test_answers_to_anybody_are_as_documented(case: schemathesis.Case, sandbox: 
 def test_answers_about_known_things_are_as_documented(case: schemathesis.Case, sandbox: RunningSandbox) -> None:
     """The same holds for things that are there, so that good answers are seen too."""
     known = _known(sandbox)
+    if case.operation.path == "/itwins/{id}":
+        known["id"] = SEEDED.itwin
     for place in (case.path_parameters, case.query, case.body):
         if isinstance(place, dict):
             place.update({name: known[name] for name in place if name in known})

@@ -95,8 +95,8 @@ async def test_consent_and_access_can_be_switched(
     assert (await service.get(f"/imodels/{SEEDED.bridge}")).status_code == 401
 
 
-async def test_links_to_the_blob_room_can_be_minted(anybody: httpx.AsyncClient) -> None:
-    """A demo in another process can own a place to export to."""
+async def test_links_to_the_blob_account_can_be_minted(anybody: httpx.AsyncClient) -> None:
+    """A demo in another process can have a blob to export to."""
     body = {"container": "mine", "blob": "x.ifc", "permissions": "rcw"}
     url = (await anybody.post("/sandbox/sas", json=body)).json()["url"]
     await anybody.put(url, content=b"x", headers={"x-ms-blob-type": "BlockBlob"})
@@ -113,7 +113,7 @@ async def test_links_to_the_blob_room_can_be_minted(anybody: httpx.AsyncClient) 
     ],
 )
 async def test_mistakes_are_named(anybody: httpx.AsyncClient, path: str, body: object) -> None:
-    """A wrong order is refused with the reason, not ignored."""
+    """A wrong request is refused with the reason."""
     answer = await anybody.post(path, json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]
@@ -137,3 +137,9 @@ async def test_unknown_paths_have_the_envelope_too(anybody: httpx.AsyncClient) -
     """404 and 405 in the platform's form."""
     assert (await anybody.get("/nowhere")).json()["error"]["code"] == "NotFound"
     assert (await anybody.delete("/connect/token")).status_code == 405
+
+
+async def test_allow_names_every_method_of_a_path(service: Caller) -> None:
+    """405 lists the methods of all routes of the path (RFC 9110, 10.2.1)."""
+    answer = await service.patch("/export/connections")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")

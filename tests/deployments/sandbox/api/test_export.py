@@ -1,3 +1,4 @@
+import asyncio
 import re
 
 import pytest
@@ -32,6 +33,8 @@ async def test_connections_come_in_pages(service: Caller, state: SandboxState) -
     assert len(page["connections"]) == 2
     assert "imodelId" not in page["_links"]["next"]["href"]
     assert "prev" not in page["_links"]
+    documented = (await service.get(page["_links"]["next"]["href"])).json()
+    assert len(documented["connections"]) == 1
     state.options.paging_links = "correct"
     rest = (await service.get((await service.get(path)).json()["_links"]["next"]["href"])).json()
     assert len(rest["connections"]) == 1
@@ -84,6 +87,17 @@ async def test_active_run_holds_the_imodel(service: Caller, state: SandboxState)
     assert len(state.runs_of(SEEDED.plant)) == 1
     await service.finish(first)
     assert (await service.start(await service.connect())).status_code == 202
+
+
+async def test_racing_starts_conflict(service: Caller, state: SandboxState) -> None:
+    """Of two create-runs at the same time one gets the run and the other 409; afterwards the answer is 303."""
+    connection = await service.connect()
+    racing = await asyncio.gather(*(service.start(connection) for _ in range(2)))
+    assert sorted(answer.status_code for answer in racing) == [202, 409]
+    (lost,) = (answer for answer in racing if answer.status_code == 409)
+    assert lost.json()["error"]["code"] == "ConflictWithAnotherIModelRequest"
+    assert (await service.start(connection)).status_code == 303
+    assert len(state.runs_of(SEEDED.plant)) == 1
 
 
 async def test_other_imodels_are_free(service: Caller) -> None:

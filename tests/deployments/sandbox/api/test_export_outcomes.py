@@ -1,3 +1,4 @@
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -23,6 +24,16 @@ async def test_run_may_claim_success_over_a_failed_task(service: Caller, state: 
     assert (run["result"], task_of(run)["result"]) == ("Success", "Error")
     assert task_of(run)["error"]["bridgeExitCode"] == 4294967295
     assert "exportOutputFileId" not in task_of(run)
+
+
+async def test_each_level_has_its_own_result(service: Caller, state: SandboxState) -> None:
+    """The shape of the contract's sample: run and job PartialSuccess, the task Success with an error, and a file."""
+    outcome = Outcome("PartialSuccess", job_result="PartialSuccess", task_result="Success", error={"phase": "load"})
+    state.script(SEEDED.plant, outcome)
+    run = await service.export()
+    assert [run["result"], run["jobs"][0]["result"], task_of(run)["result"]] == ["PartialSuccess"] * 2 + ["Success"]
+    assert task_of(run)["error"]["phase"] == "load"
+    assert task_of(run)["exportOutputFileId"]
 
 
 @pytest.mark.parametrize("result", ["Error", "PartialSuccess", "Skipped", "TimedOut", "Canceled"])
@@ -56,12 +67,21 @@ async def test_uninitialized_imodel_fails(service: Caller) -> None:
     assert "not initialized" in task_of(run)["error"]["message"]
 
 
-@pytest.mark.parametrize("form", ["storage-id", "guid", "absent"])
-async def test_output_file_id_has_three_forms(service: Caller, state: SandboxState, form: str) -> None:
-    """A Storage id, a GUID that leads nowhere, or nothing."""
-    state.options.output_file_id = "guid" if form == "guid" else "absent" if form == "absent" else "storage-id"
-    value = task_of(await service.export()).get("exportOutputFileId")
-    assert (len(value) if value else 0) == {"storage-id": 43, "guid": 36, "absent": 0}[form]
+OutputFileId = Literal["storage-id", "guid", "readable-guid", "absent"]
+
+
+@pytest.mark.parametrize(
+    ("form", "length", "status"),
+    [("storage-id", 43, 200), ("guid", 36, 404), ("readable-guid", 36, 200), ("absent", 0, 404)],
+)
+async def test_output_file_id_has_four_forms(
+    service: Caller, state: SandboxState, form: OutputFileId, length: int, status: int
+) -> None:
+    """A Storage id, a GUID that Storage does not know or knows, or nothing."""
+    state.options.output_file_id = form
+    value = task_of(await service.export()).get("exportOutputFileId", "")
+    assert len(value) == length
+    assert (await service.get(f"/storage/files/{value or 'none'}")).status_code == status
 
 
 async def test_output_goes_to_the_folder_asked_for(service: Caller, state: SandboxState) -> None:
@@ -77,6 +97,7 @@ async def test_output_goes_to_the_folder_asked_for(service: Caller, state: Sandb
 
 async def test_output_goes_to_the_users_own_storage(service: Caller, state: SandboxState) -> None:
     """The exporter puts model and log where the SAS URLs point."""
+    state.blobs.create_container("mine")
     urls = {
         name: BASE + state.blobs.signed_path("mine", f"{name}.bin", permissions="cw") for name in ("output", "logs")
     }

@@ -34,12 +34,13 @@ async def test_siblings_share_half_an_id(root: str, file_id: str) -> None:
 
 
 async def test_folder_lists_files_folders_or_both(service: Caller, root: str, file_id: str) -> None:
-    """Three operations, and the one for files leaves the type out."""
+    """Three operations, and every item tells its type."""
     files = (await service.get(f"/storage/folders/{root}/files")).json()["files"]
     folders = (await service.get(f"/storage/folders/{root}/folders")).json()["folders"]
     both = (await service.get(f"/storage/folders/{root}/list")).json()["items"]
     assert [file["id"] for file in files] == [file_id]
-    assert "type" not in files[0]
+    assert {item["type"] for item in files} == {"file"}
+    assert {item["type"] for item in folders} == {"folder"}
     assert (len(folders), len(both)) == (2, 3)
 
 
@@ -69,7 +70,7 @@ async def test_search_goes_below(service: Caller, root: str, file_id: str, name:
 async def test_file_tells_its_size_and_path(service: Caller, file_id: str) -> None:
     """Metadata of a single file."""
     file = (await service.get(f"/storage/files/{file_id}")).json()["file"]
-    assert (file["size"], file["path"], "type" in file) == (7, "Plant A.ifc", False)
+    assert (file["size"], file["path"], file["type"]) == (7, "Plant A.ifc", "file")
 
 
 @pytest.mark.parametrize("form", ["absolute", "relative"])

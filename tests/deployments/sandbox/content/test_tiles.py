@@ -53,6 +53,20 @@ def test_tileset_has_as_many_tiles_as_asked_for(count: int) -> None:
     json.loads(blobs["tileset.json"].read())
 
 
+def test_overview_stands_beside_the_tiles() -> None:
+    """The strip in which the overview lies belongs to no nested tileset, and to the volume of the root."""
+    blobs = build_tiles(TilesSubject("imodel", "change", 130), NOW)
+    root = json.loads(blobs["tileset.json"].read())["root"]
+    low, high = loaded(blobs["overview.glb"].read()).bounds
+    # glTF has y up; tilesets have z up: north is -z of the model.
+    northern_end = max(-low[2], -high[2])
+    assert all(row["transform"][13] >= northern_end for row in root["children"])
+    box = root["boundingVolume"]["box"]
+    for row in root["children"]:
+        end = row["transform"][13] + row["boundingVolume"]["box"][1] + row["boundingVolume"]["box"][7]
+        assert end <= box[1] + box[7]
+
+
 def test_tiles_pass_the_gltf_validator(tmp_path: Path) -> None:
     """Khronos' validator finds neither errors nor warnings in any kind of tile."""
     for number in range(60):

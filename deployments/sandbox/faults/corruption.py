@@ -1,4 +1,4 @@
-"""Answers that look good and are not: spoiled on their way out."""
+"""Corrupts answers on their way out, so that they look valid and are not."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -12,21 +12,21 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Cutter(Protocol):
-    """Ends a connection."""
+    """A function that ends a connection."""
 
     async def __call__(self, scope: Scope, *, flush: bool = False) -> None:  # noqa: D102 - the class says it
         ...
 
 
 async def corrupt(fault: Fault, handler: Handler, cut: Cutter, scope: Scope, *, receive: Receive, send: Send) -> None:
-    """Let the handler answer, and damage what it says in the way the fault asks for."""
+    """Let the handler answer, and send its answer with the damage that the fault asks for."""
     if fault.damage == "whole":
-        _forget_range(scope)
+        _remove_range_headers(scope)
     collected = _Collected()
     await handler(scope, receive, collected)
     body = _damaged(fault, collected.body)
     if fault.damage == "short":
-        _announce(collected.start, len(body))
+        _set_length(collected.start, len(body))
     await send(collected.start)
     if fault.cut == "midway":
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
@@ -36,7 +36,7 @@ async def corrupt(fault: Fault, handler: Handler, cut: Cutter, scope: Scope, *, 
 
 
 class _Collected:
-    """An answer held back until it is whole."""
+    """Collects an answer instead of sending it."""
 
     def __init__(self) -> None:
         self.start: Message = {}
@@ -58,8 +58,8 @@ def _damaged(fault: Fault, body: bytes) -> bytes:
     return body
 
 
-def _announce(start: Message, length: int) -> None:
-    """Make length and range agree with the shorter body."""
+def _set_length(start: Message, length: int) -> None:
+    """Set `Content-Length` and `Content-Range` to fit the shorter body."""
     headers = MutableHeaders(scope=start)
     headers["content-length"] = str(length)
     content_range = headers.get("content-range")
@@ -69,5 +69,5 @@ def _announce(start: Message, length: int) -> None:
         headers["content-range"] = f"bytes {first}-{first + length - 1}/{total}"
 
 
-def _forget_range(scope: Scope) -> None:
+def _remove_range_headers(scope: Scope) -> None:
     scope["headers"] = [pair for pair in scope["headers"] if pair[0].lower() not in {b"range", b"x-ms-range"}]

@@ -1,4 +1,4 @@
-"""Faults to order: which request is hit, and what it meets."""
+"""Faults: which requests they apply to, and how they change the answer."""
 
 import re
 import threading
@@ -13,23 +13,23 @@ Cut = Literal["before", "after", "midway"]
 
 @dataclass
 class Fault:
-    """One kind of trouble for the requests that match; without status, cut or damage it only delays.
+    """A change to the answers of the requests that match; without status, cut or damage it only delays them.
 
     Attributes:
         path: Regular expression searched for in the path.
         method: HTTP method, or `*`.
-        nth: The first matching request that is hit, counted from 1.
-        count: How many are hit from there on; `None` is all of them.
-        delay: Seconds to wait before anything happens.
-        hold: Seconds between an effect (`effect`, or `cut` after it) and what follows it.
+        nth: The first matching request that is changed, counted from 1.
+        count: How many are changed from there on; `None` is all of them.
+        delay: Seconds to wait before the request is handled.
+        hold: Seconds between the effect of the request (`effect`, or `cut="after"`) and the answer or cut.
         status: Answer with this status.
         code: Error code of the platform's envelope; `body` goes out as it is.
         headers: Extra headers of the answer.
         retry_after: Seconds asked for in `Retry-After`.
-        retry_after_form: `Retry-After` as seconds or as a date of the world's clock.
+        retry_after_form: `Retry-After` as seconds or as a date by the sandbox's clock.
         effect: Let the request take effect first, then replace its answer.
         cut: Cut the connection before or after the effect, or midway through the answer.
-        damage: Spoil a good answer: flip one bit, end a self-consistent answer early, or ignore the range.
+        damage: Corrupt a good answer: flip one bit, shorten body and headers alike, or ignore the range.
     """
 
     path: str = ""
@@ -53,7 +53,7 @@ class Fault:
     hits: int = field(default=0, init=False)
 
     def applies_to(self, method: str, path: str) -> bool:
-        """True when this request is hit; counts matching requests and hits."""
+        """True when the fault applies to this request; counts matching requests and hits."""
         if self.method not in {"*", method} or not re.search(self.path, path):
             return False
         self.seen += 1
@@ -63,7 +63,7 @@ class Fault:
         return True
 
     def answer_headers(self, clock: Clock) -> dict[str, str]:
-        """The extra headers, with `Retry-After` in the form asked for."""
+        """The extra headers, with `Retry-After` in the chosen form."""
         if self.retry_after is None:
             return dict(self.headers)
         if self.retry_after_form == "date":
@@ -74,20 +74,20 @@ class Fault:
 
 
 class Faults:
-    """The faults on order; the first that matches a request is the one it meets."""
+    """The active faults; the first that matches a request applies to it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.ordered: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
-        """Order a fault; its `hits` tell how often it struck."""
+        """Activate a fault; its `hits` count the requests it applied to."""
         with self._lock:
             self.ordered.append(fault)
         return fault
 
     def clear(self) -> None:
-        """Cancel all of them."""
+        """Remove all faults."""
         with self._lock:
             self.ordered.clear()
 

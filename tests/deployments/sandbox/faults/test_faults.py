@@ -34,7 +34,7 @@ def client(sandbox: RunningSandbox) -> Generator[httpx.Client]:
 
 
 async def test_fault_hits_the_request_it_was_ordered_for(service: Caller, state: SandboxState) -> None:
-    """Method, path, ordinal and count choose; everything else goes on as ever."""
+    """Method, path, ordinal and count select requests; the others are answered as usual."""
     fault = state.faults.add(Fault(path="/imodels/", method="GET", nth=2, count=2, status=503))
     statuses = [(await service.get(PLANT)).status_code for _ in range(4)]
     assert statuses == [200, 503, 503, 200]
@@ -52,7 +52,7 @@ async def test_fault_carries_the_platforms_envelope(service: Caller, state: Sand
 
 
 async def test_retry_after_has_two_forms(service: Caller, state: SandboxState) -> None:
-    """Seconds, or a date by the world's clock, which every answer's Date follows."""
+    """Seconds, or a date by the sandbox's clock, which the Date of every answer follows."""
     state.faults.add(Fault(status=503, retry_after=7))
     state.faults.add(Fault(status=503, retry_after=7, retry_after_form="date"))
     assert (await service.get(PLANT)).headers["Retry-After"] == "7"
@@ -70,7 +70,7 @@ async def test_answers_can_be_garbage(service: Caller, state: SandboxState, body
 
 
 async def test_effect_can_outlive_its_answer(service: Caller, state: SandboxState) -> None:
-    """A 500 or a cut after the effect leaves a run behind that nobody was told about."""
+    """After a 500 or a cut after the effect there is a run that no answer named."""
     connection = await service.connect()
     state.faults.add(Fault(path="/runs$", method="POST", status=500, effect=True))
     assert (await service.start(connection)).status_code == 500
@@ -90,7 +90,7 @@ async def test_cut_before_the_effect_changes_nothing(service: Caller, state: San
 
 
 async def test_slow_answers_are_slow(service: Caller, state: SandboxState) -> None:
-    """A delay alone still gives the true answer."""
+    """With a delay alone the answer is the usual one."""
     state.faults.add(Fault(delay=0.2))
     before = monotonic()
     assert (await service.get(PLANT)).status_code == 200
@@ -98,7 +98,7 @@ async def test_slow_answers_are_slow(service: Caller, state: SandboxState) -> No
 
 
 async def test_an_effect_can_come_long_before_its_answer(service: Caller, state: SandboxState) -> None:
-    """While an answer is held, what was asked for is there already."""
+    """While an answer is held, the request has taken effect."""
     state.faults.add(Fault(path="/connections$", method="POST", status=500, effect=True, hold=0.3))
     asking = asyncio.create_task(service.connect())
     while not state.connections:  # noqa: ASYNC110  what is awaited has no event
@@ -109,7 +109,7 @@ async def test_an_effect_can_come_long_before_its_answer(service: Caller, state:
 
 @pytest.mark.parametrize("damage", ["flip", "short", "whole"])
 async def test_bytes_can_be_spoiled(anybody: httpx.AsyncClient, state: SandboxState, damage: str) -> None:
-    """A flipped bit, an early but self-consistent end, a range that is ignored."""
+    """A flipped bit, a shortened answer with matching headers, an ignored range."""
     state.blobs.put("room", "b", b"0123456789")
     state.faults.add(Fault(damage="flip" if damage == "flip" else "short" if damage == "short" else "whole"))
     answer = await anybody.get(BASE + state.blobs.signed_path("room", "b"), headers={"Range": "bytes=2-5"})
@@ -124,7 +124,7 @@ async def test_bytes_can_be_spoiled(anybody: httpx.AsyncClient, state: SandboxSt
 
 @pytest.mark.parametrize("cut", ["before", "after", "midway"])
 def test_socket_is_really_cut(sandbox: RunningSandbox, client: httpx.Client, cut: str) -> None:
-    """On a real connection the client loses its peer, and the next request works."""
+    """On a real connection the client sees it closed, and the next request works."""
     sandbox.state.faults.add(
         Fault(path="/imodels/", cut="before" if cut == "before" else "after" if cut == "after" else "midway")
     )
@@ -136,7 +136,7 @@ def test_socket_is_really_cut(sandbox: RunningSandbox, client: httpx.Client, cut
 
 
 def test_lost_answer_leaves_a_run(sandbox: RunningSandbox, client: httpx.Client) -> None:
-    """Over a socket too: the run is there although the client never heard of it."""
+    """Over a socket too: the run is there although the client got no answer."""
     body = {"iModelId": SEEDED.plant, "authenticationType": "Service"}
     connection = client.post("/export/connections", json=body).json()["connection"]["id"]
     sandbox.state.faults.add(Fault(path="/runs$", method="POST", cut="after"))
@@ -146,7 +146,7 @@ def test_lost_answer_leaves_a_run(sandbox: RunningSandbox, client: httpx.Client)
 
 
 async def test_rate_limit_answers_as_documented(service: Caller, state: SandboxState) -> None:
-    """429 with whole seconds and the platform's own headers; a minute later all is well."""
+    """429 with whole seconds and the platform's own headers; a minute later requests are answered again."""
     state.options.requests_per_minute = 3
     answers = [await service.get(PLANT) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]

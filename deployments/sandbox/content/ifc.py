@@ -29,7 +29,7 @@ Make = Callable[..., Any]
 
 @dataclass(frozen=True)
 class IfcSubject:
-    """What a file is about."""
+    """What a file is made for: the iModel, its changeset and the IFC version."""
 
     name: str
     imodel_id: str
@@ -44,7 +44,7 @@ def build_ifc(subject: IfcSubject, elements: int) -> bytes:
 
 
 class _Building:
-    """One file in the making."""
+    """Builds one file."""
 
     def __init__(self, subject: IfcSubject) -> None:
         make_file: Any = ifcopenshell.file
@@ -72,8 +72,8 @@ class _Building:
 
     def _write_header(self) -> None:
         header = self._file.header
-        said = f"iModel {self._imodel} at changeset {self._changeset}"
-        header.file_description.description = (f"ViewDefinition [{_VIEWS[self._subject.version]}]", said)
+        source = f"iModel {self._imodel} at changeset {self._changeset}"
+        header.file_description.description = (f"ViewDefinition [{_VIEWS[self._subject.version]}]", source)
         header.file_name.name = f"{self._name}.ifc"
         header.file_name.time_stamp = _WRITTEN_AT
         header.file_name.originating_system = "iTwin sandbox"

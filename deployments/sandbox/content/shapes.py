@@ -1,4 +1,4 @@
-"""The shapes tiles are stamped from."""
+"""The shapes that tiles are made from."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Tilesets with real glTF tiles: nested, deterministic, and cheap enough to have tens of thousands of them.
+"""Tilesets with valid glTF tiles: nested, deterministic, and cheap enough for tens of thousands of tiles.
 
-Tiles are stamped from a few dozen shapes; a stamp differs by its extras only, so bytes and hashes are unique
+Tiles are copies of a few dozen shapes that differ in the extras of their asset only, so bytes and hashes are unique
 while making one costs microseconds. https://docs.ogc.org/cs/22-025r4/22-025r4.html
 """
 
@@ -36,7 +36,7 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class TilesSubject:
-    """What a tileset is about."""
+    """What a tileset is made for: the iModel, its changeset and the number of tiles."""
 
     imodel_id: str
     changeset: str
@@ -62,7 +62,7 @@ def build_tiles(subject: TilesSubject, moment: datetime) -> Container:
 
 
 def stamp(seed: str) -> bytes:
-    """A GLB that belongs to this seed."""
+    """The GLB of this seed: a shape with a hash of the seed in its extras."""
     dice = random.Random(seed)
     template = _template(dice.choice(_SHAPES), dice.randrange(len(_COLORS)))
     return template.replace(_BLANK.encode(), hashlib.sha256(seed.encode()).hexdigest().encode(), 1)
@@ -125,7 +125,7 @@ def _leaf(uri: str, place: int) -> JSON:
 
 
 def _children(tiles: list[JSON]) -> JSON:
-    """The member must not be empty."""
+    """The member `children`, which must not be empty."""
     return {"children": tiles} if tiles else {}
 
 
@@ -144,7 +144,7 @@ def _tile(error: float, width: float, depth: float, *, x: float = 0, y: float = 
 
 
 def _on_the_globe() -> list[float]:
-    """East, north and up at a fixed spot, in columns."""
+    """East, north, up and origin at a fixed place on the globe, as the columns of a transform."""
     lat, lon = math.radians(_LATITUDE), math.radians(_LONGITUDE)
     radius = _EQUATOR / math.sqrt(1 - _ECCENTRICITY * math.sin(lat) ** 2)
     up = (math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat))

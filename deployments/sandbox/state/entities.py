@@ -43,7 +43,7 @@ class NamedVersion:
 
 @dataclass(slots=True)
 class IModel:
-    """An iModel and how much there is in it."""
+    """An iModel, with the size of its exports."""
 
     id: str
     itwin_id: str
@@ -73,7 +73,7 @@ class Outcome:
         task_result: Result of its task; the run's own when left out.
         job_result: Result of its job; the task's when left out.
         error: Members of the task's `error`, over the usual ones of a failed export; whatever the task's result.
-        error_key: `errorKey` of a run-level error such as `UserNotAuthenticated`; the run then has no jobs.
+        error_key: `errorKey` of an error of the run such as `UserNotAuthenticated`; the run then has no jobs.
         writes_file: Whether a file is delivered; only for `Success` and `PartialSuccess` when left out.
         content: Bytes delivered in place of a valid file.
         seconds: Duration of the run.
@@ -94,7 +94,7 @@ class Outcome:
 
     @property
     def delivers(self) -> bool:
-        """True when the run leaves a file behind."""
+        """True when the run delivers a file."""
         if self.writes_file is not None:
             return self.writes_file
         return self.error_key is None and self.effective_task_result in {"Success", "PartialSuccess"}
@@ -112,7 +112,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Run:
-    """One export run; where it stands follows from the clock until it is finished."""
+    """One export run; its state follows from the clock until it is finished."""
 
     id: str
     connection_id: str
@@ -129,7 +129,7 @@ class Run:
 
     @property
     def is_active(self) -> bool:
-        """True until nothing more will happen."""
+        """True until the run is finished."""
         return self.finished_at is None
 
 
@@ -166,7 +166,7 @@ class LoggedRequest:
     """A request as it arrived, in the order of arrival; secrets are left out.
 
     Attributes:
-        status: None while there is no answer, and for ever when the connection was cut.
+        status: None while there is no answer, and afterwards too when the connection was cut.
     """
 
     number: int

@@ -21,7 +21,7 @@ _PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pa
 
 
 class Exporter:
-    """One per application; lives on its event loop."""
+    """Runs the exports of one application on its event loop."""
 
     def __init__(self, state: SandboxState, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._state = state
@@ -124,8 +124,8 @@ class Exporter:
             if run.outcome.delivers:
                 await self._deliver(run, run.outcome.content or await self._produce(run))
         except httpx.HTTPError as error:
-            said = {"message": f"The output could not be uploaded: {type(error).__name__}."}
-            run.outcome = replace(run.outcome, result="Error", task_result="Error", error=said)
+            failure = {"message": f"The output could not be uploaded: {type(error).__name__}."}
+            run.outcome = replace(run.outcome, result="Error", task_result="Error", error=failure)
         run.finished_at = max(self._state.clock.now(), self._due(run))
         if self._state.active_runs.get(run.imodel_id) is run:
             del self._state.active_runs[run.imodel_id]

@@ -1,4 +1,4 @@
-"""Who may talk to the sandbox: fixed names, so that tests and demos need no set-up."""
+"""Applications, user and blob account: fixed names, so that tests and demos need no set-up."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Client:
 
 @dataclass(frozen=True)
 class SandboxIdentity:
-    """Everything needed to sign in; none of it is worth protecting."""
+    """Everything needed to sign in; none of it is secret."""
 
     service: Client = Client("sandbox-service", "sandbox-secret")
     native: Client = Client("sandbox-native")

@@ -1,4 +1,4 @@
-"""Mesh exports: made by themselves when an iModel changes or is asked about for the first time."""
+"""Mesh exports: generated when an iModel changes or is listed for the first time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +12,9 @@ from deployments.sandbox.state.entities import IModel
 from deployments.sandbox.state.options import Options
 
 KEPT = 5
-"""How many automatic exports of one iModel and type survive the next."""
+"""How many automatic exports of one iModel and type are kept."""
 _WAITING = 0.2
-"""Part of the time before work begins."""
+"""Fraction of the duration that an export is NotStarted."""
 DEFAULT_TYPE = "3DTiles"
 TYPES = {name.lower(): name for name in ("3DFT", "CESIUM", "IMODEL", DEFAULT_TYPE)}
 Status = Literal["NotStarted", "InProgress", "Complete", "Invalid"]
@@ -35,7 +35,7 @@ class MeshExport:
     ending: Status = "Complete"
 
     def status(self, now: datetime) -> Status:
-        """Where it stands at this moment."""
+        """Its status at this time."""
         passed = (now - self.started_at).total_seconds()
         if passed >= self.seconds:
             return self.ending
@@ -47,7 +47,7 @@ class MeshExport:
 
 
 class Meshes:
-    """Every mesh export of a world."""
+    """Every mesh export of a sandbox."""
 
     def __init__(self, clock: Clock, options: Options, blobs: BlobAccount) -> None:
         self._clock, self._options, self._blobs = clock, options, blobs
@@ -66,7 +66,7 @@ class Meshes:
         return [m for m in found if m.imodel.id == imodel_id and m.export_type == export_type]
 
     def ensure_latest(self, imodel: IModel, export_type: str = DEFAULT_TYPE) -> None:
-        """What the platform does by itself: tiles of the latest changeset, the newest few of them kept."""
+        """Generate tiles of the latest changeset, and delete all but the newest few, as the platform does by itself."""
         if self._options.mesh_generation == "manual" or imodel.state != "initialized":
             return
         latest = imodel.latest
@@ -78,14 +78,14 @@ class Meshes:
             self.delete(old)
 
     def find(self, imodel: IModel, changeset_id: str, export_type: str) -> MeshExport | None:
-        """The newest export of exactly this, whatever its state."""
+        """The newest export of this changeset and type, in any status."""
         same = [m for m in self.of(imodel.id, export_type) if m.changeset_id == changeset_id]
         return same[-1] if same else None
 
     def start(
         self, imodel: IModel, changeset_id: str, index: int, export_type: str, *, is_automatic: bool = False
     ) -> MeshExport:
-        """Begin a generation."""
+        """Start an export."""
         self._serial += 1
         key = guid("mesh", imodel.id, changeset_id, export_type, self._serial)
         seconds = imodel.mesh_seconds if imodel.mesh_seconds is not None else self._options.mesh_seconds
@@ -102,7 +102,7 @@ class Meshes:
         self._blobs.containers.pop(export.id, None)
 
     def link(self, export: MeshExport, *, with_listing: bool) -> str:
-        """Path and SAS of the container; the tiles appear with the first link."""
+        """Path and SAS of the container; the first call makes its tiles."""
         if export.id not in self._blobs.containers:
             subject = TilesSubject(export.imodel.id, export.changeset_id or "baseline", export.imodel.tiles)
             tiles = build_tiles(subject, export.modified_at(self._clock.now()))

@@ -1,4 +1,4 @@
-"""What arrived, without the secrets."""
+"""The request log, without secrets."""
 
 import re
 
@@ -13,7 +13,7 @@ _HIDDEN = {"authorization", "cookie"}
 
 
 def log_request(state: SandboxState, scope: Scope) -> LoggedRequest:
-    """Remember a request; what becomes of it is filled in later."""
+    """Log a request; its status is set later."""
     headers = Headers(scope=scope)
     entry = LoggedRequest(
         number=state.next_number("request"),

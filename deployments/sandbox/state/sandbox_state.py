@@ -1,4 +1,4 @@
-"""Everything the sandbox remembers, and the few things that can be done to it."""
+"""The state of a sandbox, and the operations that change it."""
 
 import threading
 from collections import Counter, deque
@@ -67,7 +67,7 @@ class SandboxState:
         self.tokens.refresh_tokens[IDENTITY.refresh_token] = user
 
     def next_number(self, kind: str) -> int:
-        """Counts the things of a kind, so that ids do not depend on what else went on."""
+        """The next number of a kind of thing, so that ids do not depend on other kinds."""
         with self._lock:
             return next(self._serials.setdefault(kind, count(1)))
 
@@ -92,9 +92,9 @@ class SandboxState:
         return imodel
 
     def push_changeset(self, imodel_id: str, *, gap: int = 0, at: datetime | None = None) -> Changeset:
-        """Somebody saves a change; a gap leaves indices out, as the platform sometimes does.
+        """Push a changeset; a gap leaves indices out, as the platform sometimes does.
 
-        Unless it is history (`at`), the platform starts on new tiles at once.
+        Without `at` (a time in the past) new tiles are generated and webhooks are notified.
         """
         imodel = self.imodels[imodel_id]
         latest = imodel.latest
@@ -129,7 +129,7 @@ class SandboxState:
     # Export runs
 
     def script(self, imodel_id: str, *outcomes: Outcome) -> None:
-        """How the next runs of this iModel end, in order; after them the usual holds again."""
+        """How the next runs of this iModel end, in order; later runs end as usual."""
         self._outcomes.setdefault(imodel_id, deque()).extend(outcomes)
 
     def script_always(self, imodel_id: str, outcome: Outcome) -> None:
@@ -176,7 +176,7 @@ class SandboxState:
         item.modified_at = self.clock.now()
 
     def children(self, folder_id: str) -> list[StorageItem]:
-        """What lies directly in a folder: folders first, then by name."""
+        """The items directly in a folder: folders first, then by name."""
         found = [item for item in list(self.items.values()) if item.parent_id == folder_id]
         return sorted(found, key=lambda item: (item.type == "file", item.name, item.created_at))
 
@@ -203,7 +203,7 @@ class SandboxState:
 
 
 def _version_content(imodel: IModel) -> dict[str, str]:
-    """What events say of the latest changeset; the index is a string there."""
+    """The content of an event about the latest changeset; the index is a string there."""
     latest = imodel.latest
     return {
         "imodelId": imodel.id,

@@ -1,4 +1,4 @@
-"""The world a sandbox starts with: the same names and ids every time."""
+"""The state a sandbox starts with: the same names and ids every time."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -23,7 +23,7 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Grant:
-    """Who acts through which application, for what, and since when; a share key is limited to one iTwin."""
+    """Subject, application and scope of a token; a share key is limited to one iTwin."""
 
     client_id: str
     subject: str
@@ -69,7 +69,7 @@ class Tokens:
         return self._sign_claims(claims, lifetime)
 
     def read_access_token(self, token: str) -> Grant | None:
-        """Who the token speaks for; none when it is forged, expired or revoked."""
+        """The grant of an access token; none when it is forged, expired or revoked."""
         claims = self.read_claims(token)
         if claims is None or "client_id" not in claims:
             return None
@@ -91,12 +91,14 @@ class Tokens:
         https://developer.bentley.com/apis/access-control-v2/operations/create-itwin-share/
 
         Raises:
-            ValueError: It would live too long, or there are ten already.
+            ValueError: The lifetime is too long, or ten keys are active.
         """
         now = self._now()
         self._shares = [end for end in self._shares if end > now]
         if not 0 < seconds <= MAX_SHARE_SECONDS or len(self._shares) >= MAX_SHARES:
-            raise ValueError(f"a share lives up to {MAX_SHARE_SECONDS} s, and {MAX_SHARES} can be active at once")
+            raise ValueError(
+                f"a share key is valid for up to {MAX_SHARE_SECONDS} s, and up to {MAX_SHARES} can be active"
+            )
         self._shares.append(now + seconds)
         return self._sign_claims({"iTwinId": itwin_id}, int(seconds))
 
@@ -156,7 +158,7 @@ class Tokens:
         return code
 
     def use_code(self, code: str) -> PendingCode | None:
-        """What the code stands for; it works once and for a few minutes."""
+        """Redeem a code, which works once and for a few minutes."""
         pending = self.codes.pop(code, None)
         return pending if pending and pending.expires > self._now() else None
 
@@ -177,7 +179,7 @@ class Tokens:
 
     @cached_property
     def _identity_key(self) -> RSAKey:
-        """Made when it is first needed: that takes a moment."""
+        """Generated when it is first needed, because that takes half a second."""
         return RSAKey.generate_key(2048, {"kid": "sandbox"})
 
     def _sign_claims(self, claims: JSON, lifetime: int) -> str:

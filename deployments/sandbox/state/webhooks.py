@@ -35,7 +35,7 @@ class Webhook:
 
 @dataclass(slots=True)
 class Delivery:
-    """One message to one webhook; each attempt leaves the status it met, 0 for none."""
+    """One message to one webhook; `statuses` has the status of each attempt, 0 for no answer."""
 
     webhook: Webhook
     message_id: str
@@ -45,12 +45,12 @@ class Delivery:
 
     @property
     def signature(self) -> str:
-        """As the platform signs: the hex HMAC of the raw body."""
+        """The value of the header `Signature`: the hex HMAC of the raw body."""
         return "sha256=" + hmac.new(self.webhook.secret.encode(), self.body, "sha256").hexdigest()
 
 
 class Webhooks:
-    """Every subscription; deliveries leave from a thread, in order."""
+    """Every subscription; deliveries are sent from a thread, in order."""
 
     def __init__(self, clock: Clock, options: Options) -> None:
         self._clock = clock
@@ -67,7 +67,7 @@ class Webhooks:
                 self._send(self._write(webhook, event_type, itwin_id, content))
 
     def repeat(self, message_id: str) -> int:
-        """Send a message once more, as it was; how many webhooks get it."""
+        """Send a message once more, unchanged; returns the number of webhooks."""
         found = [delivery for delivery in list(self.deliveries) if delivery.message_id == message_id]
         for delivery in found:
             self._send(delivery)
@@ -106,10 +106,10 @@ class Webhooks:
 
     def _post(self, delivery: Delivery) -> int:
         headers = {"Content-Type": "application/json", "Signature": delivery.signature}
-        patience = self._options.webhook_patience_seconds
+        timeout = self._options.webhook_patience_seconds
         try:
             return httpx.post(
-                delivery.webhook.callback_url, content=delivery.body, headers=headers, timeout=patience
+                delivery.webhook.callback_url, content=delivery.body, headers=headers, timeout=timeout
             ).status_code
         except httpx.HTTPError:
             return 0

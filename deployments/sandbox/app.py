@@ -37,7 +37,7 @@ from deployments.sandbox.state.seed import seeded_state
 def create_app(
     state: SandboxState | None = None, upload_transport: httpx.AsyncBaseTransport | None = None
 ) -> Starlette:
-    """A sandbox over this world, or over the seeded one.
+    """A sandbox with this state, or with the seeded one.
 
     The upload transport carries the exporter's PUTs to a user's own blob storage; the network by default.
     """

@@ -1,4 +1,4 @@
-"""A real Azurite on loopback: the storage emulator that stands in for a user's Azure container (`make node`)."""
+"""A real Azurite on loopback: the storage emulator, used as the user's Azure container (`make node`)."""
 
 import base64
 import os

@@ -54,5 +54,5 @@ def is_changeset_id(text: str) -> bool:
 
 
 def is_connection_id(text: str) -> bool:
-    """True for both forms seen in samples."""
+    """True for both forms of the documented samples."""
     return is_guid(text) or unpair(text) is not None

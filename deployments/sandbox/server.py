@@ -38,7 +38,7 @@ class RunningSandbox:
 
     @property
     def user_environment(self) -> dict[str, str]:
-        """The same for the user, who signed in once and gave no consent yet."""
+        """The same for the user, who signed in once and has not consented yet."""
         return environment(self.url, self.state, "User")
 
     def signed_url(
@@ -75,7 +75,7 @@ def serve(
     options: Options | None = None,
     output: TextIO | None = None,
 ) -> None:
-    """Serve until interrupted; says on `output` (standard output) where, and how to reach it."""
+    """Serve until interrupted; writes the address and the variables to `output` (standard output)."""
     state = state or seeded_state(options=options)
     listener = _listen(host, port)
     url = _url(listener)
@@ -105,7 +105,7 @@ def running_sandbox(
 
 
 class _CuttableProtocol(H11Protocol):
-    """Lets the application end its connection, which ASGI itself has no word for."""
+    """Lets the application end its connection, which ASGI cannot express."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

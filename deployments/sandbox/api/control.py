@@ -20,8 +20,8 @@ _NEW_FAULT = {f.name for f in fields(Fault) if f.init}
 _NEW_OUTCOME = {f.name for f in fields(Outcome)} - {"content"}
 
 
-def _careful(handler: Handler) -> Handler:
-    """Say 400 and why when the body is not what the handler takes."""
+def _validated(handler: Handler) -> Handler:
+    """Answer 400 with the reason when the handler cannot take the body."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -135,7 +135,7 @@ async def add_fault(request: Request) -> JSONResponse:
 
 
 async def clear_faults(request: Request) -> Response:
-    """Cancel every fault."""
+    """Remove every fault."""
     sandbox_of(request).faults.clear()
     return Response(status_code=204)
 
@@ -148,7 +148,7 @@ async def set_options(request: Request) -> JSONResponse:
 
 
 async def advance_clock(request: Request) -> JSONResponse:
-    """`{seconds}`: let time pass."""
+    """`{seconds}`: move the clock on."""
     clock = sandbox_of(request).clock
     clock.advance(float((await _body(request))["seconds"]))
     return JSONResponse({"now": clock.now().isoformat()})
@@ -231,7 +231,7 @@ def _set(target: object, members: JSON, allowed: set[str]) -> None:
 
 
 def _post(path: str, handler: Handler, *methods: str) -> Route:
-    return Route(f"/sandbox{path}", _careful(handler), methods=list(methods) or ["POST"])
+    return Route(f"/sandbox{path}", _validated(handler), methods=list(methods) or ["POST"])
 
 
 ROUTES = [

@@ -50,7 +50,7 @@ class _RunRequest(_Closed):
 
 
 def check_run_request(state: SandboxState, connection: Connection, body: JSON) -> JSON:
-    """The body, if there is nothing wrong with it.
+    """The body, if it is valid.
 
     Raises:
         RefusedError: 422 with one detail per fault.

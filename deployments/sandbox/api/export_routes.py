@@ -47,7 +47,7 @@ def exporter_of(request: Request) -> Exporter:
 
 
 async def create_connection(request: Request) -> JSONResponse:
-    """Register an iModel; an unknown one is an invalid value, for 404 is not documented here."""
+    """Register an iModel; an unknown one is 422, because 404 is not documented here."""
     body = await read_body(request, CONNECTION_CODE)
     if "iModelId" not in body:
         raise missing(CONNECTION_CODE, "imodelId", "MissingRequiredProperty")

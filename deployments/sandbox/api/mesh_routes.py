@@ -67,7 +67,7 @@ async def list_exports(request: Request) -> Response:
 
 
 async def start_export(request: Request) -> JSONResponse:
-    """Ask for tiles by hand; asking again for the same leads to the same export unless that is invalid."""
+    """Start an export; a second request for the same returns the same export unless that is invalid."""
     body = await read_body(request, CODE)
     state = sandbox_of(request)
     imodel = state.imodels.get(str(body.get("iModelId")).lower())
@@ -117,7 +117,7 @@ def _order(request: Request) -> str | None:
 
 
 def _imodel(request: Request) -> IModel | None:
-    """The iModel asked for; whoever may not see it gets 403."""
+    """The iModel asked for; 403 for a caller who may not see it."""
     key = request.query_params.get("iModelId")
     if key is None:
         return None

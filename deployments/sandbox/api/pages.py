@@ -1,4 +1,4 @@
-"""The two pages a person meets: plain HTML with a yes and a no."""
+"""The sign-in and consent pages: plain HTML with two buttons."""
 
 import html
 from urllib.parse import parse_qsl

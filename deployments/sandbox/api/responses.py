@@ -41,12 +41,12 @@ class RefusedError(Exception):
 
 def invalid(code: str, target: str, message: str = "") -> RefusedError:
     """422 for one unacceptable value."""
-    said = message or f"{target} is not acceptable."
-    return RefusedError(422, code, "Request rejected.", Detail("InvalidValue", said, target))
+    text = message or f"{target} is not acceptable."
+    return RefusedError(422, code, "Request rejected.", Detail("InvalidValue", text, target))
 
 
 def missing(code: str, target: str, kind: str = "MissingRequiredParameter") -> RefusedError:
-    """422 for something left out."""
+    """422 for a missing parameter or property."""
     return RefusedError(422, code, "Request rejected.", Detail(kind, f"{target} is missing.", target))
 
 
@@ -67,13 +67,13 @@ def envelope(code: str, message: str, details: Sequence[Detail] = ()) -> JSON:
 
 def answer_refusal(_request: Request, refusal: Exception) -> JSONResponse:
     """Turn a refusal into its answer."""
-    said = cast("RefusedError", refusal)
-    body = envelope(said.code, said.message, said.details)
-    return JSONResponse(body, said.status, headers=said.headers)
+    refused = cast("RefusedError", refusal)
+    body = envelope(refused.code, refused.message, refused.details)
+    return JSONResponse(body, refused.status, headers=refused.headers)
 
 
 def sandbox_of(request: Request) -> SandboxState:
-    """The world behind this application."""
+    """The state behind this application."""
     return cast("SandboxState", request.app.state.sandbox)
 
 
@@ -83,7 +83,7 @@ def caller_of(request: Request) -> Grant:
 
 
 def base_url(request: Request) -> str:
-    """Scheme and host as the caller wrote them, so links work from where the caller stands."""
+    """Scheme and host as the caller wrote them, so that links work for the caller."""
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
@@ -142,7 +142,7 @@ def read_page(request: Request, default: int, refuse: Callable[[str], RefusedErr
 
 
 def page_links(page: Page, total: int, link: Callable[[int, int], str]) -> JSON:
-    """`self`, and `prev` and `next` where there is something; iModels has its own way."""
+    """`self`, and `prev` and `next` where there are such pages; iModels writes null instead of leaving them out."""
     links = {"self": {"href": link(page.skip, page.top)}}
     if page.skip > 0:
         links["prev"] = {"href": link(max(0, page.skip - page.top), page.top)}

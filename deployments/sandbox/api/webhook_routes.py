@@ -34,7 +34,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 async def create_webhook(request: Request) -> JSONResponse:
-    """Subscribe; nothing is delivered yet."""
+    """Create an inactive webhook."""
     owner = _service(request)
     body = _checked(await read_body(request, CREATE_CODE), CREATE_CODE, {"callbackUrl", "scope", "eventTypes"})
     scope_id = body.get("scopeId")
@@ -60,19 +60,19 @@ async def create_webhook(request: Request) -> JSONResponse:
 
 
 async def list_webhooks(request: Request) -> JSONResponse:
-    """The caller's."""
+    """The webhooks of the caller."""
     caller = caller_of(request).client_id
     found = [webhook for webhook in list(sandbox_of(request).webhooks.known.values()) if webhook.owner == caller]
     return JSONResponse({"webhooks": [_shown(webhook) for webhook in found]})
 
 
 async def get_webhook(request: Request) -> JSONResponse:
-    """One of the caller's."""
+    """One webhook of the caller."""
     return JSONResponse(_shown(_find(request)))
 
 
 async def update_webhook(request: Request) -> JSONResponse:
-    """Activate, pause or change."""
+    """Activate, deactivate or change a webhook."""
     webhook = _find(request)
     body = _checked(await read_body(request, UPDATE_CODE), UPDATE_CODE, set())
     webhook.active = body.get("active", webhook.active)
@@ -84,7 +84,7 @@ async def update_webhook(request: Request) -> JSONResponse:
 
 
 async def delete_webhook(request: Request) -> Response:
-    """Unsubscribe."""
+    """Delete a webhook."""
     del sandbox_of(request).webhooks.known[_find(request).id]
     return Response(status_code=204)
 

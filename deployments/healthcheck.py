@@ -13,7 +13,7 @@ def main() -> int:
     """Ask the address given, else the one in HEALTH_URL, else the worker."""
     address = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("HEALTH_URL", WORKER)
     try:
-        return 0 if httpx.get(address, timeout=5).is_success else 1
+        return 0 if httpx.get(address, timeout=5, trust_env=False).is_success else 1
     except httpx.HTTPError:
         return 1
 

@@ -3,6 +3,9 @@
 import os
 import sys
 
+from deployments.loopback import reach_loopback_directly
+
+reach_loopback_directly(os.environ)
 # Defaults for a process that is its own Prefect server; whoever sets them decides.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")

@@ -23,6 +23,7 @@ from deployments.cli.interruption import INTERRUPTED, INTERRUPTIONS, Interruptib
 from deployments.cli.login import login
 from deployments.cli.logs import quiet_console
 from deployments.cli.own_server import own_server
+from deployments.cli.prefect_api import require_prefect_api, unreachable
 from deployments.cli.tables import failure_table, report_table, wide_console
 from deployments.cli.viewing import view
 from flows.export_ifc import export_ifc
@@ -80,9 +81,9 @@ def _ending(error: Exception) -> tuple[str, int]:
         case ParameterTypeError():
             return said, BAD_INPUT
         case RuntimeError() if "reach API" in said:  # how Prefect says that its API is not there
-            return f"{said}. Start a Prefect server there, or unset PREFECT_API_URL.", BAD_INPUT
+            return unreachable(said), BAD_INPUT
         case httpx.HTTPError():
-            return f"The Prefect API does not answer ({said}). Check PREFECT_API_URL.", BAD_INPUT
+            return unreachable(said), BAD_INPUT
         case _:
             raise error
 
@@ -108,6 +109,7 @@ def flow_command(flow: Flow[..., Any], check: Callable[..., object]) -> Callable
         check(**bound.arguments)  # a slip costs no start of a server
         settings = read_settings()
         check_network(settings.api_url, settings.issuer_url)
+        require_prefect_api()
         quiet_console()
         consent_shown_by.set(show_consent)
         try:

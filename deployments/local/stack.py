@@ -17,6 +17,7 @@ from deployments.local.postgres import start_postgres
 from deployments.local.processes import AS_USUAL, PRIVATE, Processes
 from deployments.local.server_settings import SERVER_SETTINGS
 from deployments.local.waiting import answers, free_port, wait_until
+from deployments.loopback import reach_loopback_directly
 from deployments.pull import POOL, PROJECT
 
 Database = Literal["sqlite", "postgres"]
@@ -146,6 +147,7 @@ def own_environment(folder: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT_API", "PREFECT_SERVER_API", "PREFECT_PROFILE", "PREFECT_HOME"))
     }
+    reach_loopback_directly(kept)
     search = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     return (
         SERVER_SETTINGS

@@ -26,10 +26,10 @@ def wait_until(is_so: Callable[[], bool], what: str, *, still_there: Callable[[]
 
 
 def answers(url: str, password: str | None = None) -> bool:
-    """True if a GET succeeds; the password is of the form `user:password`."""
+    """True if a GET of something on this machine succeeds; the password is of the form `user:password`."""
     auth = httpx.BasicAuth(*password.split(":", 1)) if password else None
     try:
-        return httpx.get(url, timeout=5, auth=auth).is_success
+        return httpx.get(url, timeout=5, auth=auth, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

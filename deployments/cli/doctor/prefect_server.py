@@ -7,38 +7,44 @@ import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, get_current_settings
 
 from blocks.errors import ConfigurationError, without_secrets
 from deployments.cli.doctor.finding import Finding, look
+from deployments.cli.prefect_api import require_prefect_api, unreachable
 from deployments.pull import POOL
 
 
 async def prefect_findings() -> AsyncIterator[Finding]:
     """The server, its database, and somebody who does the work."""
-    if not (url := PREFECT_API_URL.value()):
-        says = (
-            "PREFECT_API_URL is not set: commands bring a server of their own; schedules and the UI need one (make up)."
-        )
-        yield Finding("Prefect API", is_ok=True, says=says)
-        return
-    async with get_client() as client:
-        api = await look("Prefect API", _api(client, url))
-        yield api
-        if api.is_ok:
+    url = PREFECT_API_URL.value()
+    api = await look("Prefect API", _api(url) if url else _own_server())
+    yield api
+    if url and api.is_ok:
+        async with get_client() as client:
             yield await look("Worker", _worker(client))
 
 
-async def _api(client: PrefectClient, url: str) -> str:
+async def _own_server() -> str:
+    """Start the server that a command would start."""
+    require_prefect_api()
+    async with get_client() as client:
+        await client.api_version()
+    return (
+        f"PREFECT_API_URL is not set: commands bring a server of their own, which starts, with its data in "
+        f"{get_current_settings().home}; schedules and the UI need one that stays (make up)."
+    )
+
+
+async def _api(url: str) -> str:
+    require_prefect_api()
     try:
-        ready = await client.request("GET", "/ready")
-        ready.raise_for_status()
-        served = await client.api_version()
+        async with get_client() as client:
+            ready = await client.request("GET", "/ready")
+            ready.raise_for_status()
+            served = await client.api_version()
     except (httpx.HTTPError, RuntimeError) as error:
-        raise ConfigurationError(
-            f"{url} does not answer, or has lost its database ({without_secrets(str(error))}). Start it (make up), or "
-            f"correct PREFECT_API_URL."
-        ) from None
+        raise ConfigurationError(unreachable(without_secrets(str(error)))) from None
     if served.split(".")[:2] != version("prefect").split(".")[:2]:
         raise ConfigurationError(f"{url} runs Prefect {served}, this is {version('prefect')}. Install the same.")
     return f"{url} answers and has its database; Prefect {served}."

@@ -1,0 +1,69 @@
+"""Which Prefect API a command talks to, who named it, and what to say when it is not there."""
+
+import os
+from urllib.parse import urlsplit
+
+import httpx
+from prefect.context import get_settings_context
+from prefect.settings import PREFECT_API_URL
+
+from blocks.errors import ConfigurationError
+from deployments.cli.prefect_home import check_database, check_home
+
+
+def require_prefect_api() -> None:
+    """Look at what can be known before a flow starts: the home of the command's own server, or the address named.
+
+    Raises:
+        ConfigurationError: The own server could not start, or the address lacks its /api.
+    """
+    url: str | None = PREFECT_API_URL.value()
+    if not url:
+        check_home()
+        check_database()
+    elif "api" not in urlsplit(url).path.split("/") and not _is_api(url) and _is_api(f"{url.rstrip('/')}/api"):
+        raise ConfigurationError(
+            f"{url}, named by {_origin()}, is the address of Prefect's UI; its API is at {url.rstrip('/')}/api. "
+            f"Set PREFECT_API_URL to that."
+        )
+
+
+def unreachable(reason: str) -> str:
+    """What to say about an API that does not answer: its address, who named it, and what to do about that."""
+    return (
+        f"{PREFECT_API_URL.value()}, named by {_origin()}, does not answer, or has lost its database ({reason}). "
+        f"{_remedy()}"
+    )
+
+
+def _is_api(url: str) -> bool:
+    """True where Prefect's own health check answers as an API; the UI answers with a page."""
+    try:
+        return httpx.get(f"{url.rstrip('/')}/health", timeout=5).json() is True
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def _profile() -> str | None:
+    """The Prefect profile that names the address, unless something stronger does."""
+    profile = get_settings_context().profile
+    if "PREFECT_API_URL" in os.environ or PREFECT_API_URL not in profile.settings:
+        return None
+    return profile.name
+
+
+def _origin() -> str:
+    if "PREFECT_API_URL" in os.environ:
+        return "PREFECT_API_URL"
+    if profile := _profile():
+        return f"the Prefect profile “{profile}”"
+    return "a .env, prefect.toml or pyproject.toml in this folder"
+
+
+def _remedy() -> str:
+    if profile := _profile():
+        return (
+            f"Start a Prefect server there, correct the profile (prefect --profile {profile} config set "
+            f"PREFECT_API_URL=…), or use another one (prefect profile use ephemeral)."
+        )
+    return f"Start a Prefect server there, or correct or remove {_origin()}."

@@ -12,10 +12,12 @@ from prefect.settings import (
     PREFECT_HOME,
     PREFECT_LOGGING_TO_API_ENABLED,
     PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE,
     temporary_settings,
 )
 from prefect.testing.utilities import prefect_test_harness
 
+from deployments.local.server_settings import LEASES_ON_DISK
 from deployments.sandbox.azurite import RunningAzurite, running_azurite
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
@@ -64,7 +66,13 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """A real Prefect server with its own database and home; its API address."""
     home = tmp_path_factory.mktemp("prefect-home")
     with (
-        temporary_settings({PREFECT_HOME: home, PREFECT_SERVER_ANALYTICS_ENABLED: False}),
+        temporary_settings(
+            {
+                PREFECT_HOME: home,
+                PREFECT_SERVER_ANALYTICS_ENABLED: False,
+                PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE: LEASES_ON_DISK,
+            }
+        ),
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
     ):

@@ -97,6 +97,10 @@ class Processes:
         """Those that still run, oldest first."""
         return [started for started in self._read() if started.find()]
 
+    def ended(self) -> list[Started]:
+        """Those that were started and do not run any more."""
+        return [started for started in self._read() if not started.find()]
+
     def check(self, name: str) -> None:
         """Say so if a process has ended.
 

@@ -15,7 +15,7 @@ from blocks.settings import read_settings
 from deployments.local.access import ClientFile
 from deployments.local.postgres import start_postgres
 from deployments.local.processes import AS_USUAL, PRIVATE, Processes
-from deployments.local.server_settings import SERVER_SETTINGS
+from deployments.local.server_settings import HEARTBEAT_SECONDS, SERVER_SETTINGS
 from deployments.local.waiting import answers, free_port, wait_until
 from deployments.loopback import reach_loopback_directly
 from deployments.pull import POOL, PROJECT
@@ -38,9 +38,9 @@ class LocalStack:
 
     def up(self, port: int, database: Database) -> list[str]:
         """Start everything that is not running yet; what to tell the person."""
-        if self.processes.running():
+        if self.processes.running() and not self.processes.ended():
             return [f"Already up: {self.address_file.read_text()}", "Stop it with: make down"]
-        self.processes.stop()
+        self.processes.stop()  # what is left where a part has ended: nothing works without the others
         self.environment = own_environment(self.processes.folder)
         try:
             return self._start(port, database)
@@ -62,6 +62,7 @@ class LocalStack:
         self._await(f"{address}/api/health", "server")
         blocks = self._run("register_blocks", "-m", "deployments.register_blocks")
         self._start_worker(f"{address}/api")
+        self._start_python("recovery", "deployments.recovery", "--heartbeat-seconds", str(HEARTBEAT_SECONDS))
         self._run("deploy", "-m", "prefect", "--no-prompt", "deploy", "--all")
         receiver = self._start_receiver()
         self.address_file.write_text(address)

@@ -6,7 +6,9 @@ import platform
 import sys
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.table import Table
 
 from blocks.errors import ConfigurationError
@@ -26,6 +28,7 @@ def doctor(
     imodel_id: str | None = None,
     itwin_id: str | None = None,
     orphans: bool = False,
+    repair: Annotated[bool, Parameter(negative="")] = False,
     credentials: str = "default",
     json: bool = False,
 ) -> None:
@@ -35,13 +38,16 @@ def doctor(
         imodel_id: Check access to this iModel and to its Storage too.
         itwin_id: With --orphans: look at every iModel of this iTwin.
         orphans: Instead, list runs of ours that go on at the platform although no flow run follows them.
+        repair: Mark flow runs of ours that have no process any more as Crashed, and free slots that no flow run holds.
         credentials: Name of an iTwin Credentials block.
         json: Print one JSON document.
     """
     if orphans:
         show_orphans(imodel_id, itwin_id, credentials, as_json=json)
         return
-    findings = asyncio.run(_examine(check_guid(imodel_id, "iModel id") if imodel_id else None, credentials))
+    findings = asyncio.run(
+        _examine(check_guid(imodel_id, "iModel id") if imodel_id else None, credentials, is_repair_wanted=repair)
+    )
     if json:
         sys.stdout.write(json_module.dumps([asdict(finding) for finding in findings]) + "\n")
     else:
@@ -50,7 +56,7 @@ def doctor(
         raise ConfigurationError(f"Not in order: {', '.join(wrong)}. What to do stands above.")
 
 
-async def _examine(imodel_id: str | None, name: str) -> list[Finding]:
+async def _examine(imodel_id: str | None, name: str, *, is_repair_wanted: bool) -> list[Finding]:
     versions = (
         f"itwin-export {version('itwin-export')}, Prefect {version('prefect')}, Python {platform.python_version()}"
     )
@@ -60,7 +66,7 @@ async def _examine(imodel_id: str | None, name: str) -> list[Finding]:
     except ConfigurationError as error:
         return [*findings, Finding("Configuration", is_ok=False, says=str(error))]
     findings += await look_at_all("Network", network_findings(settings))
-    findings += await look_at_all("Prefect API", prefect_findings())
+    findings += await look_at_all("Prefect API", prefect_findings(is_repair_wanted=is_repair_wanted))
     findings += await look_at_all("iTwin Platform", platform_findings(settings, imodel_id, name))
     publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
     return [*findings, await look("Output folder", publishing)]

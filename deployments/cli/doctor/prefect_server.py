@@ -11,18 +11,21 @@ from prefect.settings import PREFECT_API_URL, get_current_settings
 
 from blocks.errors import ConfigurationError, without_secrets
 from deployments.cli.doctor.finding import Finding, look
+from deployments.cli.doctor.schedules import schedule_findings
 from deployments.cli.prefect_api import require_prefect_api, unreachable
 from deployments.pull import POOL
 
 
-async def prefect_findings() -> AsyncIterator[Finding]:
-    """The server, its database, and somebody who does the work."""
+async def prefect_findings(*, is_repair_wanted: bool) -> AsyncIterator[Finding]:
+    """The server, its database, somebody who does the work, and what keeps schedules from running."""
     url = PREFECT_API_URL.value()
     api = await look("Prefect API", _api(url) if url else _own_server())
     yield api
     if url and api.is_ok:
         async with get_client() as client:
             yield await look("Worker", _worker(client))
+            async for finding in schedule_findings(client, is_repair_wanted=is_repair_wanted):
+                yield finding
 
 
 async def _own_server() -> str:

@@ -9,7 +9,7 @@ import pytest
 from deployments.cli.app import run
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
-from tests.prefect_api import ask
+from tests.prefect_api import ask, end_leftovers
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -29,7 +29,8 @@ def _with_a_pool(prefect_server: str) -> None:
 
 @pytest.fixture
 def _with_a_worker(prefect_server: str, _with_a_pool: None) -> None:
-    """A worker that has just been heard."""
+    """A worker that has just been heard, and nothing that other tests have killed."""
+    end_leftovers(prefect_server)
     beat = {"name": "here", "heartbeat_interval_seconds": 30}
     ask("POST", f"{prefect_server}/work_pools/itwin-export/workers/heartbeat", beat)
 

@@ -1,0 +1,69 @@
+"""What keeps schedules from running: leases in memory, cut flow runs, slots that nobody holds."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from prefect.client.orchestration import PrefectClient
+
+from blocks.errors import ConfigurationError
+from deployments.cli.doctor.finding import Finding, look
+from deployments.recovery.cut_runs import find_cut_runs, mark_crashed
+from deployments.recovery.slots import SlotMismatch, correct_slots, find_slot_mismatches
+
+REPAIR = "Repair it: itwin-export doctor --repair"
+LOOK_AGAIN_SECONDS = 2.0
+"""A flow run that starts or ends right now takes no longer to be counted."""
+IN_MEMORY = "prefect.server.concurrency.lease_storage.memory"
+
+
+async def schedule_findings(client: PrefectClient, *, is_repair_wanted: bool) -> AsyncIterator[Finding]:
+    """The lease storage of the server; flow runs without a process; slots without a flow run."""
+    yield await look("Lease storage", _lease_storage(client))
+    yield await look("Flow runs", _flow_runs(client, is_repair_wanted=is_repair_wanted))
+    yield await look("Slots", _slots(client, is_repair_wanted=is_repair_wanted))
+
+
+async def _lease_storage(client: PrefectClient) -> str:
+    settings = (await client.request("GET", "/admin/settings")).json()
+    storage = settings.get("server", {}).get("concurrency", {}).get("lease_storage")
+    if storage is None:
+        return "The server does not tell where it keeps the leases of concurrency limits."
+    if storage == IN_MEMORY:
+        raise ConfigurationError(
+            "The server keeps the leases of concurrency limits in memory: after a power cut the slot of a deployment "
+            "stays taken. Start it with PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="
+            "prefect.server.concurrency.lease_storage.filesystem (several servers: prefect_redis.lease_storage)."
+        )
+    return f"Leases of concurrency limits outlive the server ({storage})."
+
+
+async def _flow_runs(client: PrefectClient, *, is_repair_wanted: bool) -> str:
+    cut = await find_cut_runs(client)
+    names = ", ".join(f"{sign.flow_run.name} (silent since {sign.at:%Y-%m-%d %H:%M} UTC)" for sign in cut)
+    if not cut:
+        return "None of ours looks alive without a sign of life."
+    if not is_repair_wanted:
+        raise ConfigurationError(f"These look alive but have no process any more: {names}. {REPAIR}")
+    for sign in cut:
+        await mark_crashed(client, sign)
+    return f"Marked as Crashed: {names}."
+
+
+async def _slots(client: PrefectClient, *, is_repair_wanted: bool) -> str:
+    mismatches = await _lasting_mismatches(client)
+    told = ", ".join(f"{one.limit_name}: {one.taken} taken, {one.held} held by a flow run" for one in mismatches)
+    if not mismatches:
+        return "Each slot of our deployments that is taken is held by a flow run."
+    if not is_repair_wanted:
+        raise ConfigurationError(f"Slots of deployments do not agree with their flow runs ({told}). {REPAIR}")
+    for mismatch in mismatches:
+        await correct_slots(client, mismatch)
+    return f"Corrected: {told}."
+
+
+async def _lasting_mismatches(client: PrefectClient) -> list[SlotMismatch]:
+    first = await find_slot_mismatches(client)
+    if not first:
+        return []
+    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    return [mismatch for mismatch in await find_slot_mismatches(client) if mismatch in first]

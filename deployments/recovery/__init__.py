@@ -1,0 +1,1 @@
+"""What a cut process leaves behind on the Prefect server, found and cleared away."""

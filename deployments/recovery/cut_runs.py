@@ -1,0 +1,100 @@
+"""Flow runs of ours that look alive on the Prefect server although their process has gone."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Crashed
+
+FLOWS = ["export-ifc", "export-itwin", "export-mesh", "watch-imodels"]
+HEARTBEAT = "prefect.flow-run.heartbeat"
+MISSED_HEARTBEATS = 3
+LONGEST_PENDING = timedelta(minutes=10)
+"""A worker on Kubernetes gives a pod up that has not started after five minutes."""
+PAGE = 200
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How long a flow run may be silent: three heartbeats, and a little."""
+
+    heartbeat: timedelta = timedelta(seconds=180)
+    """Prefect's default, for runs that do not tell by two heartbeats; what we start has one every 30 seconds."""
+    leeway: timedelta = timedelta(seconds=60)
+
+    def silence(self, beats: list[datetime]) -> timedelta:
+        """After these heartbeats, newest first; a gap in which the machine slept counts as the longest interval."""
+        interval = min(beats[0] - beats[1], self.heartbeat) if len(beats) > 1 else self.heartbeat
+        return MISSED_HEARTBEATS * interval + self.leeway
+
+
+DEFAULT_TOLERANCE = Tolerance()
+
+
+@dataclass(frozen=True)
+class SignOfLife:
+    """The newest thing known of a flow run, and how long it may be silent afterwards."""
+
+    flow_run: FlowRun
+    at: datetime
+    longest_silence: timedelta
+
+    @property
+    def silence(self) -> timedelta:
+        """How long ago it was, by this machine's clock."""
+        return datetime.now(UTC) - self.at
+
+
+async def read_signs_of_life(client: PrefectClient, tolerance: Tolerance = DEFAULT_TOLERANCE) -> list[SignOfLife]:
+    """The newest sign of life of each flow run of ours that is Pending or Running."""
+    found: list[SignOfLife] = []
+    while True:
+        page = await client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
+            ),
+            limit=PAGE,
+            offset=len(found),
+        )
+        found += [await _sign_of_life(client, flow_run, tolerance) for flow_run in page]
+        if len(page) < PAGE:
+            return found
+
+
+async def find_cut_runs(client: PrefectClient) -> list[SignOfLife]:
+    """Those that have been silent for too long, by this machine's clock."""
+    return [sign for sign in await read_signs_of_life(client) if sign.silence > sign.longest_silence]
+
+
+async def mark_crashed(client: PrefectClient, sign: SignOfLife) -> None:
+    """Let the server know, which gives the slot of its deployment free too."""
+    message = (
+        f"No sign of life since {sign.at:%Y-%m-%d %H:%M:%S} UTC: its process has gone. An export run that it followed "
+        f"goes on at the platform; the next flow run with the same options picks it up."
+    )
+    await client.set_flow_run_state(sign.flow_run.id, Crashed(message=message))
+
+
+async def _sign_of_life(client: PrefectClient, flow_run: FlowRun, tolerance: Tolerance) -> SignOfLife:
+    """A Pending run has no heartbeat; a Running one tells by its last two how often it has one."""
+    since = flow_run.state.timestamp if flow_run.state else datetime.now(UTC)
+    if flow_run.state is None or flow_run.state.is_pending():
+        return SignOfLife(flow_run, since, LONGEST_PENDING)
+    beats = [beat for beat in await _heartbeats(client, flow_run) if beat >= since]
+    return SignOfLife(flow_run, beats[0] if beats else since, tolerance.silence(beats))
+
+
+async def _heartbeats(client: PrefectClient, flow_run: FlowRun) -> list[datetime]:
+    """The moments of the last two, newest first."""
+    wanted = {"event": {"name": [HEARTBEAT]}, "resource": {"id": [f"prefect.flow-run.{flow_run.id}"]}, "order": "DESC"}
+    answer = await client.request("POST", "/events/filter", json={"filter": wanted, "limit": 2})
+    return [datetime.fromisoformat(event["occurred"]) for event in answer.json()["events"]]

@@ -11,7 +11,7 @@ from prefect.artifacts import acreate_table_artifact
 
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.storage.manifest import Manifest, read_manifest
+from blocks.storage.manifest import EXPORT_FORMAT, Manifest, read_manifest
 from blocks.storage.publish import verify_published
 from tasks.options import ExportRequest
 from tasks.platform_slots import in_batch
@@ -37,19 +37,20 @@ async def report_skipped(manifest: Manifest, request: ExportRequest) -> ExportRe
     """The report of an export that was already there."""
     get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", manifest.changeset_id)
     now = datetime.now(UTC)
-    report = _report(manifest, request, started_at=now, warnings=()).model_copy(
+    report = _report(manifest, request, started_at=now).model_copy(
         update={"skipped": True, "adopted": False, "finished_at": now}
     )
     await _show(report)
     return report
 
 
-async def report_published(
-    manifest: Manifest, request: ExportRequest, *, started_at: datetime, warnings: tuple[str, ...]
-) -> ExportReport:
+async def report_published(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
     """The report of an export that has just been published."""
-    report = _report(manifest, request, started_at=started_at, warnings=warnings)
-    get_run_logger().info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
+    report = _report(manifest, request, started_at=started_at)
+    log = get_run_logger()
+    log.info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
+    if report.adopted:
+        log.info("Export run %s was started elsewhere; this flow run only waited for it.", report.run_id)
     await _show(report)
     return report
 
@@ -62,6 +63,7 @@ def draft_manifest(credentials: ItwinCredentials, request: ExportRequest, **fact
         format=request.format,
         options=request.options,
         tool_version=TOOL_VERSION,
+        export_format=EXPORT_FORMAT,
         versions={"python": platform.python_version(), "prefect": version("prefect")},
         created_at=datetime.now(UTC),
         **facts,
@@ -75,17 +77,15 @@ def _what(manifest: Manifest) -> tuple[object, ...]:
         manifest.changeset_id,
         manifest.options,
         manifest.api_url,
-        manifest.tool_version,
+        manifest.export_format,
     )
 
 
 def _wanted(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> tuple[object, ...]:
-    return (request.format, request.imodel_id, changeset_id, request.options, credentials.api_url, TOOL_VERSION)
+    return (request.format, request.imodel_id, changeset_id, request.options, credentials.api_url, EXPORT_FORMAT)
 
 
-def _report(
-    manifest: Manifest, request: ExportRequest, *, started_at: datetime, warnings: tuple[str, ...]
-) -> ExportReport:
+def _report(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
     """Tiles are counted; the manifest lists them."""
     folder = request.folder.relative_to(request.output_dir).as_posix()
     return ExportReport(
@@ -96,7 +96,7 @@ def _report(
         run_id=manifest.run_id,
         result=manifest.result,
         adopted=manifest.adopted,
-        warnings=warnings,
+        warnings=manifest.warnings,
         files=tuple(
             ExportedFile.model_validate(
                 {"path": f"{folder}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
@@ -129,5 +129,6 @@ async def _show(report: ExportReport) -> None:
 
 def _source(report: ExportReport) -> str:
     if report.format == "ifc":
-        return f"Export run `{report.run_id}` on connection `{report.connection_id}`"
+        shared = ", started elsewhere: this flow run only waited for it" if report.adopted else ""
+        return f"Export run `{report.run_id}` on connection `{report.connection_id}`{shared}"
     return f"Mesh export `{report.run_id}`: {report.tile_count} tiles, {report.total_bytes} bytes"

@@ -13,6 +13,12 @@ from blocks.storage.file_names import MANIFEST_NAME
 
 Role = Literal["model", "log", "tileset", "tile"]
 
+EXPORT_FORMAT = 1
+"""Raised when the same iModel, changeset and options lead to other files than before: exports of a lower number are
+made anew. A release that changes nothing about the files leaves it as it is."""
+FIRST_EXPORT_FORMAT = 1
+"""What manifests have that were written before the number was."""
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
@@ -38,7 +44,9 @@ class Manifest(BaseModel):
 
     Attributes:
         run_id: Of the export run, or of the mesh export.
+        export_format: `EXPORT_FORMAT` of the tool that made the files.
         adopted: The run was somebody else's and fitted.
+        warnings: What a reader of the files has to know, such as that the platform left something out.
         versions: Tools and libraries that took part.
     """
 
@@ -51,10 +59,12 @@ class Manifest(BaseModel):
     format: Literal["ifc", "mesh"]
     options: dict[str, JsonValue] = {}
     tool_version: str
+    export_format: int = FIRST_EXPORT_FORMAT
     run_id: str | None = None
     connection_id: str | None = None
     adopted: bool = False
     result: str = ""
+    warnings: tuple[str, ...] = ()
     files: tuple[ManifestFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0

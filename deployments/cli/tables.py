@@ -55,6 +55,8 @@ def _from_here(folder: str) -> Path:
 
 
 def _outcome(report: ExportReport) -> str:
-    notes = [name for name, is_so in (("skipped", report.skipped), ("adopted", report.adopted)) if is_so]
+    notes = [
+        name for name, is_so in (("skipped", report.skipped), ("adopted: only waited for it", report.adopted)) if is_so
+    ]
     notes += [f"{report.tile_count} tiles"] if report.format == "mesh" else []
     return f"{report.result} ({', '.join(notes)})" if notes else report.result

@@ -9,11 +9,13 @@ from blocks.disk import remove_folder
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
+from blocks.itwin.run_outcome import evaluate_run
 from blocks.storage.ifc_check import check_ifc
+from blocks.storage.ifc_products import holds_product
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import publish_files, try_publishing
 from tasks.ifc.options import IfcRequest
-from tasks.ifc.output import Fetched
+from tasks.ifc.output import Fetched, FetchedFile
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.published import draft_manifest, report_published
@@ -47,16 +49,17 @@ async def publish(
         remove_folder(fetched.folder)
         raise
     records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await credentials.get_platform_time())
-    warnings = (*run.warnings, *fetched.warnings)
-    return await report_published(manifest, spec.request, started_at=spec.first_started, warnings=warnings)
+    return await report_published(manifest, spec.request, started_at=spec.first_started)
 
 
 def _check_and_publish(
     credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
 ) -> Manifest:
-    for file in fetched.files:
-        if file.role == "model":
-            check_ifc(file.path, spec.request.ifc_version)
+    models = [file for file in fetched.files if file.role == "model"]
+    for model in models:
+        check_ifc(model.path, spec.request.ifc_version)
+    partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
+    empty = tuple(_says_empty(model) for model in models if not holds_product(model.path))
     files = tuple(
         ManifestFile(path=file.path.name, role=file.role, size=file.size, sha256=file.sha256) for file in fetched.files
     )
@@ -68,9 +71,17 @@ def _check_and_publish(
         connection_id=run.connection_id,
         adopted=run.adopted,
         result=str(finished.result),
+        warnings=(*run.warnings, *partial, *empty, *fetched.warnings),
         files=files,
         total_bytes=sum(file.size for file in files),
     )
     published = publish_files([file.path for file in fetched.files], spec.request.folder, manifest)
     remove_folder(fetched.folder)
     return published
+
+
+def _says_empty(model: FetchedFile) -> str:
+    return (
+        f"{model.path.name} is a valid IFC without a single product: it shows nothing. Look whether the iModel, the "
+        f"saved view or the models asked for hold any geometry."
+    )

@@ -93,11 +93,10 @@ async def publish_tiles(
         DiskError: The disk refuses; the tileset before stays.
     """
     manifest = _manifest(credentials, spec, mesh, fetched)
-    published, found = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
-    for warning in found:
+    published = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    for warning in published.warnings[len(mesh.warnings) :]:
         get_run_logger().warning(warning)
-    warnings = (*mesh.warnings, *found)
-    return await report_published(published, spec.request, started_at=spec.first_started, warnings=warnings)
+    return await report_published(published, spec.request, started_at=spec.first_started)
 
 
 @dataclass
@@ -166,6 +165,7 @@ def _manifest(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, f
         changeset_id=spec.changeset_id,
         run_id=fetched.export_id,
         result=mesh.result,
+        warnings=mesh.warnings,
         files=files,
         tile_count=sum(file.role == "tile" and PurePosixPath(file.path).suffix not in _DOCUMENTS for file in files),
         total_bytes=fetched.tileset.total_bytes,
@@ -183,10 +183,9 @@ def _listed(tile: FetchedTile) -> ManifestFile:
     )
 
 
-def _check_and_publish(
-    request: MeshRequest, tileset: FetchedTileset, manifest: Manifest
-) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest and warnings; publishing takes turns, should two processes export the same."""
-    warnings = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
+def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
+    """The manifest, with what the check found; publishing takes turns, should two processes export the same."""
+    found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
+    complete = manifest.model_copy(update={"warnings": (*manifest.warnings, *found)})
     with file_lock(request.state_dir / "mesh-publish.lock"):
-        return publish_tileset(tileset.folder, request.folder, manifest), warnings
+        return publish_tileset(tileset.folder, request.folder, complete)

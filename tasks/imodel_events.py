@@ -24,6 +24,12 @@ LONGEST_EXPORT = timedelta(minutes=LONGEST_TIMEOUT_MINUTES)
 async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None = None) -> None:
     """Tell Prefect that there is new data in an iModel; returns when the server has the event.
 
+    Args:
+        imodel_id: The iModel.
+        reason: What told of it: the type of a webhook's event, or `watch-imodels`.
+        changeset_id: The changeset it is about. `export-ifc/on-changes` exports that one; after pushes
+            (`iModels.changesReady.v1`), of which several may be one event, the latest.
+
     `prefect.events.emit_event` would hand it to a thread and never say whether it arrived.
     """
     event = Event(

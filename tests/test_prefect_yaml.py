@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.server.utilities.user_templates import render_user_template
 from prefect.utilities.schema_tools import validate
 
 REPOSITORY = Path(__file__).parents[1]
@@ -103,3 +105,23 @@ def test_triggers_are_what_prefect_takes(deployment: dict[str, Any]) -> None:
         trigger = DeploymentEventTrigger.model_validate(spec)
         assert trigger.expect
         assert (trigger.parameters or {}).keys() <= flow_of(deployment).parameters.properties.keys()
+
+
+@pytest.mark.parametrize(
+    ("reason", "changeset_id", "exported"),
+    [
+        ("iModels.namedVersionCreated.v1", "c-5", "c-5"),
+        ("iModels.changesReady.v1", "c-5", ""),
+        ("watch-imodels", "c-5", "c-5"),
+        ("watch-imodels", None, ""),
+    ],
+)
+async def test_a_named_version_is_exported_from_its_own_changeset(
+    reason: str, changeset_id: str | None, exported: str
+) -> None:
+    """The trigger passes the changeset of a named version; after pushes, and for a baseline, the latest is exported."""
+    (parameters,) = [trigger["parameters"] for one in TRIGGERED for trigger in one["triggers"]]
+    payload = {"imodel_id": A_GUID, "reason": reason, "changeset_id": changeset_id}
+    event = SimpleNamespace(payload=payload)
+    rendered = {name: await render_user_template(text, {"event": event}) for name, text in parameters.items()}
+    assert rendered == {"imodel_id": A_GUID, "changeset_id": exported}

@@ -16,17 +16,25 @@ _SCHEMA = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS seen (message_id TEXT PRIMARY KEY, at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS seen_at ON seen (at);
-CREATE TABLE IF NOT EXISTS waiting (
-    imodel_id TEXT PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS news (
+    imodel_id TEXT NOT NULL,
+    subject TEXT NOT NULL,
     changeset_id TEXT,
     event_type TEXT NOT NULL,
     first_at REAL NOT NULL,
-    last_at REAL NOT NULL
+    last_at REAL NOT NULL,
+    PRIMARY KEY (imodel_id, subject)
 );
 """
+_WAITING_BEFORE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'waiting'"
+_TAKE_OVER = """
+INSERT OR IGNORE INTO news SELECT imodel_id, '', changeset_id, event_type, first_at, last_at FROM waiting;
+DROP TABLE waiting;
+"""
+"""Earlier releases kept one piece of news for each iModel, in the table `waiting`."""
 _WAIT = """
-INSERT INTO waiting VALUES (:imodel_id, :changeset_id, :event_type, :now, :now)
-ON CONFLICT (imodel_id) DO UPDATE
+INSERT INTO news VALUES (:imodel_id, :subject, :changeset_id, :event_type, :now, :now)
+ON CONFLICT (imodel_id, subject) DO UPDATE
 SET changeset_id = excluded.changeset_id, event_type = excluded.event_type, last_at = excluded.last_at
 """
 _FORGET = """
@@ -37,16 +45,17 @@ OR message_id IN (SELECT message_id FROM seen ORDER BY at DESC, message_id LIMIT
 
 @dataclass(frozen=True)
 class Waiting:
-    """The news of an iModel, as of its last delivery."""
+    """The news of an iModel, as of its last delivery: pushes together, each named version by itself."""
 
     imodel_id: str
+    subject: str
     changeset_id: str | None
     event_type: str
     last_at: float
 
 
 class Inbox:
-    """Takes each delivery once, and joins those that follow one another closely into one.
+    """Takes each delivery once, and joins pushes that follow one another closely into one.
 
     Args:
         file: The database.
@@ -71,6 +80,8 @@ class Inbox:
         self._clock = clock
         self._database = sqlite3.connect(file, check_same_thread=False)
         self._database.executescript(_SCHEMA)
+        if self._database.execute(_WAITING_BEFORE).fetchone()[0]:
+            self._database.executescript(f"BEGIN; {_TAKE_OVER} COMMIT;")
 
     def take(self, change: Change) -> bool:
         """Remember a delivery; false if it was here before."""
@@ -79,7 +90,8 @@ class Inbox:
             fresh = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (change.message_id, now))
             if not fresh.rowcount:
                 return False
-            self._database.execute(_WAIT, {**change.model_dump(exclude={"message_id"}), "now": now})
+            waiting = change.model_dump(exclude={"message_id"}) | {"subject": change.subject, "now": now}
+            self._database.execute(_WAIT, waiting)
             self._database.execute(_FORGET, {"oldest": now - KEPT_SECONDS, "most": self._most})
         return True
 
@@ -87,7 +99,8 @@ class Inbox:
         """What is to be announced now."""
         now = self._clock()
         rows = self._database.execute(
-            "SELECT imodel_id, changeset_id, event_type, last_at FROM waiting WHERE last_at <= ? OR first_at <= ?",
+            "SELECT imodel_id, subject, changeset_id, event_type, last_at FROM news "
+            "WHERE last_at <= ? OR first_at <= ? ORDER BY first_at, subject DESC",
             (now - self._quiet, now - self._longest),
         )
         return [Waiting(*row) for row in rows]
@@ -96,7 +109,8 @@ class Inbox:
         """Cross it off, unless something newer came meanwhile."""
         with self._database:
             self._database.execute(
-                "DELETE FROM waiting WHERE imodel_id = ? AND last_at = ?", (news.imodel_id, news.last_at)
+                "DELETE FROM news WHERE imodel_id = ? AND subject = ? AND last_at = ?",
+                (news.imodel_id, news.subject, news.last_at),
             )
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-FOLLOWED = frozenset({"iModels.changesReady.v1", "iModels.namedVersionCreated.v1"})
+CHANGES_READY = "iModels.changesReady.v1"
+FOLLOWED = frozenset({CHANGES_READY, "iModels.namedVersionCreated.v1"})
 """The events that mean new data in an iModel."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -25,6 +26,11 @@ class Change(BaseModel):
     event_type: str
     imodel_id: str
     changeset_id: str | None
+
+    @property
+    def subject(self) -> str:
+        """What of the iModel is to be exported: the changeset of a named version; empty for the latest."""
+        return "" if self.event_type == CHANGES_READY else self.changeset_id or ""
 
 
 class _Envelope(BaseModel):
@@ -68,5 +74,5 @@ def read_change(body: bytes) -> Change | None:
         message_id=envelope.message_id,
         event_type=envelope.event_type,
         imodel_id=imodel_id,
-        changeset_id=changeset_id if isinstance(changeset_id, str) else None,
+        changeset_id=(changeset_id if isinstance(changeset_id, str) else None) or None,
     )

@@ -169,7 +169,10 @@ def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox
     environment = own_environment(team.state) | team.client_environment
     run_python(["-c", emit, SEEDED.stadium], environment, team.state / "emit.log")
     run = team.finished("export-ifc/on-changes")
-    assert (run["state_type"], run["parameters"]) == ("COMPLETED", {"imodel_id": SEEDED.stadium})
+    assert (run["state_type"], run["parameters"]) == (
+        "COMPLETED",
+        {"imodel_id": SEEDED.stadium, "changeset_id": ""},
+    )
     assert [run.imodel_id for run in sandbox.state.runs].count(SEEDED.stadium) == 1
 
 

@@ -1,6 +1,8 @@
 """The inbox joins what follows closely, forgets nothing that waits, and does not grow for ever."""
 
+import sqlite3
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,10 +35,10 @@ def inbox(tmp_path: Path, clock: Clock) -> Generator[Inbox]:
     inbox.close()
 
 
-def change(number: int, imodel_id: str = TOWER) -> Change:
+def change(number: int, imodel_id: str = TOWER, event_type: str = "iModels.changesReady.v1") -> Change:
     """The delivery of a changeset."""
     return Change(
-        message_id=f"m-{number}", event_type="iModels.changesReady.v1", imodel_id=imodel_id, changeset_id=f"c-{number}"
+        message_id=f"m-{event_type}-{number}", event_type=event_type, imodel_id=imodel_id, changeset_id=f"c-{number}"
     )
 
 
@@ -103,3 +105,40 @@ def test_memory_is_bounded(inbox: Inbox, clock: Clock) -> None:
     clock.now += KEPT_SECONDS + 1
     inbox.take(change(1000))
     assert inbox.take(change(149))
+
+
+def test_a_named_version_is_not_overtaken_by_pushes(inbox: Inbox, clock: Clock) -> None:
+    """A named version keeps its changeset though newer ones are pushed right after it; each is announced once."""
+    named = "iModels.namedVersionCreated.v1"
+    inbox.take(change(1, event_type=named))
+    inbox.take(change(1))
+    inbox.take(change(2))
+    inbox.take(change(3, event_type=named))
+    clock.now += 60
+    found = inbox.ready()
+    assert sorted((news.event_type, news.changeset_id) for news in found) == [
+        ("iModels.changesReady.v1", "c-2"),
+        (named, "c-1"),
+        (named, "c-3"),
+    ]
+    for news in found:
+        inbox.announced(news)
+    assert not inbox.ready()
+
+
+def test_the_file_of_an_earlier_release_is_taken_over(tmp_path: Path, clock: Clock) -> None:
+    """News that waited when the receiver was upgraded are announced, and deliveries of then stay known."""
+    file = tmp_path / "earlier.sqlite"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.executescript(
+            "CREATE TABLE seen (message_id TEXT PRIMARY KEY, at REAL NOT NULL); CREATE TABLE waiting ("
+            "imodel_id TEXT PRIMARY KEY, changeset_id TEXT, event_type TEXT NOT NULL, first_at REAL NOT NULL, "
+            "last_at REAL NOT NULL);"
+        )
+        database.execute("INSERT INTO seen VALUES (?, ?)", (change(1).message_id, clock.now))
+        database.execute("INSERT INTO waiting VALUES (?, 'c-1', 'iModels.changesReady.v1', 1, 1)", (TOWER,))
+    for _ in range(2):
+        inbox = Inbox(file, clock=clock)
+        assert [(news.imodel_id, news.changeset_id) for news in inbox.ready()] == [(TOWER, "c-1")]
+        assert not inbox.take(change(1))
+        inbox.close()

@@ -22,6 +22,7 @@ ExportError                       exit code, is_transient, next step
 └── TransferError                 1  bytes did not arrive as they should
     ├── InterruptedTransferError  1  transient: what has arrived is kept, go on from there
     ├── LinkExpiredError          1  transient: fetch a fresh link
+    │   └── LinkRefusedError      1  no fresh link can help: correct the link, the account or the container
     ├── ContentError              1  complete, but not what was asked for
     └── DiskError                 1  make room, or choose another folder
 
@@ -171,6 +172,12 @@ class LinkExpiredError(TransferError):
     """The link is no longer accepted; a fresh one is needed."""
 
     is_transient = True
+
+
+class LinkRefusedError(LinkExpiredError):
+    """The link is refused and no other can be had, or a fresh one is refused too: trying again cannot help."""
+
+    is_transient = False
 
 
 class ContentError(TransferError):

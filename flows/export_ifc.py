@@ -3,22 +3,27 @@
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment.
 """
 
+from functools import partial
 from typing import Annotated
 
 from prefect import flow
 
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.changeset import resolve_changeset
 from tasks.first_start import record_first_start
 from tasks.form_fields import OptionalText, titled
 from tasks.ifc.blob_storage import load_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
+from tasks.ifc.lost_output import with_one_new_run
 from tasks.ifc.mapping_file import with_mapping
 from tasks.ifc.options import IfcRequest, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
 from tasks.ifc.output import fetch_output
 from tasks.ifc.publish import publish, try_publishing_files
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
 from tasks.ifc.run_heartbeat import report_detached_run
+from tasks.ifc.run_spec import RunSpec
 from tasks.load_blocks import load_credentials
 from tasks.options import Consent
 from tasks.platform_slots import platform_slot
@@ -113,8 +118,13 @@ async def export_ifc(
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)
         spec = build_run_spec(request, connection, changeset, first_started)
-        async with platform_slot():
-            run = await start_or_reconnect(itwin, spec, storage)
-            finished = await wait_for_run(itwin, spec, run)
-        fetched = await fetch_output(itwin, spec, run, finished, storage)
-        return await publish(itwin, spec, run, finished, fetched)
+        return await with_one_new_run(spec, partial(run_and_publish, itwin, storage))
+
+
+async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> ExportReport:
+    """Have the platform export, fetch what it made and publish it."""
+    async with platform_slot():
+        run = await start_or_reconnect(itwin, spec, storage)
+        finished = await wait_for_run(itwin, spec, run)
+    fetched = await fetch_output(itwin, spec, run, finished, storage)
+    return await publish(itwin, spec, run, finished, fetched)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blocks.errors import InterruptedTransferError, LinkExpiredError
+from blocks.errors import InterruptedTransferError, LinkExpiredError, LinkRefusedError
 
 T = TypeVar("T")
 
@@ -50,13 +50,13 @@ async def retry(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[
     """Repeat a step until it works: pause after an interruption, renew the link after a refusal.
 
     Raises:
-        BlobChangedError: At once; repeating cannot help.
+        BlobChangedError, LinkRefusedError: At once; repeating cannot help.
         InterruptedTransferError, LinkExpiredError: Once patience is exhausted.
     """
     for attempt in range(1, retry_policy.attempts):
         try:
             return await step()
-        except BlobChangedError:
+        except (BlobChangedError, LinkRefusedError):
             raise
         except LinkExpiredError:
             await renew()

@@ -17,6 +17,7 @@ from blocks.storage.download.download import DownloadedFile, download
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.file_names import safe_name
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
 from tasks.ifc.run_spec import RemoteRun, RunSpec
@@ -64,13 +65,15 @@ async def fetch_output(
     """Fetch the IFC files of a run, and its log when one was asked for.
 
     Raises:
+        NotFoundError: A file is not there any more, or never was.
         ContentError: It cannot be told which files are meant, or they are not whole.
+        LinkRefusedError: A file may not be read, and no new link can help.
         TransferError: The transfer did not work out; what has arrived is kept.
     """
     request = spec.request
     async with credentials.get_client() as itwin:
         imodel = await itwin.imodels.get_imodel(request.imodel_id)
-        with staging_dir(request, run.run_id) as folder:
+        with staging_dir(request, run.run_id) as folder, closing_lost_run(request, run):
             if blob_storage is None:
                 return await _fetch_from_storage(itwin, request, finished, imodel, folder)
             return await _fetch_from_blob(itwin, request, run, imodel, blob_storage, folder)
@@ -105,15 +108,16 @@ async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: L
 async def _fetch_from_blob(
     itwin: ItwinApis, request: IfcRequest, run: RemoteRun, imodel: IModel, blob_storage: UserBlobStorage, folder: Path
 ) -> Fetched:
-    until = itwin.client.server_now() + LINK_LIFE
     stem = safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
 
     async def link_to_model() -> str:
+        until = itwin.client.server_now() + LINK_LIFE
         return blob_storage.link_to(run.blob_name, until=until).get_secret_value()
 
     async with AzureBlobRanges(link_to_model) as source:
         model = await download(source, folder / f"{stem}.ifc")
     files = [_fetched(model, "model")]
+    until = itwin.client.server_now() + LINK_LIFE
     log_link = blob_storage.link_to_log(run.blob_name, until=until) if request.save_logs else None
     if log_link is None:
         return Fetched(files=tuple(files), folder=folder)

@@ -13,6 +13,9 @@ from tasks.ifc.options import IfcRequest
 LOG_SUFFIXES = frozenset({".log", ".txt"})
 _SEPARATORS = re.compile(r"[\W_]+")
 CLOCK_SKEW = timedelta(seconds=5)
+REPLACED_AFTER = timedelta(minutes=2)
+"""A run writes its file before it ends, and Storage may note the change a moment later; what changed later than that
+is somebody else's. Undocumented."""
 FAILED = frozenset({ExecutionResult.ERROR, ExecutionResult.CANCELED, ExecutionResult.TIMED_OUT})
 
 
@@ -22,15 +25,35 @@ async def find_models(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imo
     Raises:
         ContentError: It cannot be told which files those are; a wrong one is never taken.
     """
-    named = [
-        task.export_output_file_id for task in run.tasks if task.export_output_file_id and task.result not in FAILED
-    ]
+    named = _named_files(run)
     try:
-        return [await itwin.storage.get_file(file_id) for file_id in dict.fromkeys(named)] or [
-            await _find_in_folder(itwin, request, run, imodel)
-        ]
+        found = [await itwin.storage.get_file(file_id) for file_id in named]
     except (NotFoundError, RequestRefusedError):  # the id may be of a kind that Storage does not know
-        return [await _find_in_folder(itwin, request, run, imodel)]
+        found = []
+    for file in found:
+        _require_unreplaced(file, run)
+    return found or [await _find_in_folder(itwin, request, run, imodel)]
+
+
+def _named_files(run: ExportRun) -> list[str]:
+    """Storage ids that the run's tasks name, each once."""
+    named = (task.export_output_file_id for task in run.tasks if task.result not in FAILED)
+    return list(dict.fromkeys(file_id for file_id in named if file_id))
+
+
+def _require_unreplaced(file: StorageFile, run: ExportRun) -> None:
+    changed = file.last_modified_date_time or file.created_date_time
+    if _is_replaced(file, run):
+        raise ContentError(
+            f"{file.display_name} in Storage was changed at {changed:%Y-%m-%d %H:%M:%S} UTC, after export run {run.id} "
+            f"had ended: it is not the file of that run any more. Run the same command again for a new export."
+        )
+
+
+def _is_replaced(file: StorageFile, run: ExportRun) -> bool:
+    """True if the file was changed so long after the run had ended that the run cannot have done it."""
+    changed = file.last_modified_date_time or file.created_date_time
+    return bool(changed and run.end_date_time and changed > run.end_date_time + REPLACED_AFTER)
 
 
 async def find_log(
@@ -66,14 +89,28 @@ async def _find_in_folder(itwin: ItwinApis, request: IfcRequest, run: ExportRun,
         async for file in itwin.storage.list_files(folder_id=request.folder_id, itwin_id=imodel.itwin_id or "")
         if PurePosixPath(file.display_name).suffix.lower() == ".ifc"
         and _changed_since(file, run.start_date_time)
+        and not _is_replaced(file, run)
         and (imodel.id.lower() in file.display_name.lower() or _names(file, name))
     ]
     if len(found) == 1:
         return found[0]
+    raise ContentError(_not_told(run, imodel, found))
+
+
+def _not_told(run: ExportRun, imodel: IModel, found: list[StorageFile]) -> str:
+    """Why no file can be taken, and what to do: whether the run names one decides what is likely."""
     names = ", ".join(sorted(file.display_name for file in found)) or "none"
-    raise ContentError(
-        f"Export run {run.id} of iModel {imodel.id} names no file, and in its Storage folder the .ifc files changed "
-        f"since its start whose name fits “{imodel.display_name}” are: {names}. It cannot be told which one is meant. "
+    candidates = (
+        f"in its Storage folder the .ifc files of that time whose name fits “{imodel.display_name}” are: {names}"
+    )
+    subject = f"Export run {run.id} of iModel {imodel.id}"
+    if named := ", ".join(_named_files(run)):
+        return (
+            f"{subject} names the file {named}, which Storage does not show (any more), and {candidates}. It was "
+            f"deleted or moved before it was fetched: run the same command again for a new export."
+        )
+    return (
+        f"{subject} names no file, and {candidates}. It cannot be told which one is meant. "
         f"Give each iModel a folder of its own (folder_id), or use USER_BLOB_STORAGE."
     )
 

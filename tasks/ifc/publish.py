@@ -14,6 +14,7 @@ from blocks.storage.ifc_check import check_ifc
 from blocks.storage.ifc_products import holds_product
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import publish_files, try_publishing
+from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import Fetched, FetchedFile
 from tasks.ifc.run_records import RunRecords
@@ -41,13 +42,13 @@ async def publish(
         ContentError: A file is not the IFC that was asked for.
         DiskError: The disk refuses the files.
     """
+    with closing_lost_run(spec.request, run):
+        try:
+            manifest = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
+        except ContentError:
+            remove_folder(fetched.folder)
+            raise
     records = RunRecords(spec.request.state_dir / "runs")
-    try:
-        manifest = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
-    except ContentError:
-        records.note_run(run.connection_id, run.run_id, "failed")  # so that the next export asks for another run
-        remove_folder(fetched.folder)
-        raise
     records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await credentials.get_platform_time())
     return await report_published(manifest, spec.request, started_at=spec.first_started)
 

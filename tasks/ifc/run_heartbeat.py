@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
 from tasks.ifc.run_records import RunRecords
+from tasks.ifc.run_spec import RemoteRun
 from tasks.options import state_dir_of
 from tasks.state_dir import KEPT_FOR
 
@@ -70,6 +71,12 @@ def is_stale(state_dir: Path, flow_run_id: str) -> bool:
 def forget_followed(state_dir: Path, flow_run_id: str) -> None:
     """The run has failed or is gone: nothing goes on."""
     _note_of(state_dir, flow_run_id).unlink(missing_ok=True)
+
+
+def close_run(state_dir: Path, flow_run_id: str, run: RemoteRun, *, reason: str) -> None:
+    """Let nobody follow this run any more: the next export asks for another one and gives the reason."""
+    RunRecords(state_dir / "runs").note_run(run.connection_id, run.run_id, "failed", reason=reason)
+    forget_followed(state_dir, flow_run_id)
 
 
 def what_goes_on(state_dir: Path, flow_run_id: str) -> str:

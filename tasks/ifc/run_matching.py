@@ -59,8 +59,7 @@ class RunMatcher:
         return record.fetched_at is None or record.fetched_at < self.spec.first_started - CLOCK_SKEW
 
     def _fits(self, record: RunRecord) -> bool:
-        asked = (record.changeset_id, record.options, record.place)
-        return asked == (self.spec.changeset_id, self.spec.request.connection_name, self.place)
+        return record.subject == (self.spec.changeset_id, self.spec.request.connection_name, self.place)
 
     def _lost_answers_before(self, started: datetime) -> list[RunRecord]:
         """Requests without a known outcome that may have started the run: the last before it, and its neighbours."""

@@ -21,7 +21,8 @@ Outcome = Literal["asked", "started", "refused", "failed", "fetched"]
 class RunRecord(BaseModel):
     """One request to start a run; `asked_at` is the platform's clock just before the request.
 
-    `options` and `place` tell which export it was for: a connection that the caller names serves all kinds.
+    `options` and `place` tell which export it was for: a connection that the caller names serves all kinds. `reason`
+    says why a run with the outcome `failed` cannot serve any more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,12 @@ class RunRecord(BaseModel):
     run_id: str | None = None
     outcome: Outcome = "asked"
     fetched_at: AwareDatetime | None = None
+    reason: str = ""
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """Changeset, options and place: runs that agree in them serve the same export."""
+        return self.changeset_id, self.options, self.place
 
 
 class RunRecords:
@@ -84,12 +91,18 @@ class RunRecords:
         return self._write(record.model_copy(update={"outcome": outcome, "run_id": run_id or record.run_id}))
 
     def note_run(
-        self, connection_id: str, run_id: str, outcome: Outcome, *, fetched_at: datetime | None = None
+        self,
+        connection_id: str,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        fetched_at: datetime | None = None,
+        reason: str = "",
     ) -> None:
         """Write down what became of a run, if there is a note of it."""
         for record in self.of_connection(connection_id):
             if record.run_id == run_id:
-                self.note(record.model_copy(update={"fetched_at": fetched_at}), outcome)
+                self.note(record.model_copy(update={"fetched_at": fetched_at, "reason": reason}), outcome)
 
     def _write(self, record: RunRecord) -> RunRecord:
         with disk_errors(self._folder):

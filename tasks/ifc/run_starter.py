@@ -65,6 +65,7 @@ class RunStarter:
                 overtaken += 1
                 continue
             if holder.is_new:
+                self._say_why_anew(holder.run_id)
                 return self._followed(holder.run_id, record)
             self.records.note(record, "refused")
             if (run := await self._resolve_conflict(holder)) is not None:
@@ -151,6 +152,18 @@ class RunStarter:
             if not error.is_transient or isinstance(error, (ConflictError, RateLimitedError)):
                 self.records.note(record, "refused")
             raise
+
+    def _say_why_anew(self, run_id: str) -> None:
+        """Why there is another run, if the last one for the same export ended badly or lost its file."""
+        subject = (self.spec.changeset_id, self._name, self._place)
+        before = [record for record in self.records.all() if record.run_id and record.subject == subject]
+        if before and before[-1].outcome == "failed" and before[-1].reason:
+            self.log.warning(
+                "Started export run %s, because export run %s cannot serve any more. %s",
+                run_id,
+                before[-1].run_id,
+                before[-1].reason,
+            )
 
     def _output(self, record: RunRecord) -> RunOutput:
         request = self.spec.request

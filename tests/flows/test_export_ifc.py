@@ -198,3 +198,16 @@ async def test_an_answer_lost_after_the_effect_starts_no_second_run(sandbox: Run
     report = await export_ifc(SEEDED.plant)
     assert [run.id for run in sandbox.state.runs] == [report.run_id]
     assert not report.adopted
+
+
+async def test_a_blob_that_never_arrived_costs_one_new_run(
+    sandbox: RunningSandbox, azurite: RunningAzurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose blob is not in the container fails once, names blob and container, and is not fetched again."""
+    for name, value in azurite.environment.items():
+        monkeypatch.setenv(name, value)
+    sandbox.state.script(SEEDED.plant, Outcome(writes_file=False))
+    with pytest.raises(NotFoundError, match=r"There is no “.*\.ifc” in container “exports” on 127\.0\.0\.1"):
+        await export_ifc(SEEDED.plant, output_location="USER_BLOB_STORAGE")
+    report = await export_ifc(SEEDED.plant, output_location="USER_BLOB_STORAGE")
+    assert [run.id for run in sandbox.state.runs][1:] == [report.run_id]

@@ -11,8 +11,9 @@ from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient
 
-from blocks.errors import LinkExpiredError
+from blocks.errors import ExportError, LinkExpiredError, LinkRefusedError, NotFoundError
 from blocks.network import proxy_for
+from blocks.storage.blob_address import parse_blob_address
 from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
 from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
@@ -37,6 +38,7 @@ class AzureBlobRanges:
 
     def __init__(self, fetch_link: FetchLink, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._link = RenewableLink(fetch_link)
+        self._refused: set[str] = set()
         self._stall_seconds = stall_seconds
         self._clients: dict[str, BlobClient] = {}
         self._open = AsyncExitStack()
@@ -52,7 +54,7 @@ class AzureBlobRanges:
 
     async def properties(self) -> BlobProperties:
         """Ask for the blob's properties."""
-        url = await self._link.current()
+        url = await self._current()
         async with AsyncExitStack() as answers:
             try:
                 hook = self._guard(url, answers)
@@ -64,7 +66,7 @@ class AzureBlobRanges:
 
     async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
         """Yield one range, whole: the SDK collects it in memory."""
-        url = await self._link.current()
+        url = await self._current()
         is_pinned = is_strong(properties.etag)
         async with AsyncExitStack() as answers:
             try:
@@ -82,8 +84,18 @@ class AzureBlobRanges:
         yield content
 
     async def renew(self) -> None:
-        """Get a fresh link unless another caller just did."""
-        await self._link.renew()
+        """Get a fresh link unless another caller just did.
+
+        Raises:
+            LinkRefusedError: There is no other link than the one that was refused.
+        """
+        await self._current()
+
+    async def _current(self) -> str:
+        try:
+            return await self._link.current()
+        except LinkExpiredError:
+            raise _refused_for_good(next(iter(self._refused), "")) from None
 
     def _client(self, url: str) -> BlobClient:
         """One client per link; those of former links stay open for the reads they still serve."""
@@ -127,11 +139,36 @@ class AzureBlobRanges:
         wanted: tuple[int, int] | None,
         properties: BlobProperties | None,
     ) -> None:
-        host = host_of(url)
         if status not in BYTES_COME:
-            error = refusal(status, headers, host)
+            error = _refusal(status, headers, url)
             if isinstance(error, LinkExpiredError):
                 self._link.mark_rejected(url)
+                self._refused.add(url)
+            if len(self._refused) > 1:
+                raise _refused_for_good(url)
             raise error
+        self._refused.clear()
         if wanted and properties:
-            check_range(status, headers, host, wanted, properties)
+            check_range(status, headers, host_of(url), wanted, properties)
+
+
+def _refusal(status: int, headers: Mapping[str, str], url: str) -> ExportError:
+    """The error for an answer without bytes; where something is missing, it says whether that is the container."""
+    address, code = parse_blob_address(url), headers.get("x-ms-error-code", "")
+    if status not in {404, 410}:
+        return refusal(status, headers, address.host)
+    if code == "ContainerNotFound":
+        return NotFoundError(f"There is no {address.place} any more (HTTP {status}). Create it and export again.")
+    return NotFoundError(
+        f"There is no “{address.blob}” in {address.place} (HTTP {status}): it was never written or has been deleted. "
+        f"Run the same command again for a new export."
+    )
+
+
+def _refused_for_good(url: str) -> LinkRefusedError:
+    address = parse_blob_address(url)
+    return LinkRefusedError(
+        f"{address.host} refuses the link to container “{address.container}”, and no new one can help: it has expired "
+        f"or was revoked, may not read, or the account's key was replaced. Correct the User Blob Storage and run the "
+        f"same command again."
+    )

@@ -190,3 +190,25 @@ async def test_a_log_in_a_folder_below_is_not_taken(platform: Platform) -> None:
     model = put(platform, "Plant A.ifc")
     put(platform, "Plant A.log", platform.state.add_folder(SEEDED.itwin, "Other").id)
     assert await log_of(platform, model) is None
+
+
+async def test_a_named_file_that_is_gone_is_called_so(platform: Platform) -> None:
+    """Where the run names a file that Storage does not have, the error says that, not that no file is named."""
+    with pytest.raises(ContentError, match=r"names the file f-1, which Storage does not show.*new export") as caught:
+        await models(platform, run_of({"result": "Success", "exportOutputFileId": "f-1"}))
+    assert "names no file" not in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_file_changed_after_the_run_is_not_the_runs(platform: Platform, *, named: bool) -> None:
+    """A file that was replaced minutes after the run had ended is refused; one changed as the run ended is taken."""
+    run = run_of({"result": "Success"}).model_copy(update={"end_date_time": MOMENT})
+    file = put(platform, "Plant A.ifc")
+    if named:
+        task = {"result": "Success", "exportOutputFileId": file.id}
+        run = run_of(task).model_copy(update={"end_date_time": MOMENT})
+    assert await models(platform, run) == [file.id]
+    await platform.sleep(300)
+    platform.state.overwrite(file, b"of another run")
+    with pytest.raises(ContentError, match="changed at .* it is not the file" if named else "are: none"):
+        await models(platform, run)

@@ -222,3 +222,19 @@ async def test_a_connection_that_is_not_ours_any_more_is_not_used(platform: Plat
     with pytest.raises(NotFoundError, match="“theirs”, which is not ours"):
         await start(platform, spec)
     assert not list(platform.state.runs)
+
+
+async def test_a_new_run_says_why_the_last_one_does_not_serve(
+    platform: Platform, make_spec: SpecFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a run whose file was lost one new run is started, and the log names both and the reason."""
+    caplog.set_level("INFO")
+    spec = await make_spec()
+    lost = await start(platform, spec)
+    await platform.sleep(60)
+    records_of(spec).note_run(spec.connection_id, lost.run_id, "failed", reason="Its file is gone.")
+    new = await start(platform, spec)
+    assert new.run_id != lost.run_id
+    assert f"{new.run_id}, because export run {lost.run_id} cannot serve any more. Its file is gone." in caplog.text
+    assert (await start(platform, spec)).run_id == new.run_id
+    assert len(list(platform.state.runs)) == 2

@@ -13,6 +13,7 @@ from blocks.errors import (
     ContentError,
     InterruptedTransferError,
     LinkExpiredError,
+    LinkRefusedError,
     NotFoundError,
     TransferError,
 )
@@ -22,6 +23,7 @@ from tests.blocks.storage.download.downloading import (
     OTHER,
     Options,
     Source,
+    azure,
     both,
     content,
     fetch,
@@ -159,6 +161,20 @@ async def test_dead_link(make_source: Source, tmp_path: Path) -> None:
         with pytest.raises(LinkExpiredError, match=r"127\.0\.0\.1 refuses the link") as caught:
             await fetch(server, tmp_path / "model.ifc", make_source)
     assert "sig" not in str(caught.value)
+
+
+async def test_a_container_link_refused_for_good(tmp_path: Path) -> None:
+    """A fresh link of the user's container that is refused like the last is not tried again; the error names it."""
+    links: list[str] = []
+    async with FaultServer(CONTENT, signatures=set()).serve() as server:
+
+        async def fetch_link() -> str:
+            links.append(server.link(f"wrong/{len(links)}+"))
+            return links[-1]
+
+        with pytest.raises(LinkRefusedError, match=r"refuses the link to container “container”") as caught:
+            await fetch(server, tmp_path / "model.ifc", azure, Options(link=fetch_link))
+    assert (len(links), len(server.requests), caught.value.is_transient) == (2, 2, False)
 
 
 async def test_gone(tmp_path: Path) -> None:

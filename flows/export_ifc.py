@@ -13,7 +13,7 @@ from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.changeset import resolve_changeset
 from tasks.first_start import record_first_start
 from tasks.form_fields import OptionalText, titled
-from tasks.ifc.blob_storage import load_blob_storage
+from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
 from tasks.ifc.lost_output import with_one_new_run
@@ -115,6 +115,7 @@ async def export_ifc(
             return await report_skipped(published, request)
         await try_publishing_files(request)
         first_started = await record_first_start(str(request.folder), looked_at)
+        await verify_blob_storage(storage, request)
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)
         spec = build_run_spec(request, connection, changeset, first_started)

@@ -1,11 +1,11 @@
 """The `User Blob Storage` block: your own Azure container, where the platform puts exports and we fetch them."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
-from urllib.parse import parse_qs, urlsplit
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 from prefect.blocks.core import Block
@@ -14,10 +14,14 @@ from pydantic import Field, SecretStr, model_validator
 from blocks.errors import ConfigurationError
 from blocks.settings import Settings
 from blocks.storage.azure_transport import RoutedRequestsTransport, azure_reason
-from blocks.timestamps import parse_timestamp
+from blocks.storage.container_check import NoContainerError, check_link, check_writable
+from blocks.storage.sas_check import SasLink, check_distinct
 
 CLOCK_SKEW = timedelta(minutes=15)
 STORAGE_SCOPE = "https://storage.azure.com/.default"
+PROBE = ".itwin-export-check"
+"""Name of the blob that is asked about before a run and never written."""
+_WRITE_ONLY = BlobSasPermissions(create=True, write=True)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,12 @@ class UserBlobStorage(Block):
         title="Account address",
         description="Instead of a connection string: https://ACCOUNT.blob.core.windows.net, with Azure AD.",
     )
-    container: str | None = Field(default=None, title="Container", description="Name of an existing container.")
+    container: str | None = Field(default=None, title="Container", description="Name of the container.")
+    create_container: bool = Field(
+        default=False,
+        title="Create the container",
+        description="Create the container where it does not exist; else a missing one is an error.",
+    )
     prefix: str = Field(default="", title="Folder", description="Folder inside the container; empty for its root.")
     output_sas_url: SecretStr | None = Field(
         default=None,
@@ -108,25 +117,49 @@ class UserBlobStorage(Block):
             return f"{service.url.partition('?')[0].rstrip('/')}/{self.container}/{self.prefix.strip('/')}"
 
     def check(self, *, until: datetime, save_logs: bool) -> None:
-        """Refuse, before anything is started, what cannot work until the deadline.
+        """Refuse what cannot work until the deadline, as far as the block itself tells; asks nobody.
 
         Raises:
-            ConfigurationError: A ready-made link expires too early or lacks a permission.
+            ConfigurationError: No link can be made, or a ready-made one has the wrong target, times or permissions.
         """
         if self._mints:
             self.output_for("check", until=until, save_logs=save_logs)
             return
-        _check_ready_made("output", self.output_sas_url, until, "r", "wc")
-        if save_logs and self.logs_sas_url is not None:
-            _check_ready_made("log", self.logs_sas_url, until, "", "wc")
+        links = self._ready_made(save_logs=save_logs)
+        for link in links:
+            link.check(until)
+        if len(links) > 1:
+            check_distinct(*links)
+
+    async def verify_access(self, *, until: datetime, save_logs: bool) -> None:
+        """Ask the storage, before anything is started, whether it takes and gives the files of an export.
+
+        Creates the container where the block says so; writes nothing else.
+
+        Raises:
+            ConfigurationError: It is not reachable, refuses, or has no such container.
+            ThrottledError: It cannot answer now.
+        """
+        if not self._mints:
+            for link in self._ready_made(save_logs=save_logs):
+                if link.is_read or link.can_read:
+                    await check_link(link)
+            return
+        url = await asyncio.to_thread(self._minted, PROBE, _WRITE_ONLY, until)
+        try:
+            await check_writable(url, self._advice)
+        except NoContainerError:
+            if not self.create_container:
+                raise
+            await asyncio.to_thread(self._create_container)
+            await check_writable(url, self._advice)
 
     def output_for(self, blob_name: str, *, until: datetime, save_logs: bool) -> BlobTarget:
         """Links the platform writes to: write-only and good until `until` when minted here."""
         if not self._mints:
             return BlobTarget(_given(self.output_sas_url), self.logs_sas_url if save_logs else None)
-        write_only = BlobSasPermissions(create=True, write=True)
-        logs = self._minted(_log_name(blob_name), write_only, until) if save_logs else None
-        return BlobTarget(self._minted(blob_name, write_only, until), logs)
+        logs = self._minted(_log_name(blob_name), _WRITE_ONLY, until) if save_logs else None
+        return BlobTarget(self._minted(blob_name, _WRITE_ONLY, until), logs)
 
     def link_to(self, blob_name: str, *, until: datetime) -> SecretStr:
         """A link we read the exported file from."""
@@ -139,11 +172,33 @@ class UserBlobStorage(Block):
         if self._mints:
             return self._minted(_log_name(blob_name), BlobSasPermissions(read=True), until)
         url = self.logs_sas_url
-        return url if url is not None and "r" in _parameter(url, "sp") else None
+        return url if url is not None and SasLink("log", url, is_read=False).can_read else None
 
     @property
     def _mints(self) -> bool:
         return bool(self.container and (self.connection_string or self.account_url))
+
+    def _ready_made(self, *, save_logs: bool) -> list[SasLink]:
+        """The ready-made links that an export uses."""
+        links = [SasLink("output", _given(self.output_sas_url), is_read=True)]
+        if save_logs and self.logs_sas_url is not None:
+            links.append(SasLink("log", self.logs_sas_url, is_read=False))
+        return links
+
+    @property
+    def _advice(self) -> str:
+        if self.connection_string is not None:
+            return "Check the AccountKey of the connection string, and the account's network rules."
+        return "The identity needs the role Storage Blob Data Contributor there, and the network rules must admit it."
+
+    def _create_container(self) -> None:
+        try:
+            with self._service() as service:
+                service.get_container_client(str(self.container)).create_container()
+        except ResourceExistsError:
+            return  # another export was faster
+        except AzureError as error:
+            raise self._unusable(error, f"container {self.container} does not exist and cannot be created") from None
 
     def _minted(self, blob_name: str, permission: BlobSasPermissions, until: datetime) -> SecretStr:
         name = "/".join(part for part in (self.prefix.strip("/"), blob_name) if part)
@@ -164,10 +219,12 @@ class UserBlobStorage(Block):
                 )
                 return SecretStr(f"{blob.url}?{query}")
         except (AzureError, ValueError, TypeError, KeyError) as error:
-            raise ConfigurationError(
-                f"User Blob Storage: no SAS link can be made for container {self.container} "
-                f"({azure_reason(error)}). Check the connection string or account address."
-            ) from None
+            raise self._unusable(error, f"no SAS link can be made for container {self.container}") from None
+
+    def _unusable(self, error: Exception, what: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"User Blob Storage: {what} ({azure_reason(error)}). Check the connection string or account address."
+        )
 
     def _service(self) -> BlobServiceClient:
         if self.connection_string is not None:
@@ -198,25 +255,3 @@ def _given(url: SecretStr | None) -> SecretStr:
     if url is None:
         raise ConfigurationError("User Blob Storage: the output SAS link is missing.")
     return url
-
-
-def _parameter(url: SecretStr, name: str) -> str:
-    return parse_qs(urlsplit(url.get_secret_value()).query).get(name, [""])[0]
-
-
-def _check_ready_made(role: str, url: SecretStr | None, until: datetime, needed: str, one_of: str) -> None:
-    """Look at expiry (`se`) and permissions (`sp`); a link that names a stored policy (`si`) shows neither."""
-    url = _given(url)
-    if not _parameter(url, "sig"):
-        raise ConfigurationError(f"The {role} SAS link has no signature (sig): it is no SAS link. Make one.")
-    expiry = parse_timestamp(_parameter(url, "se"))
-    if isinstance(expiry, datetime) and expiry < until:
-        raise ConfigurationError(
-            f"The {role} SAS link expires at {expiry:%Y-%m-%d %H:%M:%S} UTC, before the deadline of this export "
-            f"({until:%Y-%m-%d %H:%M:%S} UTC). Make one that lives longer, or lower timeout_minutes."
-        )
-    permissions = _parameter(url, "sp")
-    if permissions and not (set(needed) <= set(permissions) and set(one_of) & set(permissions)):
-        raise ConfigurationError(
-            f"The {role} SAS link allows “{permissions}”; it must allow {'reading and ' if needed else ''}writing."
-        )

@@ -1,11 +1,15 @@
-"""The user's own Azure container, for exports that are written there."""
+"""The user's own Azure container, for exports that are written there: loaded, and asked before a run is started."""
 
 from datetime import UTC, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from blocks.settings import read_settings
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.options import IfcRequest
 from tasks.load_blocks import load_saved
+from tasks.retry import is_transient
 
 
 async def load_blob_storage(name: str, request: IfcRequest) -> UserBlobStorage | None:
@@ -19,3 +23,29 @@ async def load_blob_storage(name: str, request: IfcRequest) -> UserBlobStorage |
     storage = await load_saved(UserBlobStorage, name) or UserBlobStorage.from_settings(read_settings())
     storage.check(until=datetime.now(UTC) + request.policy.timeout, save_logs=request.save_logs)
     return storage
+
+
+async def verify_blob_storage(storage: UserBlobStorage | None, request: IfcRequest) -> None:
+    """Ask the container, if the export goes to one, whether it takes and gives the files.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
+    if storage is not None:
+        await verify_access(storage, request)
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=[2, 5],
+    retry_condition_fn=is_transient,
+    cache_policy=NO_CACHE,  # a fresh look is the point
+    persist_result=False,
+)
+async def verify_access(storage: UserBlobStorage, request: IfcRequest) -> None:
+    """Ask the container whether it takes and gives the files.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
+    await storage.verify_access(until=datetime.now(UTC) + request.policy.timeout, save_logs=request.save_logs)

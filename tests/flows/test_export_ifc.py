@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import ContentError, NotFoundError, RunFailedError
+from blocks.errors import ConfigurationError, ContentError, NotFoundError, RunFailedError
 from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
@@ -198,6 +198,23 @@ async def test_an_answer_lost_after_the_effect_starts_no_second_run(sandbox: Run
     report = await export_ifc(SEEDED.plant)
     assert [run.id for run in sandbox.state.runs] == [report.run_id]
     assert not report.adopted
+
+
+@pytest.mark.parametrize("wrong", ["container", "key"])
+async def test_a_container_that_cannot_work_starts_nothing(
+    sandbox: RunningSandbox, azurite: RunningAzurite, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """A container that is not there and a key that does not fit end the export before the platform is asked for it."""
+    for name, value in azurite.environment.items():
+        monkeypatch.setenv(name, value)
+    if wrong == "container":
+        monkeypatch.setenv("ITWIN_BLOB_CONTAINER", "nosuch")
+    else:
+        text = azurite.connection_string.replace(azurite.key, "d3Jvbmc=")
+        monkeypatch.setenv("ITWIN_BLOB_CONNECTION_STRING", text)
+    with pytest.raises(ConfigurationError, match=r"container “\w+” on 127\.0\.0\.1"):
+        await export_ifc(SEEDED.plant, output_location="USER_BLOB_STORAGE")
+    assert (list(sandbox.state.runs), dict(sandbox.state.connections)) == ([], {})
 
 
 async def test_a_blob_that_never_arrived_costs_one_new_run(

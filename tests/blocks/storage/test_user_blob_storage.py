@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -31,8 +31,15 @@ def storage(azurite: RunningAzurite) -> UserBlobStorage:
     )
 
 
-def ready_made(permissions: str = "rcw", expires: str = "2099-01-01T00:00:00Z") -> SecretStr:
-    return SecretStr(f"https://acc.blob.core.windows.net/c/model.ifc?sp={permissions}&se={expires}&sig={KEY}")
+def ready_made(
+    permissions: str = "rcw", expires: str = "2099-01-01T00:00:00Z", *, path: str = "c/model.ifc", **more: str
+) -> SecretStr:
+    query = urlencode({"sp": permissions, "se": expires, **more, "sig": KEY})
+    return SecretStr(f"https://acc.blob.core.windows.net/{path}?{query}")
+
+
+def log_link(permissions: str = "w", expires: str = "2099-01-01T00:00:00Z") -> SecretStr:
+    return ready_made(permissions, expires, path="c/model.log")
 
 
 def parameter(link: SecretStr, name: str) -> str:
@@ -120,10 +127,11 @@ def test_a_usable_storage_passes(storage: UserBlobStorage) -> None:
     """An account, a ready-made link, one that names a stored policy and one without log pass the check."""
     storage.check(until=UNTIL, save_logs=True)
     policy = SecretStr("https://acc.blob.core.windows.net/c/b?si=policy&sig=s")
-    for given in (ready_made(), ready_made("rw"), policy):
+    in_folder = ready_made(sr="c", path="c/folder/model.ifc", st="2026-01-01T00:00:00Z")
+    for given in (ready_made(), ready_made("rw"), policy, in_folder, ready_made(ss="b", srt="co")):
         UserBlobStorage(output_sas_url=given).check(until=UNTIL, save_logs=True)
-    UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=ready_made("w")).check(until=UNTIL, save_logs=True)
-    UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=ready_made("r")).check(until=UNTIL, save_logs=False)
+    UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=log_link()).check(until=UNTIL, save_logs=True)
+    UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=log_link("r")).check(until=UNTIL, save_logs=False)
 
 
 EARLY = "2026-01-02T03:04:05Z"
@@ -136,8 +144,17 @@ EARLY = "2026-01-02T03:04:05Z"
         (ready_made(expires="2026-01-02"), None, "expires at 2026-01-02 00:00:00 UTC"),
         (ready_made("cw"), None, "output SAS link allows “cw”; it must allow reading and writing"),
         (ready_made("r"), None, "allows “r”"),
-        (ready_made(), ready_made("w", EARLY), "log SAS link expires at 2026-01-02 03:04:05 UTC"),
-        (ready_made(), ready_made("r"), "log SAS link allows “r”; it must allow writing"),
+        (ready_made(), log_link("w", EARLY), "log SAS link expires at 2026-01-02 03:04:05 UTC"),
+        (ready_made(), log_link("r"), "log SAS link allows “r”; it must allow writing"),
+        (ready_made(st="2098-01-01T00:00:00Z"), None, "output SAS link is not valid before 2098-01-01 00:00:00 UTC"),
+        (ready_made(), ready_made("w", st="2098-01-01"), "log SAS link is not valid before 2098-01-01"),
+        (ready_made(path="c", sr="c"), None, r"names the container “c” on acc\S+ and no blob in it \(sr=c\)"),
+        (ready_made(path="c/", sr="c"), None, "and no blob in it"),
+        (ready_made(path="", sr="c"), None, "and no blob in it"),
+        (ready_made(path="c/model.ifc", sr="bs"), None, "a snapshot of a blob"),
+        (ready_made(path="c/model.ifc", srt="sc", ss="b"), None, r"for the account \(srt=sc\)"),
+        (ready_made(path="c/a/"), None, "ends with a slash"),
+        (ready_made(), ready_made("w"), "name the same blob, “model.ifc” in container “c”"),
         (SecretStr("https://acc.blob.core.windows.net/c/b"), None, "no signature"),
         (SecretStr("model.ifc"), None, "no signature"),
     ],

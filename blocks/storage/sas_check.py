@@ -1,0 +1,123 @@
+"""Can a ready-made SAS link serve an export until its deadline? Told from the link, before anything is asked.
+
+Parameters of a SAS: https://learn.microsoft.com/rest/api/storageservices/create-service-sas
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import SecretStr
+
+from blocks.errors import ConfigurationError
+from blocks.storage.blob_address import BlobAddress, parse_blob_address
+from blocks.timestamps import parse_timestamp
+
+START_TOLERANCE = timedelta(minutes=5)
+"""A link made a moment ago begins now by a clock that may be ahead of ours."""
+_FROZEN = {"bs": "a snapshot", "bv": "a version"}
+
+
+@dataclass(frozen=True)
+class SasLink:
+    """A ready-made link and what it is for.
+
+    Attributes:
+        role: `output` or `log`, for messages.
+        is_read: We read the file through it too.
+    """
+
+    role: str
+    url: SecretStr
+    is_read: bool
+
+    def parameter(self, name: str) -> str:
+        """A parameter of the link's query; empty where it has none."""
+        return parse_qs(urlsplit(self.url.get_secret_value()).query).get(name, [""])[0]
+
+    @property
+    def address(self) -> BlobAddress:
+        """Where it leads, without its signature."""
+        return parse_blob_address(self.url.get_secret_value())
+
+    @property
+    def can_read(self) -> bool:
+        """True if it says that it may read."""
+        return "r" in self.parameter("sp")
+
+    @property
+    def may_only_create(self) -> bool:
+        """True if it may write a blob that is not there and not over one that is."""
+        permissions = self.parameter("sp")
+        return "c" in permissions and "w" not in permissions
+
+    def check(self, until: datetime) -> None:
+        """Refuse a link that cannot work from now to the deadline.
+
+        Raises:
+            ConfigurationError: Names the first thing that is wrong with it, and what to do.
+        """
+        if not self.parameter("sig"):
+            raise ConfigurationError(f"The {self.role} SAS link has no signature (sig): it is no SAS link. Make one.")
+        self._check_target()
+        self._check_times(until)
+        self._check_permissions()
+
+    def _check_target(self) -> None:
+        kind, address = self.parameter("sr"), self.address
+        if kind in _FROZEN:
+            raise ConfigurationError(
+                f"The {self.role} SAS link is for {_FROZEN[kind]} of a blob (sr={kind}), which cannot be written to. "
+                f"Make one for the blob itself (sr=b)."
+            )
+        if (types := self.parameter("srt")) and "o" not in types:
+            raise ConfigurationError(
+                f"The {self.role} SAS link is for the account (srt={types}) and not for its objects. Make one with "
+                f"srt=o, or one for a blob (sr=b)."
+            )
+        if not address.blob.strip("/"):
+            container = f"“{address.container}” " if address.container else ""
+            raise ConfigurationError(
+                f"The {self.role} SAS link names the container {container}on {address.host} and no blob in it"
+                f"{f' (sr={kind})' if kind else ''}. Put the name of the file to write after the container, as in "
+                f"…/container/model.ifc?…, or give the account's connection string and the container instead."
+            )
+        if address.blob.endswith("/"):
+            raise ConfigurationError(
+                f"The {self.role} SAS link names the blob “{address.blob}”, which ends with a slash: that is a folder. "
+                f"Put the name of the file to write behind it."
+            )
+
+    def _check_times(self, until: datetime) -> None:
+        start, expiry = parse_timestamp(self.parameter("st")), parse_timestamp(self.parameter("se"))
+        if isinstance(start, datetime) and start > datetime.now(UTC) + START_TOLERANCE:
+            raise ConfigurationError(
+                f"The {self.role} SAS link is not valid before {start:%Y-%m-%d %H:%M:%S} UTC (st). Start the export "
+                f"after that, or make a link that is valid now."
+            )
+        if isinstance(expiry, datetime) and expiry < until:
+            raise ConfigurationError(
+                f"The {self.role} SAS link expires at {expiry:%Y-%m-%d %H:%M:%S} UTC, before the deadline of this "
+                f"export ({until:%Y-%m-%d %H:%M:%S} UTC). Make one that lives longer, or lower timeout_minutes."
+            )
+
+    def _check_permissions(self) -> None:
+        """A link that names a stored policy (`si`) shows none."""
+        permissions = self.parameter("sp")
+        may_read = self.can_read or not self.is_read
+        if permissions and not (may_read and set("wc") & set(permissions)):
+            wanted = f"{'reading and ' if self.is_read else ''}writing"
+            raise ConfigurationError(f"The {self.role} SAS link allows “{permissions}”; it must allow {wanted}.")
+
+
+def check_distinct(output: SasLink, log: SasLink) -> None:
+    """Refuse two links to one blob: the log would overwrite the model.
+
+    Raises:
+        ConfigurationError: They lead to the same place.
+    """
+    if output.address == log.address:
+        raise ConfigurationError(
+            f"The output and the log SAS link name the same blob, “{log.address.blob}” in {log.address.place}. "
+            f"Make the log's link for a blob of its own."
+        )

@@ -18,11 +18,18 @@ from tasks.reports import ExportFormat
 
 Consent = Literal["fail", "wait", "suspend"]
 
+NEEDS_DEPLOYMENT = (
+    "consent=suspend frees the worker until the run is resumed, so it needs a deployment and a worker, and this run "
+    "has none. Choose consent=wait."
+)
+
 LONGEST_TIMEOUT_MINUTES = 7 * 24 * 60
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CHANGESET = re.compile(r"[0-9a-f]{40}|[0-9]{1,39}", re.IGNORECASE)
-_NO_OPTIONS = frozenset({"imodel_id", "changeset_id", "output_dir", "connection_id", "policy"})
+_NO_OPTIONS = frozenset(
+    {"imodel_id", "changeset_id", "output_dir", "credentials", "blob_storage", "connection_id", "policy"}
+)
 """Members of a request that do not make two exports of the same changeset different."""
 
 
@@ -106,6 +113,7 @@ class ExportOptions(Options, frozen=True):
     """What an export flow takes besides its iModel: the same for all iModels of a batch."""
 
     output_dir: OutputDir
+    credentials: str = "default"
     policy: Policy = Policy()
 
     @classmethod

@@ -1,6 +1,5 @@
 """`itwin-export login`: sign in once in a browser; runs as that user work from then on."""
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.prefect_server.errors import prefect_errors
 from blocks.settings import read_settings
 from deployments.cli.browser import notes, show_link
+from deployments.cli.own_server import run_with_server
 
 
 def login(
@@ -37,7 +37,7 @@ def login(
             "Standard output is not a terminal, so a refresh token printed there may end in a log. Name a block that "
             "keeps it (--block NAME), or insist (--show-token)."
         )
-    asyncio.run(_login(block, is_browser_wanted=browser, timeout_seconds=timeout_seconds))
+    run_with_server(_login(block, is_browser_wanted=browser, timeout_seconds=timeout_seconds))
 
 
 async def _login(block: str | None, *, is_browser_wanted: bool, timeout_seconds: float) -> None:

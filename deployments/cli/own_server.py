@@ -1,13 +1,15 @@
 """The Prefect server that a command brings along where none is configured: for this command only, and as long as it."""
 
+import asyncio
 import atexit
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from prefect.server.api.server import SubprocessASGIServer
@@ -23,6 +25,8 @@ from prefect.settings import (
 from blocks.errors import ConfigurationError
 from deployments.local.access import new_password
 from deployments.pull import PROJECT
+
+Result = TypeVar("Result")
 
 _STOP_SECONDS = 5.0
 _VARIABLES = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_SERVER_UI_ENABLED": "false"}
@@ -41,6 +45,12 @@ def own_server() -> Generator[None]:
             yield
         finally:
             server.stop()
+
+
+def run_with_server(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that may need a Prefect server."""
+    with own_server():
+        return asyncio.run(work)
 
 
 class OwnServer(SubprocessASGIServer):

@@ -1,6 +1,5 @@
 """`itwin-export webhooks register|list|remove`: subscriptions to news about iModels."""
 
-import asyncio
 import json as json_module
 import sys
 from collections.abc import AsyncGenerator
@@ -14,6 +13,7 @@ from blocks.errors import ConfigurationError, InputError
 from blocks.itwin.api.webhooks import Webhook, WebhooksApi
 from blocks.settings import read_settings
 from blocks.urls import host_of, is_loopback
+from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from deployments.webhooks.message import FOLLOWED
 from tasks.load_blocks import load_credentials
@@ -36,7 +36,7 @@ def register(callback_url: str, *, itwin_id: str, credentials: str = "default", 
         credentials: Name of an iTwin Credentials block; it must be a service application.
         json: Print one JSON document.
     """
-    _show([asyncio.run(_register(callback_url, check_guid(itwin_id, "iTwin id"), credentials))], as_json=json)
+    _show([run_with_server(_register(callback_url, check_guid(itwin_id, "iTwin id"), credentials))], as_json=json)
 
 
 @app.command(name="list")
@@ -47,7 +47,7 @@ def list_(*, credentials: str = "default", json: AsJson = False) -> None:
         credentials: Name of an iTwin Credentials block.
         json: Print one JSON document.
     """
-    _show(asyncio.run(_list(credentials)), as_json=json)
+    _show(run_with_server(_list(credentials)), as_json=json)
 
 
 @app.command
@@ -58,7 +58,7 @@ def remove(webhook_id: str, *, credentials: str = "default") -> None:
         webhook_id: Id of the webhook, as listed.
         credentials: Name of an iTwin Credentials block.
     """
-    asyncio.run(_remove(webhook_id, credentials))
+    run_with_server(_remove(webhook_id, credentials))
     sys.stdout.write(f"Removed webhook {webhook_id}.\n")
 
 

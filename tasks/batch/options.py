@@ -47,6 +47,7 @@ class BatchRequest(Options, frozen=True):
     shards: Annotated[int, AfterValidator(_shards)]
     fail_when: FailWhen = "any"
     output_dir: OutputDir
+    credentials: str = "default"
     options: dict[str, Any]
 
     @classmethod
@@ -60,7 +61,7 @@ class BatchRequest(Options, frozen=True):
         Raises:
             InputError: One of them cannot be understood or served; the sentence names it and says what to do.
         """
-        own = cls.model_fields.keys() - {"options", "output_dir"}
+        own = cls.model_fields.keys() - {"options", "output_dir", "credentials"}
         options = {name: value for name, value in parameters.items() if name not in own}
         checked = super().check(**parameters, options=options)
         for single in singles:

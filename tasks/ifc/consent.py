@@ -18,13 +18,9 @@ from blocks.itwin.credentials import ItwinApis, ItwinCredentials
 from blocks.itwin.models import AuthorizationInformation
 from blocks.settings import read_settings
 from tasks.ifc.options import RunPolicy
+from tasks.options import NEEDS_DEPLOYMENT
 from tasks.polling import PollBackoff
 from tasks.retry import is_transient
-
-NEEDS_DEPLOYMENT = (
-    "consent=suspend frees the worker until the run is resumed, so it needs a deployment and a worker, and this run "
-    "has none. Choose consent=wait."
-)
 
 
 async def _show_nobody(url: str, redirect_url: str) -> None:

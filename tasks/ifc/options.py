@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator
 
 from blocks.errors import InputError
-from blocks.itwin.api.exports import RunInput
 from tasks.options import Consent, ExportOptions, ExportRequest, OptionalId, Policy
 from tasks.reports import ExportFormat
 
@@ -55,6 +54,7 @@ class IfcOptions(ExportOptions, frozen=True):
     replace_older_file: bool = True
     save_logs: bool = True
     connection_id: OptionalId = None
+    blob_storage: str = "default"
     policy: RunPolicy = RunPolicy()
 
 
@@ -77,13 +77,3 @@ class IfcRequest(IfcOptions, ExportRequest, frozen=True):
         canonical = json.dumps(self.options, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
         return f"itwin-export {self.ifc_version} {self.output_location} {digest}"
-
-    def run_input(self, changeset_id: str) -> RunInput:
-        """What the platform is asked to export."""
-        return RunInput(
-            ifc_version=self.ifc_version,
-            changeset_id=changeset_id,
-            saved_view_id=self.saved_view_id,
-            model_ids=self.model_ids,
-            mapping_file_id=self.mapping_file_id,
-        )

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from blocks.itwin.api.exports import RunInput
 from tasks.ifc.options import IfcRequest, RunPolicy
 
 
@@ -45,6 +46,18 @@ class RunSpec(BaseModel):
     def policy(self) -> RunPolicy:
         """How it is to be had."""
         return self.request.policy
+
+    @property
+    def run_input(self) -> RunInput:
+        """What the platform is asked to export."""
+        asked = self.request
+        return RunInput(
+            ifc_version=asked.ifc_version,
+            changeset_id=self.changeset_id,
+            saved_view_id=asked.saved_view_id,
+            model_ids=asked.model_ids,
+            mapping_file_id=asked.mapping_file_id,
+        )
 
     @property
     def blob_name(self) -> str:

@@ -144,7 +144,7 @@ class RunStarter:
 
     async def _ask(self, record: RunRecord, check: Precondition) -> StartedRun:
         """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
-        run_input = self.spec.request.run_input(self.spec.changeset_id)
+        run_input = self.spec.run_input
         try:
             output = self._output(record)
             return await self.itwin.exports.create_run(self.spec.connection_id, run_input, output, check=check)

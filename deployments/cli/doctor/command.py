@@ -19,6 +19,7 @@ from deployments.cli.doctor.network import network_findings
 from deployments.cli.doctor.orphans import show_orphans
 from deployments.cli.doctor.output_folder import check_output_folder
 from deployments.cli.doctor.prefect_server import prefect_findings
+from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from tasks.options import check_guid
 
@@ -32,7 +33,7 @@ def doctor(
     credentials: str = "default",
     json: bool = False,
 ) -> None:
-    """Check configuration, network, sign-in, access, disk, Prefect API and worker; ends with 2 if something is wrong.
+    """Check configuration, network, sign-in, access, disk, Prefect API and worker; end with 2 if one is wrong.
 
     Args:
         imodel_id: Check access to this iModel and to its Storage too.
@@ -45,7 +46,7 @@ def doctor(
     if orphans:
         show_orphans(imodel_id, itwin_id, credentials, as_json=json)
         return
-    findings = asyncio.run(
+    findings = run_with_server(
         _examine(check_guid(imodel_id, "iModel id") if imodel_id else None, credentials, is_repair_wanted=repair)
     )
     if json:

@@ -1,6 +1,5 @@
 """`itwin-export doctor --orphans`: runs that go on at the platform although no flow run follows them."""
 
-import asyncio
 import json
 import sys
 
@@ -8,6 +7,7 @@ from rich.table import Table
 
 from blocks.errors import InputError
 from blocks.itwin.credentials import ItwinCredentials
+from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from tasks.ifc.orphaned_runs import OrphanedRun, find_orphans
 from tasks.load_blocks import load_credentials
@@ -26,7 +26,7 @@ def show_orphans(imodel_id: str | None, itwin_id: str | None, credentials: str, 
         raise InputError("Whose runs? Name an iModel (--imodel-id) or an iTwin (--itwin-id).")
     imodel = check_guid(imodel_id, "iModel id") if imodel_id else None
     itwin = check_guid(itwin_id, "iTwin id") if itwin_id else None
-    orphans = asyncio.run(_find(imodel, itwin, credentials))
+    orphans = run_with_server(_find(imodel, itwin, credentials))
     if as_json:
         sys.stdout.write(json.dumps([orphan.model_dump(mode="json") for orphan in orphans]) + "\n")
     else:

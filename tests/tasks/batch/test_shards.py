@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed, Running
 
 from blocks.errors import ConfigurationError
 from blocks.itwin.models import IModel
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_itwin import export_itwin
 from tasks.batch.options import BatchRequest
 from tasks.batch.reports import keep_batch_report
@@ -47,7 +48,7 @@ async def deployment(client: PrefectClient) -> AsyncGenerator[UUID]:
 def coordinator(client: PrefectClient, deployment: UUID, tmp_path: Path) -> ShardCoordinator:
     """Looks often, and takes a second without news for death."""
     request = BatchRequest(
-        itwin_id="itwin",
+        itwin_id=SEEDED.itwin,
         formats=("ifc",),
         imodel_ids=frozenset(),
         name_contains="",

@@ -9,7 +9,7 @@ import pytest
 from blocks.errors import InputError
 from blocks.itwin.api.exports import RunInput
 from tasks.ifc.options import RunPolicy
-from tests.tasks.run_specs import request_for
+from tests.tasks.run_specs import request_for, spec_for
 
 HERE = Path("exports")
 ID = "5e19bee0-3aea-4355-a9f0-c6df9989ee7d"
@@ -86,7 +86,9 @@ def test_blanks_case_and_order_do_not_matter() -> None:
     two = request_for(HERE, imodel_id=ID, model_ids=["0x1", "0x2"])
     assert one == two
     assert one.connection_name == two.connection_name
-    assert one.run_input("c") == RunInput("IFC4.3", "c", None, ("0x1", "0x2"), None)
+    assert spec_for(one, "connection", changeset_id="c").run_input == RunInput(
+        "IFC4.3", "c", None, ("0x1", "0x2"), None
+    )
 
 
 def test_the_folder_is_the_environments_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

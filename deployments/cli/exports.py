@@ -1,0 +1,68 @@
+"""`itwin-export ifc`, `mesh` and `itwin`: the export flows as commands.
+
+Help and refusals of bad input need no Prefect; it is imported where a flow runs.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from blocks.errors import BatchFailedError, InputError
+from deployments.cli.tables import failure_table, report_table, wide_console
+from flows.signatures import batch_request, ifc_request, mesh_request
+from tasks.options import NEEDS_DEPLOYMENT
+from tasks.reports import BatchReport, ExportReport
+
+FlowName = Literal["ifc", "mesh", "itwin"]
+Report = ExportReport | BatchReport
+
+AsJson = Annotated[bool, Parameter(negative="", help="Print the report as one JSON document.")]
+
+
+def export_command(name: FlowName, check: Callable[..., object]) -> Callable[..., None]:
+    """A command with the parameters of a flow: the first one positional, the others options."""
+    signature = inspect.signature(check)
+    first, *rest = signature.parameters.values()
+    options = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in rest]
+    as_json = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)
+
+    @wraps(check)
+    def command(*positional: Any, json: bool = False, **asked: Any) -> None:
+        if asked.get("consent") == "suspend":
+            raise InputError(NEEDS_DEPLOYMENT)
+        check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
+        from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
+
+        try:
+            print_report(run_flow(name, signature.bind(*positional, **asked).arguments), as_json=json)
+        except BatchFailedError as failed:
+            if isinstance(failed.report, BatchReport):
+                print_report(failed.report, as_json=json)
+            raise
+
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first, *options, as_json], return_annotation=None
+    )
+    command.__annotations__ = {p.name: p.annotation for p in (first, *options, as_json)}
+    return command
+
+
+def print_report(report: Report, *, as_json: bool) -> None:
+    """The report on stdout; everything else goes to stderr."""
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    elif isinstance(report, ExportReport):
+        wide_console().print(report_table([report]))
+    else:
+        wide_console().print(report_table(report.reports))
+        if report.failures:
+            wide_console().print(failure_table(report.failures))
+
+
+ifc = export_command("ifc", ifc_request)
+mesh = export_command("mesh", mesh_request)
+itwin = export_command("itwin", batch_request)

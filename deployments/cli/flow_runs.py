@@ -1,0 +1,35 @@
+"""A flow run of this process, for the person in front of the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import Flow
+
+from blocks.network import check_network
+from blocks.settings import read_settings
+from deployments.cli.consent import show_consent
+from deployments.cli.interruption import InterruptibleRun
+from deployments.cli.logs import quiet_console
+from deployments.cli.own_server import own_server
+from deployments.cli.prefect_api import require_prefect_api
+from flows.export_ifc import export_ifc
+from flows.export_itwin import export_itwin
+from flows.export_mesh import export_mesh
+from tasks.ifc.consent import consent_shown_by
+
+FLOWS: dict[str, Flow[..., Any]] = {"ifc": export_ifc, "mesh": export_mesh, "itwin": export_itwin}
+
+
+def run_flow(name: str, parameters: Mapping[str, Any]) -> Any:
+    """The report of a flow run with these parameters.
+
+    Raises:
+        ExportError: It failed, or was ended early.
+    """
+    settings = read_settings()
+    check_network(settings.api_url, settings.issuer_url)
+    quiet_console()
+    consent_shown_by.set(show_consent)
+    require_prefect_api()
+    with own_server():
+        return InterruptibleRun(FLOWS[name], parameters).run()

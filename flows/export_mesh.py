@@ -4,6 +4,7 @@ Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_S
 """
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.signatures import mesh_request, with_signature
 from tasks.changeset import resolve_changeset
@@ -14,7 +15,6 @@ from tasks.mesh.tileset import fetch_tiles, find_published_tiles, publish_tiles,
 from tasks.platform_slots import platform_slot
 from tasks.published import report_skipped
 from tasks.reports import ExportReport
-from tasks.state_dir import staging_dir
 
 
 @flow(name="export-mesh", flow_run_name="mesh-{imodel_id}", persist_result=False)
@@ -31,6 +31,6 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)
             mesh = await wait_for_mesh(itwin, spec, asked)
-        with staging_dir(request, "mesh") as staging:
+        with request.staging_root.staging("mesh", str(flow_run.get_id())) as staging:
             fetched = await fetch_tiles(itwin, spec, mesh, staging)
             return await publish_tiles(itwin, spec, mesh, fetched)

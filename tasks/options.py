@@ -15,6 +15,7 @@ from blocks.disk import require_writable
 from blocks.errors import InputError
 from blocks.settings import read_settings
 from tasks.reports import ExportFormat
+from tasks.state_dir import StateDir
 
 Consent = Literal["fail", "wait", "suspend"]
 
@@ -147,19 +148,19 @@ class ExportRequest(ExportOptions, frozen=True):
         return self.output_dir / self.imodel_id / self.format
 
     @property
-    def state_dir(self) -> Path:
+    def state_dir(self) -> StateDir:
         """Where unfinished work and notes of it lie, out of readers' sight."""
-        return state_dir_of(self.output_dir, self.imodel_id)
+        return StateDir.of_imodel(self.output_dir, self.imodel_id)
 
     @property
-    def staging_root(self) -> Path:
+    def staging_root(self) -> StateDir:
         """Where exports are fetched to, before they are published."""
         return self.state_dir
 
 
-def state_dir_of(output_dir: str | Path | None, imodel_id: str) -> Path:
-    """Where unfinished work of one iModel and notes of it lie."""
-    return check_output_dir(output_dir) / imodel_id.strip().lower() / ".itwin-export"
+def state_dir_of(output_dir: str | Path | None, imodel_id: str) -> StateDir:
+    """Where unfinished work of one iModel and notes of it lie, below a folder as a flow is given it."""
+    return StateDir.of_imodel(check_output_dir(output_dir), imodel_id)
 
 
 def _sentence(error: ValidationError) -> str:

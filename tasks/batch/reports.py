@@ -1,13 +1,12 @@
 """Reports of batches, kept beside the exports: for people, and for the batch that a shard belongs to."""
 
-import time
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from blocks.disk import disk_errors, write_whole
 from tasks.reports import BatchReport
-from tasks.state_dir import KEPT_FOR
+from tasks.state_dir import StateDir, purge
 
 
 def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -> None:
@@ -16,26 +15,16 @@ def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -
     Raises:
         DiskError: The disk refuses it.
     """
-    path = _path(output_dir, flow_run_id)
+    path = StateDir.of_batches(output_dir).batch(flow_run_id)
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _forget_before(path.parent, time.time() - KEPT_FOR.total_seconds())
+        purge(path.parent)
         write_whole(path, report.model_dump_json().encode())
 
 
 def read_batch_report(output_dir: Path, flow_run_id: str) -> BatchReport | None:
     """The report of a flow run, if there is one."""
     try:
-        return BatchReport.model_validate_json(_path(output_dir, flow_run_id).read_bytes())
+        return BatchReport.model_validate_json(StateDir.of_batches(output_dir).batch(flow_run_id).read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _path(output_dir: Path, flow_run_id: str) -> Path:
-    return output_dir / ".itwin-export" / "batches" / f"{flow_run_id}.json"
-
-
-def _forget_before(folder: Path, moment: float) -> None:
-    for path in folder.glob("*.json"):
-        if path.stat().st_mtime < moment:
-            path.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ def _closed_for_others(spec: RunSpec) -> list[RunRecord]:
     wanted = (spec.changeset_id, spec.request.connection_name)
     return [
         record
-        for record in RunRecords(spec.request.state_dir / "runs").all()
+        for record in RunRecords(spec.request.state_dir.runs).all()
         if record.outcome == "failed"
         and record.asked_by != spec.asked_by
         and (record.changeset_id, record.options) == wanted

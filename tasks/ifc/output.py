@@ -7,6 +7,7 @@ from typing import Literal
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict
 
 from blocks.errors import ContentError, NotFoundError, TransferError
@@ -22,7 +23,6 @@ from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.retry import is_transient
-from tasks.state_dir import staging_dir
 
 LINK_LIFE = timedelta(hours=6)
 
@@ -73,7 +73,8 @@ async def fetch_output(
     request = spec.request
     async with credentials.get_client() as itwin:
         imodel = await itwin.imodels.get_imodel(request.imodel_id)
-        with staging_dir(request, run.run_id) as folder, closing_lost_run(request, run):
+        owner = str(flow_run.get_id())
+        with request.staging_root.staging(run.run_id, owner) as folder, closing_lost_run(request, run):
             if blob_storage is None:
                 return await _fetch_from_storage(itwin, request, finished, imodel, folder)
             return await _fetch_from_blob(itwin, request, run, imodel, blob_storage, folder)

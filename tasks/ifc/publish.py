@@ -29,7 +29,7 @@ async def try_publishing_files(request: IfcRequest) -> None:
     Raises:
         ConfigurationError: It does not work there.
     """
-    await asyncio.to_thread(try_publishing, request.staging_root, request.folder)
+    await asyncio.to_thread(try_publishing, request.staging_root.root, request.folder)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -48,7 +48,7 @@ async def publish(
         except ContentError:
             remove_folder(fetched.folder)
             raise
-    records = RunRecords(spec.request.state_dir / "runs")
+    records = RunRecords(spec.request.state_dir.runs)
     records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await credentials.get_platform_time())
     return await report_published(manifest, spec.request, started_at=spec.first_started)
 

@@ -40,7 +40,7 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
     """
     log = get_run_logger()
     async with credentials.get_client() as itwin:
-        records = RunRecords(spec.request.state_dir / "runs")
+        records = RunRecords(spec.request.state_dir.runs)
         run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log).start()
     changeset = spec.changeset_id or "none (baseline)"
     log.info("Export run %s on connection %s exports changeset %s.", run.run_id, run.connection_id, changeset)
@@ -124,5 +124,5 @@ async def start_or_reconnect(
 
 def known_failures(request: IfcRequest, connection_id: str) -> tuple[str, ...]:
     """Runs on our connection that are noted as failed."""
-    records = RunRecords(request.state_dir / "runs").of_connection(connection_id)
+    records = RunRecords(request.state_dir.runs).of_connection(connection_id)
     return tuple(record.run_id for record in records if record.outcome == "failed" and record.run_id)

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from blocks.disk import disk_errors, write_whole
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun
 from tasks.options import state_dir_of
-from tasks.state_dir import KEPT_FOR
+from tasks.state_dir import StateDir, purge
 
 HEARTBEAT_SECONDS = 30.0
 STALE_AFTER_SECONDS = 150.0
@@ -40,48 +39,48 @@ class FollowedRun(BaseModel):
     is_finished: bool = False
 
 
-def note_followed(state_dir: Path, flow_run_id: str, followed: FollowedRun) -> None:
+def note_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) -> None:
     """Write down which run a flow run follows, and how far that is."""
-    folder = state_dir / "followed"
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _forget_old(folder)
-        write_whole(folder / f"{flow_run_id}.json", followed.model_dump_json().encode())
+    path = state_dir.followed(flow_run_id)
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        purge(path.parent)
+        write_whole(path, followed.model_dump_json().encode())
 
 
 @asynccontextmanager
-async def heartbeat(state_dir: Path, flow_run_id: str) -> AsyncGenerator[None]:
+async def heartbeat(state_dir: StateDir, flow_run_id: str) -> AsyncGenerator[None]:
     """Keep the note fresh while the block lasts: the flow run of a killed process stays Running, its note grows old."""
-    keeper = asyncio.create_task(_keep_fresh(_note_of(state_dir, flow_run_id)))
+    keeper = asyncio.create_task(_keep_fresh(state_dir.followed(flow_run_id)))
     try:
         yield
     finally:
         keeper.cancel()
 
 
-def is_stale(state_dir: Path, flow_run_id: str) -> bool:
+def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
     """True if the process behind a flow run that followed something has shown no sign of life for minutes."""
     try:
-        last = _note_of(state_dir, flow_run_id).stat().st_mtime
+        last = state_dir.followed(flow_run_id).stat().st_mtime
     except OSError:
         return False
     return time.time() - last > STALE_AFTER_SECONDS
 
 
-def forget_followed(state_dir: Path, flow_run_id: str) -> None:
+def forget_followed(state_dir: StateDir, flow_run_id: str) -> None:
     """The run has failed or is gone: nothing goes on."""
-    _note_of(state_dir, flow_run_id).unlink(missing_ok=True)
+    state_dir.followed(flow_run_id).unlink(missing_ok=True)
 
 
-def close_run(state_dir: Path, flow_run_id: str, run: RemoteRun, *, reason: str) -> None:
+def close_run(state_dir: StateDir, flow_run_id: str, run: RemoteRun, *, reason: str) -> None:
     """Let nobody follow this run any more: the next export asks for another one and gives the reason."""
-    RunRecords(state_dir / "runs").note_run(run.connection_id, run.run_id, "failed", reason=reason)
+    RunRecords(state_dir.runs).note_run(run.connection_id, run.run_id, "failed", reason=reason)
     forget_followed(state_dir, flow_run_id)
 
 
-def what_goes_on(state_dir: Path, flow_run_id: str) -> str:
+def what_goes_on(state_dir: StateDir, flow_run_id: str) -> str:
     """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
-    followed = _read(_note_of(state_dir, flow_run_id))
+    followed = _read(state_dir.followed(flow_run_id))
     if followed is None:
         return _asked_for(state_dir, flow_run_id)
     name = f"Export run {followed.run_id} on connection {followed.connection_id}"
@@ -111,10 +110,6 @@ async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: St
         await client.create_artifact(artifact)
 
 
-def _note_of(state_dir: Path, flow_run_id: str) -> Path:
-    return state_dir / "followed" / f"{flow_run_id}.json"
-
-
 async def _keep_fresh(path: Path) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
@@ -122,11 +117,11 @@ async def _keep_fresh(path: Path) -> None:
             os.utime(path)
 
 
-def _asked_for(state_dir: Path, flow_run_id: str) -> str:
+def _asked_for(state_dir: StateDir, flow_run_id: str) -> str:
     """Requests of this flow run whose run nobody waits for yet."""
     asked = [
         record
-        for record in RunRecords(state_dir / "runs").all()
+        for record in RunRecords(state_dir.runs).all()
         if record.asked_by == flow_run_id and record.outcome in {"asked", "started"}
     ]
     if not asked:
@@ -136,13 +131,6 @@ def _asked_for(state_dir: Path, flow_run_id: str) -> str:
         f"{name} on connection {asked[-1].connection_id} may go on at the platform, which cannot cancel it. "
         f"Run the same command again: it picks that run up instead of starting another."
     )
-
-
-def _forget_old(folder: Path) -> None:
-    oldest = (datetime.now(UTC) - KEPT_FOR).timestamp()
-    for path in folder.glob("*.json"):
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> FollowedRun | None:

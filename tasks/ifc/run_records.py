@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
-from tasks.state_dir import KEPT_FOR
+from tasks.state_dir import purge
 
 Outcome = Literal["asked", "started", "refused", "failed", "fetched"]
 
@@ -72,8 +72,9 @@ class RunRecords:
         asked_by: str,
         blob_name: str,
     ) -> RunRecord:
-        """Write down that a run is about to be asked for."""
-        self._forget_before(asked_at - KEPT_FOR)
+        """Write down that a run is about to be asked for; notes that nobody changed for a week go."""
+        with disk_errors(self._folder):
+            purge(self._folder)
         record = RunRecord(
             record_id=f"{asked_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
             connection_id=connection_id,
@@ -109,13 +110,6 @@ class RunRecords:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_whole(self._folder / f"{record.record_id}.json", record.model_dump_json(indent=1).encode())
         return record
-
-    def _forget_before(self, moment: datetime) -> None:
-        with disk_errors(self._folder):
-            for path in self._folder.glob("*.json"):
-                record = _read(path)
-                if record is not None and record.asked_at < moment:
-                    path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> RunRecord | None:

@@ -1,7 +1,6 @@
 """What a person asks export-mesh for, checked before anything is sent."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from blocks.disk import real_path
 from tasks.options import ExportOptions, ExportRequest, Policy
 from tasks.reports import ExportFormat
+from tasks.state_dir import FOLDER, StateDir
 
 MeshType = Literal["3DTiles", "CESIUM", "IMODEL"]
 Start = Literal["if-missing", "never", "always"]
@@ -43,10 +43,10 @@ class MeshRequest(MeshOptions, ExportRequest, frozen=True):
     format: ClassVar[ExportFormat] = "mesh"
 
     @property
-    def staging_root(self) -> Path:
+    def staging_root(self) -> StateDir:
         """Where tilesets are fetched to: beside the folder that a link `mesh` leads to, so that renaming swaps them."""
         target = real_path(self.folder)
-        return self.state_dir if target == self.folder else target.parent / ".itwin-export" / self.imodel_id
+        return self.state_dir if target == self.folder else StateDir(target.parent / FOLDER / self.imodel_id)
 
 
 class MeshSpec(BaseModel):

@@ -55,7 +55,7 @@ async def try_publishing_tiles(request: MeshRequest) -> None:
     Raises:
         ConfigurationError: It does not work there.
     """
-    await asyncio.to_thread(try_publishing_tileset, request.staging_root, request.folder)
+    await asyncio.to_thread(try_publishing_tileset, request.staging_root.root, request.folder)
 
 
 @task(
@@ -187,5 +187,5 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
     """The manifest, with what the check found; publishing takes turns, should two processes export the same."""
     found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
     complete = manifest.model_copy(update={"warnings": (*manifest.warnings, *found)})
-    with file_lock(request.state_dir / "mesh-publish.lock"):
+    with file_lock(request.state_dir.publish_lock):
         return publish_tileset(tileset.folder, request.folder, complete)

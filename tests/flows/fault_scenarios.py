@@ -153,7 +153,7 @@ class FaultScenario:
 
     def _is_another_ones(self, run: Run) -> bool:
         """True if an export that is still under way asked for it."""
-        records = RunRecords(state_dir_of(self.folder, SEEDED.plant) / "runs").all()
+        records = RunRecords(state_dir_of(self.folder, SEEDED.plant).runs).all()
         return any(record.asked_by in self.under_way and record.run_id in {"", run.id} for record in records)
 
     def _active(self) -> Run | None:

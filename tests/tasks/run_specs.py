@@ -62,7 +62,7 @@ def with_policy(request: IfcRequest, policy: RunPolicy) -> IfcRequest:
 
 
 def records_of(spec: RunSpec) -> RunRecords:
-    return RunRecords(spec.request.state_dir / "runs")
+    return RunRecords(spec.request.state_dir.runs)
 
 
 def starter_for(platform: Platform, spec: RunSpec) -> RunStarter:

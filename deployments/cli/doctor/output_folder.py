@@ -26,9 +26,9 @@ def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:
     try_publishing_tileset(place, place / "mesh")
     if imodel_id:
         ifc = IfcRequest(imodel_id=imodel_id, output_dir=place)
-        try_publishing(ifc.staging_root, ifc.folder)
+        try_publishing(ifc.staging_root.root, ifc.folder)
         mesh = MeshRequest(imodel_id=imodel_id, output_dir=place)
-        try_publishing_tileset(mesh.staging_root, mesh.folder)
+        try_publishing_tileset(mesh.staging_root.root, mesh.folder)
     free = shutil.disk_usage(place).free
     if free < LEAST_BYTES:
         raise ConfigurationError(f"{place} has only {human_size(free)} left. Make room, or set ITWIN_OUTPUT_DIR.")

@@ -16,7 +16,7 @@ from tasks.ifc.run_heartbeat import (
     what_goes_on,
 )
 from tasks.ifc.run_records import Outcome, RunRecords
-from tasks.state_dir import KEPT_FOR
+from tasks.state_dir import KEPT_FOR, StateDir
 from tests.tasks.run_specs import note, request_for, spec_for
 
 RUN = FollowedRun(connection_id="c1", run_id="r1")
@@ -24,25 +24,25 @@ RUN = FollowedRun(connection_id="c1", run_id="r1")
 
 def test_a_run_that_is_followed_goes_on(tmp_path: Path) -> None:
     """The sentence names run and connection, and how to pick it up; another flow run's says nothing of it."""
-    note_followed(tmp_path, "flow-1", RUN)
-    said = what_goes_on(tmp_path, "flow-1")
+    note_followed(StateDir(tmp_path), "flow-1", RUN)
+    said = what_goes_on(StateDir(tmp_path), "flow-1")
     assert said.startswith("Export run r1 on connection c1 goes on at the platform")
     assert "same command again" in said
-    assert what_goes_on(tmp_path, "flow-2") == ""
+    assert what_goes_on(StateDir(tmp_path), "flow-2") == ""
 
 
 def test_a_run_that_has_finished_does_not_go_on(tmp_path: Path) -> None:
     """A run that is being fetched is told as finished."""
-    note_followed(tmp_path, "flow-1", RUN)
-    note_followed(tmp_path, "flow-1", RUN.model_copy(update={"is_finished": True}))
-    assert "has finished at the platform" in what_goes_on(tmp_path, "flow-1")
+    note_followed(StateDir(tmp_path), "flow-1", RUN)
+    note_followed(StateDir(tmp_path), "flow-1", RUN.model_copy(update={"is_finished": True}))
+    assert "has finished at the platform" in what_goes_on(StateDir(tmp_path), "flow-1")
 
 
 def test_a_run_that_failed_is_not_spoken_of(tmp_path: Path) -> None:
     """After a run has failed, nothing goes on."""
-    note_followed(tmp_path, "flow-1", RUN)
-    forget_followed(tmp_path, "flow-1")
-    assert what_goes_on(tmp_path, "flow-1") == ""
+    note_followed(StateDir(tmp_path), "flow-1", RUN)
+    forget_followed(StateDir(tmp_path), "flow-1")
+    assert what_goes_on(StateDir(tmp_path), "flow-1") == ""
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_run_that_failed_is_not_spoken_of(tmp_path: Path) -> None:
 def test_what_was_asked_for_may_go_on(tmp_path: Path, outcome: Outcome, run_id: str | None, said: str) -> None:
     """Before a run is followed, the notes of requests tell what may go on."""
     spec = spec_for(request_for(tmp_path), "c1")
-    records = RunRecords(spec.request.state_dir / "runs")
+    records = RunRecords(spec.request.state_dir.runs)
     records.note(note(spec, asked_by="flow-1"), outcome, run_id=run_id)
     assert what_goes_on(spec.request.state_dir, "flow-1").startswith(said)
     assert bool(what_goes_on(spec.request.state_dir, "flow-1")) == bool(said)
@@ -66,23 +66,23 @@ def test_what_was_asked_for_may_go_on(tmp_path: Path, outcome: Outcome, run_id: 
 
 def test_old_notes_are_forgotten(tmp_path: Path) -> None:
     """Notes of a week ago go when a new one is written; half a note is no note."""
-    note_followed(tmp_path, "old", RUN)
-    note_followed(tmp_path, "half", RUN)
+    note_followed(StateDir(tmp_path), "old", RUN)
+    note_followed(StateDir(tmp_path), "half", RUN)
     (old, half) = (tmp_path / "followed" / f"{name}.json" for name in ("old", "half"))
     long_ago = old.stat().st_mtime - (KEPT_FOR + timedelta(hours=1)).total_seconds()
     os.utime(old, (long_ago, long_ago))
     half.write_text("{")
-    note_followed(tmp_path, "new", RUN)
+    note_followed(StateDir(tmp_path), "new", RUN)
     assert not old.exists()
-    assert what_goes_on(tmp_path, "half") == ""
-    assert what_goes_on(tmp_path, "new")
+    assert what_goes_on(StateDir(tmp_path), "half") == ""
+    assert what_goes_on(StateDir(tmp_path), "new")
 
 
 def test_a_killed_process_grows_silent(tmp_path: Path) -> None:
     """A note that nobody has freshened for minutes tells that its process is gone; without a note nothing is known."""
-    note_followed(tmp_path, "flow-1", RUN)
-    assert not is_stale(tmp_path, "flow-1")
+    note_followed(StateDir(tmp_path), "flow-1", RUN)
+    assert not is_stale(StateDir(tmp_path), "flow-1")
     long_ago = time.time() - STALE_AFTER_SECONDS - 1
     os.utime(tmp_path / "followed" / "flow-1.json", (long_ago, long_ago))
-    assert is_stale(tmp_path, "flow-1")
-    assert not is_stale(tmp_path, "flow-2")
+    assert is_stale(StateDir(tmp_path), "flow-1")
+    assert not is_stale(StateDir(tmp_path), "flow-2")

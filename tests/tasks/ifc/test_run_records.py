@@ -1,6 +1,8 @@
 """Notes of the runs we asked for."""
 
 import json
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +25,13 @@ def ask(records: RunRecords, connection_id: str = "c", asked_at: datetime = MOME
         asked_by="me",
         blob_name="",
     )
+
+
+def aged(folder: Path, age: timedelta) -> None:
+    """Let the notes that are there be so old."""
+    moment = time.time() - age.total_seconds()
+    for path in folder.iterdir():
+        os.utime(path, (moment, moment))
 
 
 def test_notes_are_found_again_oldest_first(tmp_path: Path) -> None:
@@ -75,11 +84,13 @@ def test_a_note_without_zone_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_old_notes_are_forgotten(tmp_path: Path) -> None:
-    """Asking again removes notes older than a week, and no younger one."""
+    """Asking again removes notes that nobody changed for a week, and no younger one."""
     records = RunRecords(tmp_path)
     ask(records)
+    aged(tmp_path, KEPT_FOR + timedelta(minutes=1))
     kept = ask(records, asked_at=MOMENT + timedelta(seconds=2))
-    new = ask(records, asked_at=MOMENT + KEPT_FOR + timedelta(seconds=1))
+    aged(tmp_path, KEPT_FOR - timedelta(minutes=1))
+    new = ask(records, asked_at=MOMENT + timedelta(seconds=3))
     assert records.of_connection("c") == [kept, new]
 
 

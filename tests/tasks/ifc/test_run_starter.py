@@ -211,7 +211,7 @@ async def test_no_note_and_no_result_holds_a_signature(platform: Platform, make_
     spec = await make_spec({"output_location": "USER_BLOB_STORAGE"})
     run = await start(platform, spec)
     assert "sig=" in last_run(platform).request["outputOptions"]["outputSasUrl"]
-    written = "".join(path.read_text() for path in spec.request.state_dir.rglob("*.json"))
+    written = "".join(path.read_text() for path in spec.request.state_dir.root.rglob("*.json"))
     assert "model.ifc" in written
     assert "sig=" not in written + run.model_dump_json()
 

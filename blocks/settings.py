@@ -72,3 +72,8 @@ def read_settings() -> Settings:
         raise ConfigurationError(f"The environment is not usable: {complaints}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The file .env cannot be read ({type(error).__name__}). It must be UTF-8.") from None
+
+
+def revealed(secret: SecretStr | None) -> str:
+    """The secret itself, empty when there is none."""
+    return secret.get_secret_value() if secret else ""

@@ -29,7 +29,7 @@ from blocks.itwin.rate_limit import burst_of, limiter_for
 from blocks.itwin.transport import Transport
 from blocks.prefect_server.block_token_store import BlockTokens
 from blocks.prefect_server.rate_limit import SharedRateLimiter
-from blocks.settings import AuthenticationType, Settings, read_settings
+from blocks.settings import AuthenticationType, Settings, read_settings, revealed
 from blocks.urls import host_of
 
 
@@ -211,8 +211,8 @@ class ItwinCredentials(CredentialsBlock):
     @property
     def _caller(self) -> str:
         """What tells callers apart that must not share a token."""
-        signed_in = self._block_document_id.hex if self._block_document_id else _revealed(self.refresh_token)
-        return fingerprint(self.api_url, *self.identity.key, _revealed(self.client_secret), self.scope, signed_in)
+        signed_in = self._block_document_id.hex if self._block_document_id else revealed(self.refresh_token)
+        return fingerprint(self.api_url, *self.identity.key, revealed(self.client_secret), self.scope, signed_in)
 
 
 class _Shared:
@@ -242,7 +242,3 @@ def _say(sentence: str) -> None:
     except MissingContextError:
         log = get_logger("itwin")
     log.warning(sentence)
-
-
-def _revealed(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret else ""

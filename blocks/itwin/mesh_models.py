@@ -24,11 +24,6 @@ class MeshStatus(StrEnum):
         """True once nothing more will happen."""
         return self in {MeshStatus.COMPLETE, MeshStatus.INVALID}
 
-    @property
-    def is_successful(self) -> bool:
-        """True when there are tiles."""
-        return self is MeshStatus.COMPLETE
-
 
 def _known_status(value: object) -> object:
     return member_by_name(MeshStatus, value, MeshStatus.NOT_STARTED)

@@ -61,11 +61,6 @@ class ExecutionResult(StrEnum):
     CANCELED = "Canceled"
     TIMED_OUT = "TimedOut"
 
-    @property
-    def is_successful(self) -> bool:
-        """True for the one result that needs no second look."""
-        return self is ExecutionResult.SUCCESS
-
 
 def _known_state(value: object) -> object:
     return member_by_name(ExecutionState, value, ExecutionState.NOT_STARTED)

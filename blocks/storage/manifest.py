@@ -71,10 +71,6 @@ class Manifest(BaseModel):
     versions: dict[str, str] = {}
     created_at: datetime
 
-    def file_at(self, path: str) -> ManifestFile | None:
-        """The entry of a file, if it is listed."""
-        return next((file for file in self.files if file.path == path), None)
-
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a published export; none when there is none that makes sense."""

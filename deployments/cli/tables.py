@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich import filesize
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +21,7 @@ def report_table(reports: Iterable[ExportReport]) -> Table:
             table.add_row(
                 str(Path(_from_here(report.output_dir), file.path)),
                 file.role,
-                human_size(report.total_bytes if file.role == "tileset" else file.size),
+                filesize.decimal(report.total_bytes if file.role == "tileset" else file.size),
                 report.changeset_id[:10] or "baseline",
                 report.run_id or "",
                 _outcome(report),
@@ -39,14 +40,6 @@ def failure_table(failures: Iterable[BatchFailure]) -> Table:
 def wide_console() -> Console:
     """Standard output; rows stay whole where no terminal sets the width."""
     return Console(width=None if sys.stdout.isatty() else 1000)
-
-
-def human_size(size: int) -> str:
-    """Bytes as people say them, in powers of 1000."""
-    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
-        amount, units = amount / 1000, units[1:]
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
 
 
 def _from_here(folder: str) -> Path:

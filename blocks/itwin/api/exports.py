@@ -10,6 +10,7 @@ from blocks.errors import TransientError
 from blocks.itwin.client import ApiResponse, ItwinClient, model_from
 from blocks.itwin.models import AuthorizationInformation, ExportConnection, ExportRun
 from blocks.itwin.transport import Json, Precondition
+from blocks.settings import revealed
 
 PAGE_SIZE = 50
 
@@ -135,8 +136,8 @@ def _run_body(asked: RunInput, output: RunOutput) -> Json:
         "outputOptions": _without_empty(
             location=output.location,
             folderId=output.folder_id,
-            outputSasUrl=_revealed(output.output_sas_url),
-            logsSasUrl=_revealed(output.logs_sas_url),
+            outputSasUrl=revealed(output.output_sas_url),
+            logsSasUrl=revealed(output.logs_sas_url),
         )
         | {"replaceOlderFile": output.replace_older_file, "saveLogs": output.save_logs},
     }
@@ -144,10 +145,6 @@ def _run_body(asked: RunInput, output: RunOutput) -> Json:
 
 def _without_empty(**members: object) -> Json:
     return {name: value for name, value in members.items() if value}
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
 
 
 def _started(answer: ApiResponse, connection_id: str, what: str) -> StartedRun:

@@ -3,18 +3,19 @@
 Vendor page: https://developer.bentley.com/apis/overview/authorization/native-spa/
 """
 
+import base64
+import hashlib
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
-
-from authlib.common.security import generate_token
-from authlib.oauth2.client import OAuth2Client
+from urllib.parse import urlencode
 
 from blocks.errors import ExportError, NotAuthorizedError, SignInRequiredError, without_secrets
 from blocks.itwin.auth.redirect_server import CallbackRequest, RedirectServer
 from blocks.itwin.auth.token_endpoint import InvalidGrantError, TokenEndpoint
 
-VERIFIER_LENGTH = 64
+SECRET_BYTES = 48
+"""Of randomness in a verifier and in a state: 64 characters, of the 43 to 128 that PKCE (RFC 7636) allows."""
 AGAIN = "Run itwin-export login again."
 
 
@@ -29,12 +30,20 @@ class AuthorizationRequest:
     @classmethod
     def to(cls, endpoint: str, *, client_id: str, scopes: str, redirect_url: str) -> "AuthorizationRequest":
         """A new one; state and verifier are never used twice."""
-        verifier = generate_token(VERIFIER_LENGTH)
-        client: Any = OAuth2Client(
-            None, client_id=client_id, scope=scopes, redirect_uri=redirect_url, code_challenge_method="S256"
+        verifier, state = secrets.token_urlsafe(SECRET_BYTES), secrets.token_urlsafe(SECRET_BYTES)
+        digest = hashlib.sha256(verifier.encode()).digest()
+        query = urlencode(
+            {
+                "response_type": "code",
+                "client_id": client_id,
+                "redirect_uri": redirect_url,
+                "scope": scopes,
+                "state": state,
+                "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
+                "code_challenge_method": "S256",
+            }
         )
-        url, state = client.create_authorization_url(endpoint, code_verifier=verifier)
-        return cls(url, state, verifier)
+        return cls(f"{endpoint}{'&' if '?' in endpoint else '?'}{query}", state, verifier)
 
 
 async def sign_in(

@@ -60,7 +60,7 @@ class AzureBlobRanges:
                 hook = self._guard(url, answers)
                 properties = await self._client(url).get_blob_properties(raw_response_hook=hook)
                 md5 = properties.content_settings.content_md5
-                return BlobProperties(properties.size, properties.etag, bytes(md5) if md5 else None, properties.name)
+                return BlobProperties(properties.size, properties.etag, bytes(md5) if md5 else None)
             except _SDK_FAULTS as fault:
                 raise broken_connection(fault, url) from None
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Self
-from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
@@ -29,7 +28,6 @@ READ_BUFFER = 512 * 1024
 
 _MD5_SIZE = 16
 _TOTAL = re.compile(r"bytes (?:0-0|\*)/(\d{1,18})")
-_FILE_NAME = re.compile(r"""filename\*=UTF-8''([^;]+)|filename="?([^";]+)""", re.IGNORECASE)
 
 
 def new_session(stall_seconds: float) -> aiohttp.ClientSession:
@@ -147,7 +145,7 @@ class HttpRanges:
 
 
 def _properties(size: int, headers: Mapping[str, str]) -> BlobProperties:
-    return BlobProperties(size, headers.get("ETag"), _whole_md5(headers), _name(headers))
+    return BlobProperties(size, headers.get("ETag"), _whole_md5(headers))
 
 
 def _whole_md5(headers: Mapping[str, str]) -> bytes | None:
@@ -165,8 +163,3 @@ def decode_md5(text: str | None) -> bytes | None:
     except binascii.Error:
         return None
     return digest if len(digest) == _MD5_SIZE else None
-
-
-def _name(headers: Mapping[str, str]) -> str | None:
-    match = _FILE_NAME.search(headers.get("Content-Disposition", ""))
-    return (unquote(match[1]) if match[1] else match[2].strip()) if match else None

@@ -27,12 +27,11 @@ _CONTENT_RANGE = re.compile(r"bytes \d{1,18}-\d{1,18}/(\d{1,18})")
 
 @dataclass(frozen=True)
 class BlobProperties:
-    """What the server says about the whole blob: bytes, version, MD5 digest, its name for it."""
+    """What the server says about the whole blob: bytes, version, MD5 digest."""
 
     size: int
     etag: str | None = None
     md5: bytes | None = None
-    name: str | None = None
 
 
 class RangeSource(Protocol):

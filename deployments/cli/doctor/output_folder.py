@@ -3,11 +3,12 @@
 import shutil
 from pathlib import Path
 
+from rich import filesize
+
 from blocks.disk import require_writable, unsupported_at
 from blocks.errors import ConfigurationError
 from blocks.storage.publish import try_publishing
 from blocks.storage.tileset.publish import try_publishing_tileset
-from deployments.cli.tables import human_size
 from tasks.ifc.options import IfcRequest
 from tasks.mesh.options import MeshRequest
 
@@ -31,6 +32,6 @@ def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:
         try_publishing_tileset(mesh.staging_root.root, mesh.folder)
     free = shutil.disk_usage(place).free
     if free < LEAST_BYTES:
-        raise ConfigurationError(f"{place} has only {human_size(free)} left. Make room, or set ITWIN_OUTPUT_DIR.")
+        raise ConfigurationError(f"{place} has only {filesize.decimal(free)} left. Make room, or set ITWIN_OUTPUT_DIR.")
     without = "".join(f"; it has no {what}, and exports go on without" for what in unsupported_at(place))
-    return f"Exports can be published in {place}, {human_size(free)} free{without}."
+    return f"Exports can be published in {place}, {filesize.decimal(free)} free{without}."

@@ -29,7 +29,6 @@ class FaultServer:
     content: bytes
     etag: str | None = '"v1"'
     md5: str = ""
-    name: str = ""
     faults: list[str] = field(default_factory=list[str])
     every_fault: str = ""
     signatures: set[str] = field(default_factory=lambda: {"secret/1+"})
@@ -91,8 +90,7 @@ class FaultServer:
         if not self.content:
             return self._plain(writer, 416, "Content-Range: bytes */0\r\n")
         extent = f"Content-Length: 1\r\nContent-Range: bytes 0-0/{len(self.content)}\r\n"
-        name = f'Content-Disposition: attachment; filename="{self.name}"\r\n' if self.name else ""
-        writer.write(self._head(206, extent + name) + self.content[:1])
+        writer.write(self._head(206, extent) + self.content[:1])
         return True
 
     async def _range(self, request: bytes, first: int, last: int, writer: asyncio.StreamWriter) -> bool:

@@ -9,12 +9,13 @@ from pathlib import Path
 from blocks.errors import ConfigurationError, ExportError
 
 
-def sandbox(*, port: int = 3110, run_seconds: float = 3.0) -> None:
+def sandbox(*, port: int = 3110, run_seconds: float = 3.0, control_key_file: Path | None = None) -> None:
     """Serve a stand-in iTwin Platform on this machine, to try things out without an account.
 
     Args:
         port: Port on loopback; 0 takes a free one.
         run_seconds: How long an export run takes.
+        control_key_file: File with a key; the control API (/sandbox/…) then asks for it as a bearer token.
     """
     try:
         from deployments.sandbox.server import serve  # noqa: PLC0415
@@ -22,7 +23,8 @@ def sandbox(*, port: int = 3110, run_seconds: float = 3.0) -> None:
     except ImportError as error:
         raise _extra_missing(error) from None
     try:
-        serve(port, options=Options(run_seconds=run_seconds))
+        key = control_key_file.read_text() if control_key_file else None
+        serve(port, options=Options(run_seconds=run_seconds), control_key=key)
     except OSError as error:
         raise ConfigurationError(f"Port {port} cannot be used ({error.strerror}). Choose another: --port 0") from None
 

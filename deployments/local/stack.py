@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from blocks.disk import open_private
+from blocks.disk import open_private, write_whole
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.local.access import ClientFile
@@ -91,8 +91,12 @@ class LocalStack:
 
         port = free_port(3110)
         url = f"http://127.0.0.1:{port}"
-        self._start_python("sandbox", "deployments", "sandbox", "--port", str(port))
-        self._await(f"{url}/sandbox/state", "sandbox")
+        # Who can push a changeset there can start an export here.
+        key_file = self.processes.folder / "sandbox.key"
+        write_whole(key_file, secrets.token_urlsafe(32).encode(), private=True)
+        command = ["deployments", "sandbox", "--port", str(port), "--control-key-file", str(key_file)]
+        self._start_python("sandbox", *command)
+        self._await(f"{url}/.well-known/openid-configuration", "sandbox")
         self.environment |= environment(url, seeded_state())
         self.environment.setdefault("ITWIN_NIGHTLY_IMODEL_ID", SEEDED.plant)
         self.environment.setdefault("ITWIN_NIGHTLY_ITWIN_ID", SEEDED.itwin)

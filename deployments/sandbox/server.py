@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from deployments.sandbox.api.control_key import ControlKeyMiddleware
 from deployments.sandbox.api.middleware import CUT
 from deployments.sandbox.app import create_app
 from deployments.sandbox.state.identity import IDENTITY
@@ -74,12 +75,16 @@ def serve(
     state: SandboxState | None = None,
     options: Options | None = None,
     output: TextIO | None = None,
+    control_key: str | None = None,
 ) -> None:
-    """Serve until interrupted; writes the address and the variables to `output` (standard output)."""
+    """Serve until interrupted; writes the address and the variables to `output` (standard output).
+
+    With a control key, the control API answers only who sends it as a bearer token.
+    """
     state = state or seeded_state(options=options)
     listener = _listen(host, port)
     url = _url(listener)
-    server = _server(state)
+    server = _server(state, control_key)
     print(_greeting(url, state), file=output or sys.stdout, flush=True)
     with contextlib.suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
@@ -123,9 +128,10 @@ class _CuttableProtocol(H11Protocol):
         self.app: Any = app
 
 
-def _server(state: SandboxState) -> uvicorn.Server:
+def _server(state: SandboxState, control_key: str | None = None) -> uvicorn.Server:
+    app = create_app(state)
     config = uvicorn.Config(
-        create_app(state),
+        ControlKeyMiddleware(app, control_key) if control_key else app,
         http=_CuttableProtocol,
         ws="none",
         loop="asyncio",

@@ -118,9 +118,15 @@ class LocalMachine:
 
         return wait_for(look, f"a run of {name}")
 
+    def control(self, method: str, path: str, body: object = None) -> JSON:
+        """What the stand-in platform's control API answers to somebody with its key."""
+        key = {"Authorization": f"Bearer {(self.state / 'sandbox.key').read_text()}"}
+        answer = httpx.request(method, f"{self.sandbox}/sandbox/{path}", json=body, headers=key)
+        return answer.raise_for_status().json()
+
     def exports_of(self, imodel_id: str) -> list[JSON]:
         """The export runs that the platform was asked for."""
-        runs = httpx.get(f"{self.sandbox}/sandbox/state").json()["runs"]
+        runs = self.control("GET", "state")["runs"]
         return [run for run in runs if run["imodelId"] == imodel_id]
 
     def processes(self) -> list[psutil.Process]:

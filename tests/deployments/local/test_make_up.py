@@ -83,6 +83,8 @@ def test_another_user_gets_nothing(stack: LocalMachine) -> None:
     """Another user reads, changes and starts nothing through the server; neither does a page of another origin."""
     for status, body in answers_to(*attempts(stack.url)):
         assert (status, body) in {(401, '{"exception_message":"Unauthorized"}'), (400, "Invalid host header")}
+    push = ("POST", f"{stack.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", {}, {"count": 1})
+    assert [status for status, _ in answers_to(push)] == [401]
     preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     refused = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight)
     assert (refused.status_code, refused.headers.get("access-control-allow-origin")) == (400, None)
@@ -141,12 +143,12 @@ def test_the_schedule_starts_an_export(stack: LocalMachine) -> None:
 
 def test_ten_pushes_start_one_export_of_the_newest(stack: LocalMachine) -> None:
     """Signed webhooks of ten pushes become one event, one run, and one export of the newest changeset."""
-    pushed = httpx.post(f"{stack.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", json={"count": 10}).json()
+    pushed = stack.control("POST", f"imodels/{SEEDED.bridge}/changesets", {"count": 10})
     run = stack.finished("export-ifc/on-changes")
     assert run["state_type"] == "COMPLETED"
     (export,) = stack.exports_of(SEEDED.bridge)
     assert export["changesetId"] == pushed["changesets"][-1]["id"]
-    deliveries = httpx.get(f"{stack.sandbox}/sandbox/state").json()["deliveries"]
+    deliveries = stack.control("GET", "state")["deliveries"]
     assert [delivered["statuses"] for delivered in deliveries] == [[200]] * 10
 
 
@@ -186,7 +188,7 @@ def test_down_leaves_no_process(stack: LocalMachine) -> None:
     """`make down` ends every process, also a worker in the middle of a run, and a second one finds nothing."""
     before = len(stack.exports_of(SEEDED.plant))
     slow = {"run_seconds": 3600}
-    httpx.patch(f"{stack.sandbox}/sandbox/imodels/{SEEDED.plant}", json=slow).raise_for_status()
+    stack.control("PATCH", f"imodels/{SEEDED.plant}", slow)
     asked = json.dumps({"imodel_id": SEEDED.plant, "ifc_version": "IFC2x3"})
     stack.prefect("deployment", "run", "export-ifc/on-demand", "--params", asked)
     wait_for(lambda: stack.exports_of(SEEDED.plant)[before:] or None, "a run in the middle")

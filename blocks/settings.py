@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     poll_max_seconds: float = Field(default=60, gt=0)
     output_dir: Path = Path("exports")
     requests_per_minute: int = Field(default=450, gt=0)
+    requests_per_hour: int | None = Field(default=None, gt=0)
     share_requests: bool = False
     shard_silence_seconds: float = Field(default=90, gt=0)
     task_runs_per_second: float = Field(default=20, gt=0)

@@ -18,6 +18,8 @@ CREATION_GRACE = timedelta(minutes=2)
 MAX_CONCURRENT_POLLS = 8
 """Looks on their way at once in one event loop. The others wait, the longest due first, where they are in nobody's
 way: of the requests that the budget allows, those that bring an export forward are not behind a thousand looks."""
+LAST_POLL_SECONDS = 60.0
+"""What the last look may take, which begins at the deadline."""
 
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -68,11 +70,20 @@ class Poller(Generic[Found]):
             ExportError: An answer that cannot get better, such as 403.
         """
         while True:
-            found = await self._poll_once()
+            found = await self._poll_in_time()
             if found is not None or self.age() >= self.timeout:
                 return found
             age = self.age().total_seconds()
             await self.sleep(max(0.0, min(self.pace.pause(age), self.timeout.total_seconds() - age)))
+
+    async def _poll_in_time(self) -> Found | None:
+        """One look; none where the platform's pause (429) lasts beyond the deadline."""
+        left = (self.timeout - self.age()).total_seconds()
+        try:
+            async with asyncio.timeout(max(left, LAST_POLL_SECONDS)):
+                return await self._poll_once()
+        except TimeoutError:
+            return None
 
     async def _poll_once(self) -> Found | None:
         """One look; none too when it failed in a way that the next one may not."""

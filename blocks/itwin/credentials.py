@@ -25,7 +25,7 @@ from blocks.itwin.auth.access_tokens import AccessTokens, RefreshTokens, TokenCa
 from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
 from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile, fingerprint
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.rate_limit import burst_of, limiter_for
+from blocks.itwin.rate_limit import HOUR_SECONDS, burst_of, limiter_for
 from blocks.itwin.transport import Transport
 from blocks.prefect_server.block_token_store import BlockTokens
 from blocks.prefect_server.rate_limit import SharedRateLimiter
@@ -184,12 +184,16 @@ class ItwinCredentials(CredentialsBlock):
     def transport(self) -> Transport:
         """A new line to the platform, at the common pace of this process, or of all that share a Prefect server."""
         settings = read_settings()
-        own = limiter_for(self.api_url, settings.requests_per_minute)
+        own = limiter_for(self.api_url, settings.requests_per_minute, settings.requests_per_hour)
         if not (settings.share_requests and get_current_settings().api.url):
             return Transport(own)
         name = f"itwin-export-requests-{self.api_host}"
-        burst = burst_of(settings.requests_per_minute)
-        return Transport(SharedRateLimiter(name, settings.requests_per_minute, burst, own))
+        minute = SharedRateLimiter(name, settings.requests_per_minute, burst_of(settings.requests_per_minute), own)
+        hourly = settings.requests_per_hour
+        if hourly is None:
+            return Transport(minute)
+        name = f"itwin-export-requests-per-hour-{self.api_host}"
+        return Transport(SharedRateLimiter(name, hourly, burst_of(hourly), minute, window_seconds=HOUR_SECONDS))
 
     @property
     def block_tokens(self) -> BlockTokens | None:

@@ -1,5 +1,6 @@
 """Sending and mapping: every request to the platform leaves here, every failure becomes an error of the family."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -25,7 +26,14 @@ from blocks.urls import host_of
 
 API_TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
 API_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
-LONGEST_PAUSE_SECONDS = 300.0
+LONGEST_PAUSE_SECONDS = 24 * 3600.0
+"""A longer pause than a daily quota asks for is an error; deadlines of exports end most waits before."""
+ANNOUNCED_SECONDS = 10.0
+BUDGET_HINT = (
+    "The Community tier allows 500 requests a minute and 5,000 an hour: set ITWIN_REQUESTS_PER_MINUTE and "
+    "ITWIN_REQUESTS_PER_HOUR to what your tier allows."
+)
+"""Vendor page: https://developer.bentley.com/apis/overview/rate-limits"""
 DEFAULT_PAUSE_SECONDS = 5.0
 USER_AGENT = "itwin-export"
 MAX_RATE_LIMIT_RETRIES = 6  # 429s in a row before one request gives up
@@ -33,6 +41,9 @@ MAX_RATE_LIMIT_RETRIES = 6  # 429s in a row before one request gives up
 Json = dict[str, Any]
 Precondition = Callable[[], None]
 """Called right before each sending of a request, after any wait; what it raises leaves the request unsent."""
+
+
+log = logging.getLogger("prefect.itwin")
 
 
 class Transport:
@@ -69,7 +80,19 @@ class Transport:
             pause = asked_for or DEFAULT_PAUSE_SECONDS
             if attempts == MAX_RATE_LIMIT_RETRIES or pause > LONGEST_PAUSE_SECONDS:
                 raise error_from(response, what)
-            self._limiter.pause(pause)
+            self._pause(pause, response)
+
+    def _pause(self, seconds: float, response: httpx.Response) -> None:
+        """Hold all requests of this process back; a long pause is announced once, for all of them."""
+        if self._limiter.pause(seconds) and seconds >= ANNOUNCED_SECONDS:
+            goes_on = datetime.now().astimezone() + timedelta(seconds=seconds)
+            log.warning(
+                "The iTwin Platform asks for a pause of %.0f seconds (429%s); requests go on at %s. %s",
+                seconds,
+                _limited_operation(response),
+                f"{goes_on:%Y-%m-%d %H:%M:%S %Z}",
+                BUDGET_HINT,
+            )
 
     def server_now(self) -> datetime:
         """The time by the platform's clock, as far as its `Date` headers tell."""
@@ -130,8 +153,7 @@ def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR
             return ConflictError(f"{sentence} Another request got there first; try again.")
         case 429:
             return RateLimitedError(
-                f"{sentence} The rate limit is reached{_limited_operation(response)}: try again later, or lower "
-                f"ITWIN_REQUESTS_PER_MINUTE."
+                f"{sentence} The rate limit is reached{_limited_operation(response)}: try again later. {BUDGET_HINT}"
             )
         case _ if status >= 500 or status in {408, 425}:
             return TransientError(f"{sentence} Try again later.")

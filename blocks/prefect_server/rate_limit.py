@@ -29,7 +29,7 @@ PORTION_LIFE_SECONDS = 20.0
 """What is not used by then lapses: idle processes hoard nothing."""
 AWAY_SECONDS = 10.0
 """A Prefect server that did not answer is left alone for so long."""
-LONGEST_QUEUE_MINUTES = 60
+LONGEST_QUEUE_WINDOWS = 60
 
 log = logging.getLogger("prefect.itwin")
 
@@ -41,8 +41,8 @@ class LocalLimiter(Protocol):
         """Wait until one more request may be sent."""
         ...
 
-    def pause(self, seconds: float) -> None:
-        """Hold every request back for so many seconds."""
+    def pause(self, seconds: float) -> bool:
+        """Hold every request back for so many seconds; true if that begins a pause or makes it longer."""
         ...
 
 
@@ -52,15 +52,17 @@ class SharedRateLimiter:
 
     Args:
         name: Of the global concurrency limit; made on demand.
-        requests_per_minute: The budget of all processes together.
+        budget: Requests of all processes together in a window of time.
         burst: Requests that may go at once, after a pause.
-        local_limiter: The pace of this process, kept to in any case.
+        local_limiter: The pace of this process, kept to in any case; or another shared limiter.
+        window_seconds: Length of the window.
     """
 
     name: str
-    requests_per_minute: int
+    budget: int
     burst: int
     local_limiter: LocalLimiter
+    window_seconds: float = 60.0
     _left: int = 0
     _lapses_at: float = 0.0
     _away_until: float = 0.0
@@ -75,14 +77,14 @@ class SharedRateLimiter:
             self._left -= 1
         await self.local_limiter.admit()
 
-    def pause(self, seconds: float) -> None:
-        """Hold every request of this process back; the others meet the platform's 429 themselves."""
-        self.local_limiter.pause(seconds)
+    def pause(self, seconds: float) -> bool:
+        """Hold every request of this process back; the others meet the platform's 429 themselves, once each."""
+        return self.local_limiter.pause(seconds)
 
     @property
     def _per_second(self) -> float:
-        """The steady flow: with the burst before it, no minute holds more than the budget."""
-        return max(1, self.requests_per_minute - self.burst) / 60
+        """The steady flow: with the burst before it, no window holds more than the budget."""
+        return max(1, self.budget - self.burst) / self.window_seconds
 
     @property
     def _portion(self) -> int:
@@ -114,7 +116,7 @@ class SharedRateLimiter:
 
     async def _ensure_limit(self, client: PrefectClient) -> None:
         """Make the limit, or bring it to our figures; another process may be making it at the same moment."""
-        longest = self.requests_per_minute * LONGEST_QUEUE_MINUTES
+        longest = self.budget * LONGEST_QUEUE_WINDOWS
         try:
             await client.upsert_global_concurrency_limit_by_name(self.name, longest, self._per_second)
         except (ObjectAlreadyExists, httpx.HTTPStatusError):  # the server answers 500 to the second of two

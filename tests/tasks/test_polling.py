@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -54,6 +55,21 @@ async def test_the_end_is_noticed_soon(platform: Platform, seconds: float) -> No
     await (await watch(platform, seconds)).finished()
     late = (platform.state.clock.now() - MOMENT).total_seconds() - seconds
     assert late <= max(POLITE.first, (seconds + 1) / 9)
+
+
+async def test_a_pause_beyond_the_deadline_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that the platform's pause holds back for an hour is given up, and the deadline has passed."""
+    monkeypatch.setattr("tasks.polling.LAST_POLL_SECONDS", 0.05)
+    started = time.monotonic()
+
+    async def held() -> str:
+        await asyncio.sleep(HOUR)
+        return "found"
+
+    poller = Poller(
+        "it", held, lambda: timedelta(seconds=time.monotonic() - started), timedelta(seconds=0.1), POLITE, LOG
+    )
+    assert await asyncio.wait_for(poller.found(), 10) is None
 
 
 def test_pauses_stay_between_the_settings() -> None:

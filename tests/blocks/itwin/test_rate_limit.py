@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.itwin.rate_limit import RequestLimiter, limiter_for
+from blocks.itwin.rate_limit import HOUR_SECONDS, CombinedLimiter, RequestLimiter, limiter_for
 
 Waiter = tuple[float, int, "asyncio.Future[None]"]
 
@@ -58,7 +58,9 @@ class Queue:
     tasks: list["asyncio.Task[None]"] = field(default_factory=list["asyncio.Task[None]"])
 
     def __post_init__(self) -> None:
-        self.limiter = RequestLimiter(self.per_minute, clock=self.schedule, sleep=self.schedule.sleep)
+        self.limiter: RequestLimiter | CombinedLimiter = RequestLimiter(
+            self.per_minute, clock=self.schedule, sleep=self.schedule.sleep
+        )
 
     async def add(self, count: int) -> None:
         for _ in range(count):
@@ -154,9 +156,35 @@ async def test_a_few_requests_go_at_once_and_a_queue_moves_evenly() -> None:
     assert len(queue.admitted) == 450
 
 
+async def test_an_hourly_budget_holds_beside_the_minutes() -> None:
+    """With 60 a minute and 100 an hour, no minute holds more than 60 and no hour more than 100, and all are sent."""
+    schedule = Schedule()
+    hour = RequestLimiter(100, window_seconds=HOUR_SECONDS, clock=schedule, sleep=schedule.sleep)
+    queue = Queue(60, schedule)
+    queue.limiter = CombinedLimiter(hour, RequestLimiter(60, clock=schedule, sleep=schedule.sleep))
+    await queue.add(250)
+    await queue.schedule.run_until(4 * HOUR_SECONDS)
+    moments = [moment for moment, _ in queue.admitted]
+    assert len(moments) == 250
+    assert queue.most_in_a_minute() <= 60
+    assert max(sum(1 for other in moments if start <= other < start + 3599.999) for start in moments) <= 100
+
+
+async def test_a_pause_tells_whether_it_is_a_new_one() -> None:
+    """The first answer that asks for a pause begins it, those beside it do not, and a much longer one does."""
+    limiter = RequestLimiter(60, clock=Schedule())
+    assert [limiter.pause(seconds) for seconds in (900, 900, 901, 3600)] == [True, False, False, True]
+
+
+def test_an_hourly_budget_is_a_setting() -> None:
+    """A process with a budget for the hour keeps to both."""
+    assert isinstance(limiter_for("hourly.example", 450, 5000), CombinedLimiter)
+    assert isinstance(limiter_for("minutely.example", 450), RequestLimiter)
+
+
 def test_one_limiter_for_each_api_host_of_a_process() -> None:
     """Everybody who asks for the same host shares one limiter, from any thread; another host has its own."""
-    found: list[RequestLimiter] = []
+    found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(limiter_for("one.example", 450))) for _ in range(8)]
     for thread in threads:
         thread.start()

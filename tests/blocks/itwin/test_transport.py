@@ -1,5 +1,6 @@
 """Sending: what becomes of every answer, and of no answer."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -17,8 +18,10 @@ from blocks.errors import (
     TransientError,
     without_secrets,
 )
-from blocks.itwin.transport import error_from, json_object
+from blocks.itwin.rate_limit import RequestLimiter
+from blocks.itwin.transport import Transport, error_from, json_object
 from tests.blocks.itwin.platform import API, FakeTime, Server, answer, transport_to
+from tests.blocks.itwin.test_rate_limit import Schedule
 
 SECRET = "c2VjcmV0LXNpZ25hdHVyZQ=="
 ROWS = [
@@ -124,9 +127,50 @@ async def test_waits_out_a_rate_limit(retry: dict[str, str], pause: float) -> No
     assert sum(time.slept) == pytest.approx(pause, abs=0.1)
 
 
-@pytest.mark.parametrize(("retry", "requests"), [("301", 1), ("9" * 400, 1), ("1", 6)])
+def paced_by(schedule: Schedule, server: Server) -> Transport:
+    limiter = RequestLimiter(6_000, clock=schedule, sleep=schedule.sleep)
+
+    async def answer_later(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)  # requests are on their way at the same time
+        return server(request)
+
+    return Transport(limiter, http_transport=httpx.MockTransport(answer_later))
+
+
+async def test_an_hourly_quota_is_waited_out_once_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    """Four requests refused with Retry-After: 900 all go through after one pause, announced once with its end."""
+    schedule = Schedule()
+    refused = [answer(status=429, Retry_After="900", ITwinPlatform_RateLimited_Tier="Community")] * 4
+    server = Server([*refused, answer({})])
+    transport = paced_by(schedule, server)
+    sent = [asyncio.create_task(transport.send(httpx.Request("GET", API), what="Look")) for _ in range(4)]
+    await asyncio.sleep(0.2)  # until all of them have been refused
+    await schedule.run_until(899)
+    assert len(server.requests) == 4
+    await schedule.run_until(905)
+    assert [(await one).status_code for one in sent] == [200] * 4
+    assert caplog.text.count("asks for a pause of 900 seconds (429, Community); requests go on at ") == 1
+    assert "5,000 an hour" in caplog.text
+
+
+async def test_nothing_is_asked_during_a_pause() -> None:
+    """A request that comes while a pause of an hour lasts waits for its end before it is sent."""
+    schedule = Schedule()
+    server = Server([answer(status=429, Retry_After="3600"), answer({})])
+    transport = paced_by(schedule, server)
+    first = asyncio.create_task(transport.send(httpx.Request("GET", API), what="Look"))
+    await asyncio.sleep(0.2)  # until it has been refused
+    await schedule.run_until(1)
+    second = asyncio.create_task(transport.send(httpx.Request("GET", API), what="Look later"))
+    await schedule.run_until(3599)
+    assert len(server.requests) == 1
+    await schedule.run_until(3605)
+    assert [(await one).status_code for one in (first, second)] == [200, 200]
+
+
+@pytest.mark.parametrize(("retry", "requests"), [("86401", 1), ("9" * 400, 1), ("1", 6), ("900", 6)])
 async def test_gives_up_a_rate_limit_that_is_too_long(retry: str, requests: int) -> None:
-    """A pause of more than five minutes, or the sixth in a row, is an error instead of a silent wait."""
+    """A pause of more than a day, or the sixth in a row, is an error instead of a wait."""
     server = Server([answer(status=429, Retry_After=retry)])
     with pytest.raises(RateLimitedError):
         await transport_to(server).send(httpx.Request("GET", API), what="Look")

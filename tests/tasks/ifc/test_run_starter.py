@@ -115,7 +115,7 @@ async def test_a_refused_request_is_noted_as_refused(
     platform: Platform, make_spec: SpecFactory, status: int, kind: type[Exception]
 ) -> None:
     """A request that was refused, or lost a race, leaves no note that a stranger's run could be taken for."""
-    platform.state.faults.add(Fault(**CREATE, status=status, code="No", retry_after=1000))
+    platform.state.faults.add(Fault(**CREATE, status=status, code="No", retry_after=100_000))
     spec = await make_spec(first_started=MOMENT + minutes(60))
     with pytest.raises(kind):
         await start(platform, spec)

@@ -42,10 +42,10 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it."""
     itwin = await load_credentials(request.credentials)
     storage = await load_blob_storage(request.blob_storage, request)
-    async with itwin.get_client():
+    async with itwin.get_client() as apis:
         request = await with_mapping(itwin, request)
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
-        looked_at = await itwin.get_platform_time()
+        looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
             return await report_skipped(published, request)
         await try_publishing_files(request)

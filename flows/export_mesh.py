@@ -22,12 +22,12 @@ from tasks.reports import ExportReport
 async def export_mesh(request: MeshRequest) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."""
     itwin = await load_credentials(request.credentials)
-    async with itwin.get_client():
+    async with itwin.get_client() as apis:
         changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
         if published := await find_published_tiles(itwin, request, changeset):
             return await report_skipped(published, request)
         await try_publishing_tiles(request)
-        spec = await build_mesh_spec(itwin, request, changeset)
+        spec = await build_mesh_spec(apis, request, changeset)
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)
             mesh = await wait_for_mesh(itwin, spec, asked)

@@ -32,8 +32,7 @@ async def watch_imodels(
         credentials: Name of an iTwin Credentials block.
     """
     itwin = await load_credentials(credentials)
-    async with itwin.get_client():
-        changed = await find_changed(itwin, check_guid(itwin_id, "iTwin id"), imodel_ids, output_dir)
+    changed = await find_changed(itwin, check_guid(itwin_id, "iTwin id"), imodel_ids, output_dir)
     for imodel_id, changeset_id in changed.items():
         await announce_change(imodel_id, changeset_id)
     return sorted(changed)

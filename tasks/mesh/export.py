@@ -4,7 +4,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
 from pydantic import BaseModel, ConfigDict
 
-from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.credentials import ItwinApis, ItwinCredentials
 from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
 from tasks.mesh.options import MeshRequest, MeshSpec
@@ -22,9 +22,9 @@ class RemoteMesh(BaseModel):
     warnings: tuple[str, ...] = ()
 
 
-async def build_mesh_spec(credentials: ItwinCredentials, request: MeshRequest, changeset_id: str) -> MeshSpec:
+async def build_mesh_spec(itwin: ItwinApis, request: MeshRequest, changeset_id: str) -> MeshSpec:
     """The tiles that are wanted, and since when."""
-    first_started = await record_first_start(str(request.folder), await credentials.get_platform_time())
+    first_started = await record_first_start(str(request.folder), itwin.client.server_now())
     return MeshSpec(request=request, changeset_id=changeset_id, first_started=first_started)
 
 

@@ -98,9 +98,9 @@ async def _fetch_from_storage(
 async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: Literal["model", "log"]) -> FetchedFile:
     async with HttpRanges(partial(itwin.storage.get_download_link, file.id)) as source:
         arrived = await download(source, target)
-    if file.size is not None and file.size != arrived.size:
+    if file.size is not None and file.size != arrived.stored_size:
         raise ContentError(
-            f"Storage lists {file.display_name} with {file.size} bytes and delivers {arrived.size}. "
+            f"Storage lists {file.display_name} with {file.size} bytes and delivers {arrived.stored_size}. "
             f"It may just have been replaced: run the export again."
         )
     return _fetched(arrived, role)

@@ -14,10 +14,10 @@ from blocks.itwin.credentials import ItwinApis, ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
-from blocks.storage.tileset.curl_reader import FetchedTile
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
 from blocks.storage.tileset.publish import publish_tileset, recover, try_publishing_tileset
 from blocks.storage.tileset.references import ROOT
+from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
 from tasks.mesh.export import RemoteMesh
 from tasks.mesh.finder import MeshSearch, best_of, gone
@@ -179,7 +179,7 @@ def _listed(tile: FetchedTile) -> ManifestFile:
         size=tile.size,
         sha256=tile.sha256,
         etag=tile.etag,
-        md5=tile.md5,
+        md5=tile.md5 if tile.stored_size is None else None,  # else it is not that of the file
     )
 
 

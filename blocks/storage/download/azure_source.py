@@ -14,6 +14,7 @@ from azure.storage.blob.aio import BlobClient
 from blocks.errors import ExportError, LinkExpiredError, LinkRefusedError, NotFoundError
 from blocks.network import proxy_for
 from blocks.storage.blob_address import parse_blob_address
+from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
 from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
@@ -59,8 +60,10 @@ class AzureBlobRanges:
             try:
                 hook = self._guard(url, answers)
                 properties = await self._client(url).get_blob_properties(raw_response_hook=hook)
-                md5 = properties.content_settings.content_md5
-                return BlobProperties(properties.size, properties.etag, bytes(md5) if md5 else None)
+                settings = properties.content_settings
+                md5 = bytes(settings.content_md5) if settings.content_md5 else None
+                encoding = encoding_of({"Content-Encoding": settings.content_encoding or ""})
+                return BlobProperties(properties.size, properties.etag, md5, encoding)
             except _SDK_FAULTS as fault:
                 raise broken_connection(fault, url) from None
 
@@ -74,6 +77,7 @@ class AzureBlobRanges:
                     start,
                     length,
                     max_concurrency=1,
+                    decompress=False,  # a range of a compressed blob cannot be decoded by itself
                     etag=properties.etag if is_pinned else None,
                     match_condition=MatchConditions.IfNotModified if is_pinned else None,
                     raw_response_hook=self._guard(url, answers, (start, length), properties),

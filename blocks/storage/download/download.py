@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from blocks.disk import PartFile, disk_errors, replace, require_room, sync_folder
 from blocks.errors import ContentError, DiskError, ExportError, InterruptedTransferError
+from blocks.storage.content_encoding import DecodeError, decode_file, require_decodable
 from blocks.storage.download.checkpoint import ChunkCheckpoint
 from blocks.storage.download.source import RangeSource
 from blocks.storage.retry import BlobChangedError, RetryPolicy, retry
@@ -33,18 +34,23 @@ _DISK_THREADS = 3
 
 
 class _DigestError(ContentError):
-    """All bytes came and their MD5 is not the one the server promised."""
+    """All bytes came and are not what the server promised, by their MD5 or their encoding."""
 
 
 @dataclass(frozen=True)
 class DownloadedFile:
-    """A file that arrived whole; `md5` only when the server promised one, and then it is that one."""
+    """A file that arrived whole; `md5` only when the server promised one, and then it is that one.
+
+    Attributes:
+        stored_size: Bytes at the server; others than `size` where the blob is compressed. So is `md5` of those.
+    """
 
     path: Path
     size: int
     sha256: str
     md5: bytes | None
     etag: str | None
+    stored_size: int
 
 
 async def download(
@@ -60,6 +66,7 @@ async def download(
 
     A blob without an ETag cannot be resumed. Without an MD5 a bit that flips on the way (under TLS: inside
     the server) goes unnoticed; for IFC the content check catches some. One download per target at a time.
+    A blob that is stored compressed (Content-Encoding) is checked as it is stored and kept decoded.
 
     Args:
         source: The blob.
@@ -78,6 +85,7 @@ async def download(
     steady = retry_policy or RetryPolicy()
     for version in range(1, VERSIONS + 1):
         properties = await _named(target, retry(source.properties, source.renew, steady))
+        require_decodable(properties.encoding, target.name)
         transfer = _Transfer(
             source, target, ChunkCheckpoint(properties, chunk_size or source.chunk_size), steady, on_progress
         )
@@ -263,12 +271,30 @@ class _Transfer:
                 f"{self._target.name}: all bytes came, but their MD5 is not the one the server promised. "
                 "Run the same again; if it stays so, export the iModel again."
             )
+        size, sha256 = self._properties.size, self._digests.sha256
+        if self._properties.encoding:
+            size, sha256 = self._decode(self._properties.encoding)
         replace(self._part, self._target)
         self._note.unlink(missing_ok=True)
         sync_folder(self._target.parent)
-        return DownloadedFile(
-            self._target, self._properties.size, self._digests.sha256, self._digests.md5, self._properties.etag
-        )
+        properties = self._properties
+        return DownloadedFile(self._target, size, sha256, self._digests.md5, properties.etag, properties.size)
+
+    def _decode(self, encoding: str) -> tuple[int, str]:
+        """Exchange the stored bytes for the decoded ones; returns size and SHA-256 of those."""
+        decoded = self._part.with_name(f"{self._part.name}.decoded")
+        try:
+            size, sha256 = decode_file(self._part, decoded, encoding)
+        except DecodeError as error:
+            self.forget()
+            kind = ContentError if self._properties.md5 else _DigestError  # with the right MD5 they stay as they are
+            raise kind(
+                f"{self._target.name} is stored with Content-Encoding {encoding}, but its bytes cannot be decoded: "
+                f"{error}. Export the iModel again."
+            ) from None
+        self._note.unlink(missing_ok=True)
+        replace(decoded, self._part)
+        return size, sha256
 
 
 def _worst(faults: ExceptionGroup[Exception]) -> Exception:

@@ -17,6 +17,7 @@ from yarl import URL
 
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
 from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted, via
+from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
 from blocks.urls import host_of
@@ -145,7 +146,7 @@ class HttpRanges:
 
 
 def _properties(size: int, headers: Mapping[str, str]) -> BlobProperties:
-    return BlobProperties(size, headers.get("ETag"), _whole_md5(headers))
+    return BlobProperties(size, headers.get("ETag"), _whole_md5(headers), encoding_of(headers))
 
 
 def _whole_md5(headers: Mapping[str, str]) -> bytes | None:

@@ -18,6 +18,7 @@ from blocks.errors import (
     NotFoundError,
     TransferError,
 )
+from blocks.storage.content_encoding import encoding_of
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.timestamps import parse_retry_after
 
@@ -27,11 +28,12 @@ _CONTENT_RANGE = re.compile(r"bytes \d{1,18}-\d{1,18}/(\d{1,18})")
 
 @dataclass(frozen=True)
 class BlobProperties:
-    """What the server says about the whole blob: bytes, version, MD5 digest."""
+    """What the server says about the whole blob as stored: bytes, version, MD5 digest, encoding."""
 
     size: int
     etag: str | None = None
     md5: bytes | None = None
+    encoding: str | None = None
 
 
 class RangeSource(Protocol):
@@ -90,8 +92,8 @@ def check_range(
     start, length = wanted
     if headers.get("ETag") != properties.etag:
         raise BlobChangedError(f"The file on {host} was replaced while it was read.")
-    if headers.get("Content-Encoding", "identity") != "identity":
-        raise InterruptedTransferError(f"{host} sent an encoded body where plain bytes were asked for.")
+    if encoding_of(headers) != properties.encoding:
+        raise InterruptedTransferError(f"{host} sent a part of the file in another encoding than it announced.")
     if status == HTTPStatus.PARTIAL_CONTENT:
         _check_extent(headers.get("Content-Range", ""), f"bytes {start}-{start + length - 1}/{properties.size}", host)
     elif status != HTTPStatus.OK or wanted != (0, properties.size):

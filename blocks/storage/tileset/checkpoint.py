@@ -6,12 +6,14 @@ import shutil
 from collections import deque
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from blocks.disk import disk_errors
 from blocks.storage.manifest import ManifestFile, read_manifest
-from blocks.storage.tileset.curl_reader import FetchedTile
 from blocks.storage.tileset.listing import Tile
+from blocks.storage.tileset.tile_body import FetchedTile
+
+_PIECE = 1024 * 1024
 
 
 class TileCheckpoint:
@@ -66,25 +68,41 @@ class TileCheckpoint:
 
 
 class PublishedTiles:
-    """The tiles of the export before, to be taken over where MD5 and length prove that they are the same."""
+    """The tiles of the export before, to be taken over where their bytes prove that they are the same."""
 
     def __init__(self, folder: Path | None) -> None:
         manifest = read_manifest(folder) if folder else None
         self._folder = folder or Path()
-        self._by_digest = {(file.md5, file.size): file for file in manifest.files if file.md5} if manifest else {}
+        files = manifest.files if manifest else ()
+        self._by_digest = {(file.md5, file.size): file for file in files if file.md5}
+        self._by_name = {file.path: file for file in files}
 
     def take(self, tile: Tile, folder: Path) -> FetchedTile | None:
-        """Hard-link the same tile, if there is one, into a folder, or copy it where there are no links."""
+        """Hard-link the same tile, if there is one, into a folder, or copy it where there are no links.
+
+        The file is read: it may have changed on the disk while its size and time stamp stayed.
+        """
         file = self._by_digest.get((tile.md5.hex(), tile.size)) if tile.md5 and tile.size is not None else None
         if file is None or not tile.md5:
             return None
         source, target = self._folder / file.path, folder / tile.name
-        if not _is_untouched(source, file):
+        digests = _digests(source) if _is_untouched(source, file) else None
+        if digests is None or digests.md5 != tile.md5.hex():
             return None
         with disk_errors(folder):
-            target.unlink(missing_ok=True)
             _link_or_copy(source, target)
-        return FetchedTile(tile.name, file.size, file.sha256, tile.etag, file.md5)
+        return FetchedTile(tile.name, file.size, digests.sha256, tile.etag, digests.md5)
+
+    def share(self, fetched: FetchedTile, folder: Path) -> None:
+        """Put the old file in the place of a fetched one with the same bytes: on the disk they are there once."""
+        file = self._by_name.get(fetched.name)
+        if file is None or (file.size, file.sha256) != (fetched.size, fetched.sha256):
+            return
+        source = self._folder / file.path
+        digests = _digests(source) if _is_untouched(source, file) else None
+        if digests and digests.sha256 == fetched.sha256:
+            with disk_errors(folder):
+                _link_or_copy(source, folder / fetched.name)
 
 
 def _read(path: Path) -> dict[str, FetchedTile]:
@@ -102,7 +120,26 @@ def _read(path: Path) -> dict[str, FetchedTile]:
     return tiles
 
 
+class _Digests(NamedTuple):
+    sha256: str
+    md5: str
+
+
+def _digests(path: Path) -> _Digests | None:
+    """Of what is on the disk now; none if it cannot be read."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                sha256.update(piece)
+                md5.update(piece)
+    except OSError:
+        return None
+    return _Digests(sha256.hexdigest(), md5.hexdigest())
+
+
 def _link_or_copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
     try:
         target.hardlink_to(source)
     except OSError:
@@ -114,7 +151,8 @@ def _is_wanted(found: FetchedTile, tile: Tile) -> bool:
     if tile.size is None:
         return found.etag is not None
     digest = tile.md5.hex() if tile.md5 else None
-    return tile.etag is not None and (found.size, found.etag, found.md5) == (tile.size, tile.etag, digest)
+    size = found.size if found.stored_size is None else found.stored_size
+    return tile.etag is not None and (size, found.etag, found.md5) == (tile.size, tile.etag, digest)
 
 
 def _is_untouched(path: Path, file: ManifestFile) -> bool:

@@ -4,47 +4,32 @@ libcurl takes two thirds of the processor time of obstore, the next best (`tests
 it follows no redirect: that would tell another host the link.
 """
 
-import hashlib
 import math
 import ssl
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
-from io import BytesIO, FileIO
 from pathlib import Path
-from typing import Self
 
 import pycurl
 
 from blocks.disk import disk_errors
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
 from blocks.network import Trust, proxy_for, refused_by_proxy, trust, untrusted, via
+from blocks.storage.content_encoding import encoding_of, require_decodable
 from blocks.storage.download.source import is_strong, refusal
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.storage.tileset.listing import Tile, blob_url
+from blocks.storage.tileset.tile_body import BUFFER, FetchedTile, TileBody
 from blocks.urls import host_of
 
 NEAR_THREADS = 4
 """Beside the host, more threads than these get in each other's way."""
 _WORTH_WAITING_FOR = 3000
 """Files a second that this process could take in, if only the host answered at once."""
-_BUFFER = 512 * 1024
-"""Bytes gathered before they are hashed and written: 64 threads hold 32 MB, and most tiles fit in."""
 _LONGEST_TILE = 3600
 """Seconds; a SAS link is valid no longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedTile:
-    """A file of the tileset that is on the disk, whole; digests in hex digits."""
-
-    name: str
-    size: int
-    sha256: str
-    etag: str | None = None
-    md5: str | None = None
 
 
 class TileDownloader:
@@ -66,7 +51,7 @@ class TileDownloader:
         self._folder = folder
         self._link = ""
         self._head: list[bytes] = []
-        self._body = _Body(folder)
+        self._body = TileBody(folder, self._encoding)
         self._curl = _new_handle(stall_seconds)
         self._curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
 
@@ -98,6 +83,7 @@ class TileDownloader:
             if status != HTTPStatus.OK:
                 raise _refusal(status, headers, host_of(link), tile)
             _require_end(headers, tile)
+            require_decodable(self._encoding(), tile.name)
             return self._body.finish(headers.get("etag"))
 
     def _perform(self, link: str, tile: Tile, kept: FetchedTile | None) -> None:
@@ -106,7 +92,7 @@ class TileDownloader:
         self._follow(link)
         curl.setopt(pycurl.URL, blob_url(link, tile.name))
         curl.setopt(pycurl.HTTPHEADER, _condition(tile, kept))
-        curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if tile.size is None else max(tile.size, _BUFFER))
+        curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if tile.size is None else max(tile.size, BUFFER))
         curl.setopt(pycurl.WRITEFUNCTION, self._body.write_callback(tile))
         try:
             curl.perform()
@@ -125,6 +111,9 @@ class TileDownloader:
         if refused >= HTTPStatus.MULTIPLE_CHOICES:
             return refused_by_proxy(link, refused)
         return _broken(code, link, tile)
+
+    def _encoding(self) -> str | None:
+        return encoding_of(self._headers())
 
     def _headers(self) -> dict[str, str]:
         """Of the last answer, names in lower case."""
@@ -171,87 +160,6 @@ class DownloaderPool:
         """End all connections."""
         while self._idle:
             self._idle.pop().close()
-
-
-class _Body:
-    """What comes of a tile: hashed, checked and written; a large one is written as it comes.
-
-    Attributes:
-        fault: Why no more was taken.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.fault: OSError | None = None
-        self._folder = str(folder)
-        self._buffer = BytesIO(bytes(_BUFFER))
-        self._file: FileIO | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
-
-    def write_callback(self, tile: Tile) -> Callable[[bytes], int | None]:
-        """Get ready for a tile; returns what libcurl is to call with each piece of it."""
-        self.fault = None
-        self._tile = tile
-        self._hashed = 0
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if tile.md5 else None
-        self._buffer.seek(0)
-        fits_in = tile.size is not None and tile.size <= _BUFFER
-        return self._buffer.write if fits_in else self._take
-
-    def finish(self, etag: str | None) -> FetchedTile:
-        """Check what has come against the listing before the last of it is written."""
-        self._hash()
-        tile, size = self._tile, self._hashed
-        if tile.size is not None and size != tile.size:
-            raise InterruptedTransferError(f"{tile.name} is {size} bytes long; its listing says {tile.size}.")
-        if self._md5 and self._md5.digest() != tile.md5:
-            raise InterruptedTransferError(f"{tile.name} came with another MD5 than its listing promises.")
-        if tile.etag and etag != tile.etag:
-            raise BlobChangedError(f"{tile.name} was replaced while the tileset was read.")
-        self._write()
-        md5 = self._md5.hexdigest() if self._md5 else None
-        return FetchedTile(tile.name, size, self._sha256.hexdigest(), etag, md5)
-
-    def _take(self, piece: bytes) -> int | None:
-        """Libcurl ends the transfer when told of another length than that of the piece."""
-        if self._buffer.tell() + len(piece) > _BUFFER:
-            self._hash()
-            try:
-                self._write()
-            except OSError as fault:
-                self.fault = fault
-                return -1
-        return self._buffer.write(piece)
-
-    def _hash(self) -> None:
-        with self._buffer.getbuffer() as whole, whole[: self._buffer.tell()] as come:
-            self._hashed += len(come)
-            self._sha256.update(come)
-            if self._md5:
-                self._md5.update(come)
-
-    def _write(self) -> None:
-        self._file = self._file or _new_file(f"{self._folder}/{self._tile.name}")
-        with self._buffer.getbuffer() as whole, whole[: self._buffer.tell()] as come:
-            written = 0
-            while written < len(come):  # a full disk takes a part at first
-                written += self._file.write(come[written:]) or 0
-        self._buffer.seek(0)
-
-
-def _new_file(path: str) -> FileIO:
-    try:
-        return FileIO(path, "xb")
-    except FileExistsError:
-        Path(path).unlink()  # it may be a hard link to a published file
-        return FileIO(path, "xb")
 
 
 def _new_handle(stall_seconds: float) -> pycurl.Curl:
@@ -318,8 +226,6 @@ def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> Exp
 
 
 def _require_end(headers: dict[str, str], tile: Tile) -> None:
-    """Without its length a body may end anywhere, and encoded it is not what was listed."""
+    """Without its length a body may end anywhere."""
     if "content-length" not in headers and "transfer-encoding" not in headers:
         raise InterruptedTransferError(f"{tile.name} came without its length.")
-    if headers.get("content-encoding", "identity") != "identity":
-        raise InterruptedTransferError(f"{tile.name} came encoded where plain bytes were asked for.")

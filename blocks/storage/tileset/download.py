@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -18,9 +17,10 @@ from blocks.storage.download.http_source import STALL_SECONDS, new_session
 from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
 from blocks.storage.signed_url import FetchLink, RenewableLink, expiry_of
 from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
-from blocks.storage.tileset.curl_reader import DownloaderPool, FetchedTile, TileDownloader
+from blocks.storage.tileset.curl_reader import DownloaderPool, TileDownloader
 from blocks.storage.tileset.listing import Tile, check_names, list_tiles
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
+from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.tile_content import TileFile
 
 WORKERS = 64
@@ -60,8 +60,8 @@ async def fetch_tileset(
 ) -> FetchedTileset:
     """Bring every file of a tileset into the staging folder and nothing else.
 
-    Finished tiles are noted in a journal beside the folder and survive a crash. The host's listing says what
-    to fetch; where it does not list, references are followed from `tileset.json`.
+    Finished tiles are noted in a journal beside the folder. The host's listing says what to fetch; where it does not
+    list, references are followed from `tileset.json`. A tile that is the published one again becomes a link to that.
 
     Args:
         fetch_link: Yields a fresh link of the container (or CDN folder).
@@ -81,9 +81,10 @@ async def fetch_tileset(
     link = RenewableLink(fetch_link, margin=EXPIRY_MARGIN)
     for version in range(1, VERSIONS + 1):
         with _open(staging) as checkpoint, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
-            fetch = _Fetch(link, staging, checkpoint, pool, workers, stall_seconds, steady, on_progress)
+            published = PublishedTiles(previous)
+            fetch = _Fetch(link, staging, checkpoint, published, pool, workers, stall_seconds, steady, on_progress)
             try:
-                return await fetch.run(PublishedTiles(previous))
+                return await fetch.run()
             except BlobChangedError:
                 if version == VERSIONS:
                     raise
@@ -109,6 +110,7 @@ class _Fetch:
         link: RenewableLink,
         staging: Path,
         checkpoint: TileCheckpoint,
+        published: PublishedTiles,
         pool: ThreadPoolExecutor,
         workers: int,
         stall_seconds: float,
@@ -118,6 +120,7 @@ class _Fetch:
         self._link = link
         self._staging = staging
         self._checkpoint = checkpoint
+        self._published = published
         self._pool = pool
         self._workers = workers
         self._stall_seconds = stall_seconds
@@ -127,35 +130,36 @@ class _Fetch:
         self._done: dict[str, FetchedTile] = {}
         self._known = 0
 
-    async def run(self, published: PublishedTiles) -> FetchedTileset:
+    async def run(self) -> FetchedTileset:
         async with new_session(self._stall_seconds) as session:
             tiles = await list_tiles(session, self._link, self._retry_policy)
         with closing(self._readers):
-            reused = await self._follow() if tiles is None else await self._fetch_listed(tiles, published)
+            reused = await self._follow() if tiles is None else await self._fetch_listed(tiles)
         await asyncio.to_thread(self._remove_unexpected)
         return FetchedTileset(self._staging, tuple(self._done[name] for name in sorted(self._done)), reused)
 
-    async def _fetch_listed(self, tiles: list[Tile], published: PublishedTiles) -> int:
+    async def _fetch_listed(self, tiles: list[Tile]) -> int:
         check_names(tile.name for tile in tiles)
         self._known = len(tiles)
-        reused = await asyncio.to_thread(self._take_over, tiles, published)
+        reused = await asyncio.to_thread(self._take_over, tiles)
         missing = [tile for tile in tiles if tile.name not in self._done]
         with disk_errors(self._staging):
             require_room(self._staging, sum(tile.size or 0 for tile in missing))
         await self._fetch(missing)
         return reused
 
-    def _take_over(self, tiles: list[Tile], published: PublishedTiles) -> int:
-        """What a former attempt left and what the export before has."""
+    def _take_over(self, tiles: list[Tile]) -> int:
+        """What a former attempt left and what the export before has; many are read at once."""
         self._make_folders(tile.name for tile in tiles)
-        kept_before = 0
-        for tile in tiles:
-            if kept := self._checkpoint.kept(tile, self._staging):
-                kept_before += 1
-                self._done[tile.name] = kept
-            elif taken := published.take(tile, self._staging):
-                self._done[tile.name] = taken
-        return len(self._done) - kept_before
+        return sum(self._pool.map(self._take_one, tiles))
+
+    def _take_one(self, tile: Tile) -> bool:
+        """Whether it comes from the export before."""
+        kept = self._checkpoint.kept(tile, self._staging)
+        taken = None if kept else self._published.take(tile, self._staging)
+        if found := kept or taken:
+            self._done[tile.name] = found
+        return taken is not None
 
     async def _follow(self) -> int:
         """Fetch what is referred to, level by level: nothing else is known without a listing."""
@@ -225,18 +229,16 @@ class _Fetch:
         kept = self._checkpoint.kept(tile, self._staging) if tile.size is None else None
         fetched = reader.save(url, tile, kept)
         if fetched is not kept:
+            self._published.share(fetched, self._staging)
             self._checkpoint.add(fetched)
         self._done[tile.name] = fetched
 
     def _remove_unexpected(self) -> None:
         """What a former attempt fetched of another version."""
         with disk_errors(self._staging):
-            for folder, _, names in os.walk(self._staging):
-                inside = Path(folder).relative_to(self._staging).as_posix()
-                prefix = "" if inside == "." else f"{inside}/"
-                for name in names:
-                    if f"{prefix}{name}" not in self._done:
-                        Path(folder, name).unlink()
+            for path in list(self._staging.rglob("*")):
+                if path.relative_to(self._staging).as_posix() not in self._done and not path.is_dir():
+                    path.unlink()
 
 
 _Save = Callable[[TileDownloader, str, Tile], None]
@@ -295,5 +297,4 @@ def _is_setback(error: ExportError) -> bool:
 def _ends_at(url: str) -> float:
     """When to stop using a link; never at once, for the clock here may be wrong."""
     expiry = expiry_of(url)
-    is_ahead = expiry is not None and expiry - EXPIRY_MARGIN > time.time()
-    return expiry - EXPIRY_MARGIN if expiry is not None and is_ahead else math.inf
+    return expiry - EXPIRY_MARGIN if expiry is not None and expiry - EXPIRY_MARGIN > time.time() else math.inf

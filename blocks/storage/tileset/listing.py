@@ -65,8 +65,16 @@ async def list_tiles(
         tiles.update((tile.name, tile) for tile in _tiles_of(page))
         marker = page.findtext("NextMarker") or ""
         if not marker:
-            return list(tiles.values())
+            return _without_folder_stubs(tiles)
     raise InterruptedTransferError("The listing of the tileset turns in a circle. Run the same again.")
+
+
+def _without_folder_stubs(tiles: dict[str, Tile]) -> list[Tile]:
+    """Files only: upload tools mark folders with empty blobs, named like the folder or with a slash at the end."""
+    empty = {name for name, tile in tiles.items() if tile.size == 0}
+    folders = {str(parent) for name in tiles for parent in PurePosixPath(name).parents} if empty else set[str]()
+    stubs = {name for name in empty if name.endswith("/") or name in folders}
+    return [tile for name, tile in tiles.items() if name not in stubs]
 
 
 def check_names(names: Iterable[str]) -> None:

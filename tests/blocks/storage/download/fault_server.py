@@ -29,6 +29,7 @@ class FaultServer:
     content: bytes
     etag: str | None = '"v1"'
     md5: str = ""
+    encoding: str = ""
     faults: list[str] = field(default_factory=list[str])
     every_fault: str = ""
     signatures: set[str] = field(default_factory=lambda: {"secret/1+"})
@@ -183,8 +184,9 @@ class FaultServer:
     def _head(self, status: int, extra: str) -> bytes:
         etag = f"ETag: {self.etag}\r\n" if self.etag else ""
         digest = f"x-ms-blob-content-md5: {self.md5}\r\n" if self.md5 else ""
+        encoding = f"Content-Encoding: {self.encoding}\r\n" if self.encoding else ""
         fixed = "x-ms-blob-type: BlockBlob\r\nLast-Modified: Sun, 22 Nov 2026 03:00:00 GMT\r\n"
-        return f"HTTP/1.1 {status} Whatever\r\n{etag}{digest}{fixed}{extra}\r\n".encode()
+        return f"HTTP/1.1 {status} Whatever\r\n{etag}{digest}{encoding}{fixed}{extra}\r\n".encode()
 
     def _whole_md5(self) -> str:
         return f"Content-MD5: {self.md5}\r\n" if self.md5 else ""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 import ssl
 import sys
 from collections.abc import Callable
@@ -297,6 +298,40 @@ async def test_unchanged_tiles(tmp_path: Path) -> None:
     assert sorted(server.delivered) == names[:2]
     assert fetched.reused == len(new) - 2
     assert (tmp_path / "staging" / names[2]).samefile(tmp_path / "published" / names[2])
+
+
+async def test_rotten_tile_is_not_taken_over(tmp_path: Path) -> None:
+    """A published tile that changed on the disk, with size and time kept, is fetched and not taken over."""
+    blobs = small()
+    publish(tmp_path / "published", blobs)
+    rotten = tmp_path / "published" / sorted(blobs)[1]
+    times = rotten.stat().st_atime_ns, rotten.stat().st_mtime_ns
+    rotten.write_bytes(bytes(rotten.stat().st_size))
+    os.utime(rotten, ns=times)
+    async with TileServer(blobs).serve() as server:
+        fetched = await fetch(server, tmp_path / "staging", Options(previous=tmp_path / "published"))
+    assert files_in(tmp_path / "staging") == blobs
+    assert server.delivered == {sorted(blobs)[1]: 1}
+    assert {one.name: one.sha256 for one in fetched.tiles} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in blobs.items()
+    }
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_unchanged_without_md5(lists: bool, tmp_path: Path) -> None:
+    """Where no MD5 is listed, a fetched tile that is the published one again becomes a link to that."""
+    old = small()
+    publish(tmp_path / "published", old)
+    changed, rotten, *same = sorted(name for name in old if name.endswith("glb"))
+    new = old | {changed: glb(9)}
+    state = (tmp_path / "published" / rotten).stat()
+    (tmp_path / "published" / rotten).write_bytes(bytes(state.st_size))
+    os.utime(tmp_path / "published" / rotten, ns=(state.st_atime_ns, state.st_mtime_ns))
+    async with TileServer(new, lists=lists, has_md5=False).serve() as server:
+        await fetch(server, tmp_path / "staging", Options(previous=tmp_path / "published"))
+    assert files_in(tmp_path / "staging") == new
+    linked = [name for name in new if (tmp_path / "staging" / name).samefile(tmp_path / "published" / name)]
+    assert sorted(linked) == sorted([*same, "tileset.json"])
 
 
 async def test_linked_tile_is_never_written_to(tmp_path: Path) -> None:

@@ -33,6 +33,22 @@ async def test_evil_names(names: list[str], tmp_path: Path) -> None:
     assert files_in(tmp_path / "staging") == {}
 
 
+async def test_folder_stubs(tmp_path: Path) -> None:
+    """Empty blobs that mark folders are no files, wherever the slash is; an empty file stays."""
+    blobs = small()
+    stubs = {"tiles": b"", "tiles/1/": b"", "empty/": b""}
+    async with TileServer(blobs | stubs | {"notes.txt": b""}).serve() as server:
+        await fetch(server, tmp_path / "staging")
+    assert files_in(tmp_path / "staging") == blobs | {"notes.txt": b""}
+
+
+async def test_file_named_like_a_folder(tmp_path: Path) -> None:
+    """A name that ends in a slash and has bytes cannot be stored, and is refused."""
+    async with TileServer(small() | {"tiles/1/": b"1"}).serve() as server:
+        with pytest.raises(ContentError, match="cannot be stored safely"):
+            await fetch(server, tmp_path / "staging")
+
+
 async def test_redirect(tmp_path: Path) -> None:
     """A host that redirects is refused, and the other host never learns the link."""
     server = TileServer(small())

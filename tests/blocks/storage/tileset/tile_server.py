@@ -35,6 +35,7 @@ class TileServer:
     circle: bool = False
     never_settles: bool = False
     redirects: str = ""
+    encodings: dict[str, str] = field(default_factory=dict[str, str])
     honours_if_match: bool = True
     requested: Counter[str] = field(default_factory=Counter[str])
     delivered: Counter[str] = field(default_factory=Counter[str])
@@ -139,7 +140,8 @@ class TileServer:
                 return self._send(writer, 200, other.get(fault, content), content, extra)
             case _:
                 self.delivered[name] += 1
-                return self._send(writer, 200, content, content)
+                encoding = f"Content-Encoding: {self.encodings[name]}\r\n" if name in self.encodings else ""
+                return self._send(writer, 200, content, content, encoding)
 
     def _pass_time(self) -> None:
         self.reads_before_expiry -= 1

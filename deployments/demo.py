@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from deployments.cli.own_server import own_server
 from deployments.cli.tables import report_table, wide_console
+from deployments.output_streams import keep_streams_open
 from deployments.sandbox.azurite import running_azurite
 from deployments.sandbox.server import running_sandbox
 from deployments.sandbox.state.seed import SEEDED
@@ -34,4 +35,5 @@ async def _export_both() -> list[ExportReport]:
 
 
 if __name__ == "__main__":
+    keep_streams_open()
     main()

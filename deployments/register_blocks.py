@@ -10,6 +10,7 @@ from blocks.errors import ConfigurationError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import Settings, read_settings
 from blocks.storage.user_blob_storage import UserBlobStorage
+from deployments.output_streams import keep_streams_open
 
 NAME = "default"
 
@@ -59,4 +60,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keep_streams_open()
     sys.exit(main())

@@ -152,6 +152,7 @@ def batch_request(
     formats: Annotated[list[ExportFormat], titled("Formats")] = ["ifc"],  # noqa: B006  the form shows it; nobody changes it
     imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
     name_contains: Annotated[OptionalText, titled("Name contains")] = None,
+    allow_empty: Annotated[bool, titled("Accept an empty choice")] = False,
     max_active: Annotated[int, titled("Exports at the platform at once")] = 25,
     shards: Annotated[int, titled("Shards")] = 1,
     fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
@@ -182,6 +183,7 @@ def batch_request(
         formats: What to export of each iModel: ifc, mesh, or both.
         imodel_ids: Export only these iModels of the iTwin.
         name_contains: Export only iModels whose name contains this.
+        allow_empty: Succeed where there is no iModel to export; otherwise that is an error.
         max_active: How many exports the platform may carry out at once; half as many more are prepared or fetched.
         shards: Spread the iModels over so many flow runs of export-itwin/shard; 1 keeps them in this one.
         fail_when: Whether the run counts as failed when any export failed, when all failed, or never.
@@ -211,6 +213,7 @@ def batch_request(
         formats=formats,
         imodel_ids=imodel_ids,
         name_contains=name_contains,
+        allow_empty=allow_empty,
         max_active=max_active,
         shards=shards,
         fail_when=fail_when,

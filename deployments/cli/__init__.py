@@ -4,6 +4,7 @@ import os
 import sys
 
 from deployments.loopback import reach_loopback_directly
+from deployments.output_streams import keep_streams_open, output_fault
 
 reach_loopback_directly(os.environ)
 # Defaults for a process that is its own Prefect server; whoever sets them decides.
@@ -16,6 +17,11 @@ os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
 
 def main() -> None:
     """Run the command; the process ends with the documented exit code."""
+    standard_output = keep_streams_open()
     from deployments.cli.app import run  # noqa: PLC0415  Prefect reads its settings on import
 
-    sys.exit(run(sys.argv[1:]))
+    exit_code = run(sys.argv[1:])
+    if fault := output_fault(standard_output):
+        sys.stderr.write(f"itwin-export: {fault}\n")
+        exit_code = exit_code or 1
+    sys.exit(exit_code)

@@ -4,7 +4,6 @@ Help and refusals of bad input need no Prefect; it is imported where a flow runs
 """
 
 import inspect
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 
 from blocks.errors import BatchFailedError, InputError
 from deployments.cli.tables import failure_table, report_table, wide_console
+from deployments.output_streams import write_json
 from flows.signatures import batch_request, ifc_request, mesh_request
 from tasks.options import NEEDS_DEPLOYMENT
 from tasks.reports import BatchReport, ExportReport
@@ -54,7 +54,7 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
 def print_report(report: Report, *, as_json: bool) -> None:
     """The report on stdout; everything else goes to stderr."""
     if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
+        write_json(report.model_dump_json())
     elif isinstance(report, ExportReport):
         wide_console().print(report_table([report]))
     else:

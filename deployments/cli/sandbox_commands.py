@@ -4,9 +4,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from blocks.errors import ConfigurationError, ExportError
+
+EXTRA = ("ifcopenshell", "numpy", "trimesh")
+"""What the extra “sandbox” installs."""
 
 
 def sandbox(*, port: int = 3110, run_seconds: float = 3.0, control_key_file: Path | None = None) -> None:
@@ -17,11 +21,10 @@ def sandbox(*, port: int = 3110, run_seconds: float = 3.0, control_key_file: Pat
         run_seconds: How long an export run takes.
         control_key_file: File with a key; the control API (/sandbox/…) then asks for it as a bearer token.
     """
-    try:
-        from deployments.sandbox.server import serve  # noqa: PLC0415
-        from deployments.sandbox.state.options import Options  # noqa: PLC0415  an optional extra
-    except ImportError as error:
-        raise _extra_missing(error) from None
+    _require_extra()
+    from deployments.sandbox.server import serve  # noqa: PLC0415
+    from deployments.sandbox.state.options import Options  # noqa: PLC0415  an optional extra
+
     try:
         key = control_key_file.read_text() if control_key_file else None
         serve(port, options=Options(run_seconds=run_seconds), control_key=key)
@@ -35,6 +38,7 @@ def demo(*, output_dir: Path = Path("exports")) -> None:
     Args:
         output_dir: Folder for the exported files.
     """
+    _require_extra()
     with tempfile.TemporaryDirectory(prefix="itwin-export-demo-", ignore_cleanup_errors=True) as home:
         settings = {"PREFECT_HOME": home, "PREFECT_PROFILE": "ephemeral", "ITWIN_OUTPUT_DIR": str(output_dir)}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_API", "ITWIN_"))}
@@ -44,5 +48,15 @@ def demo(*, output_dir: Path = Path("exports")) -> None:
         raise ExportError("The demo did not succeed; what went wrong stands above.")
 
 
-def _extra_missing(error: ImportError) -> ConfigurationError:
-    return ConfigurationError(f"The sandbox needs {error.name}. Install it: pip install 'itwin-export[sandbox]'")
+def _require_extra() -> None:
+    """Make sure that the stand-in platform can make files, before anybody waits for them.
+
+    Raises:
+        ConfigurationError: A package it needs is not installed; the message says how to install all of them.
+    """
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"The sandbox needs {', '.join(missing)}, not installed here. Install the extra “sandbox”: "
+            f"pip install 'itwin-export[sandbox]' (in a clone: pip install -e '.[sandbox]')"
+        )

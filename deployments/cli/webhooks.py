@@ -15,6 +15,7 @@ from blocks.settings import read_settings
 from blocks.urls import host_of, is_loopback
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
+from deployments.output_streams import write_json
 from deployments.webhooks.message import FOLLOWED
 from tasks.load_blocks import load_credentials
 from tasks.options import check_guid
@@ -104,7 +105,7 @@ def _show(webhooks: list[Webhook], *, as_json: bool) -> None:
     """On stdout, without secrets."""
     if as_json:
         rows: list[dict[str, Any]] = [webhook.model_dump(mode="json", exclude={"secret"}) for webhook in webhooks]
-        sys.stdout.write(json_module.dumps(rows) + "\n")
+        write_json(json_module.dumps(rows))
         return
     table = Table(title="Webhooks", title_justify="left")
     for column in ("Id", "Active", "iTwin", "Events", "Address"):

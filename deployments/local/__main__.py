@@ -8,6 +8,7 @@ from cyclopts import App
 from blocks.errors import ExportError
 from deployments.local.processes import Processes
 from deployments.local.stack import Database, LocalStack
+from deployments.output_streams import keep_streams_open
 from deployments.pull import PROJECT
 
 app = App(name="deployments.local", help_format="plaintext", result_action="return_value")
@@ -47,4 +48,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keep_streams_open()
     sys.exit(main())

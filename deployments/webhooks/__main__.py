@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
+from deployments.output_streams import keep_streams_open
 from deployments.webhooks.inbox import Inbox, Waiting
 from deployments.webhooks.protocol import ACCEPTED_AT_ONCE, BoundedProtocol
 from deployments.webhooks.receiver import Receiver
@@ -80,4 +81,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keep_streams_open()
     sys.exit(main())

@@ -99,7 +99,7 @@ async def list_imodels(credentials: ItwinCredentials, request: BatchRequest) -> 
 
     Raises:
         NotFoundError: There is no such iTwin.
-        InputError: An iModel asked for is not in it.
+        InputError: An iModel asked for is not in it, or none is chosen and that was not allowed.
     """
     async with credentials.get_client() as itwin:
         found = [imodel async for imodel in itwin.imodels.list_imodels(request.itwin_id)]
@@ -112,8 +112,18 @@ async def list_imodels(credentials: ItwinCredentials, request: BatchRequest) -> 
     wanted = request.imodel_ids or {imodel.id.lower() for imodel in found}
     part = request.name_contains.casefold()
     chosen = [imodel for imodel in found if imodel.id.lower() in wanted and part in imodel.display_name.casefold()]
+    if not chosen and not request.allow_empty:
+        raise InputError(_nothing_chosen(request, len(found)))
     get_run_logger().info("%s of %s iModels are to be exported.", len(chosen), len(found))
     return sorted(chosen, key=lambda imodel: (imodel.display_name, imodel.id))
+
+
+def _nothing_chosen(request: BatchRequest, count: int) -> str:
+    named = f", and no name contains “{request.name_contains}”" if request.name_contains and count else ""
+    return (
+        f"There is nothing to export: iTwin {request.itwin_id} holds {count} initialized iModels that this client may "
+        f"see{named}. Check the iTwin id and the name, or accept an empty choice: --allow-empty (allow_empty=true)."
+    )
 
 
 async def export_all(

@@ -43,6 +43,7 @@ class BatchRequest(Options, frozen=True):
     formats: Annotated[tuple[ExportFormat, ...], BeforeValidator(_formats)]
     imodel_ids: Annotated[frozenset[str], BeforeValidator(_imodel_ids)] = frozenset()
     name_contains: Annotated[str, BeforeValidator(lambda value: value or "")] = ""
+    allow_empty: bool = False
     max_active: Annotated[int, AfterValidator(_max_active)]
     shards: Annotated[int, AfterValidator(_shards)]
     fail_when: FailWhen = "any"

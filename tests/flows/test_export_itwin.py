@@ -111,6 +111,15 @@ async def test_names_narrow_the_choice() -> None:
     assert [one.imodel_id for one in report.reports] == [SEEDED.bridge]
 
 
+async def test_a_batch_that_finds_nothing_is_bad_input(sandbox: RunningSandbox) -> None:
+    """A name that no iModel has is named with the iTwin and what it holds; an empty choice can be allowed."""
+    with pytest.raises(InputError, match=f"{SEEDED.itwin} holds 4 .* no name contains “Brigde”.*--allow-empty"):
+        await export_itwin(SEEDED.itwin, name_contains="Brigde")
+    report = await export_itwin(SEEDED.itwin, name_contains="Brigde", allow_empty=True)
+    assert (report.exported, report.failed) == (0, 0)
+    assert not list(sandbox.state.runs)
+
+
 async def test_an_imodel_that_is_not_there_is_named(sandbox: RunningSandbox) -> None:
     """An iModel asked for that the iTwin does not hold ends the batch before anything is started."""
     with pytest.raises(InputError, match=SEEDED.uninitialized):

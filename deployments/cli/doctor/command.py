@@ -3,7 +3,6 @@
 import asyncio
 import json as json_module
 import platform
-import sys
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated
@@ -12,7 +11,8 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from blocks.errors import ConfigurationError
-from blocks.settings import read_settings
+from blocks.itwin.transport import BUDGET_HINT
+from blocks.settings import Settings, read_settings
 from deployments.cli.doctor.finding import Finding, look, look_at_all
 from deployments.cli.doctor.itwin_platform import platform_findings
 from deployments.cli.doctor.network import network_findings
@@ -21,6 +21,7 @@ from deployments.cli.doctor.output_folder import check_output_folder
 from deployments.cli.doctor.prefect_server import prefect_findings
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
+from deployments.output_streams import write_json
 from tasks.options import check_guid
 
 
@@ -50,7 +51,7 @@ def doctor(
         _examine(check_guid(imodel_id, "iModel id") if imodel_id else None, credentials, is_repair_wanted=repair)
     )
     if json:
-        sys.stdout.write(json_module.dumps([asdict(finding) for finding in findings]) + "\n")
+        write_json(json_module.dumps([asdict(finding) for finding in findings]))
     else:
         wide_console().print(_table(findings))
     if wrong := [finding.what for finding in findings if not finding.is_ok]:
@@ -66,11 +67,17 @@ async def _examine(imodel_id: str | None, name: str, *, is_repair_wanted: bool) 
         settings = read_settings()
     except ConfigurationError as error:
         return [*findings, Finding("Configuration", is_ok=False, says=str(error))]
+    findings.append(Finding("Request budget", is_ok=True, says=_budget(settings)))
     findings += await look_at_all("Network", network_findings(settings))
     findings += await look_at_all("Prefect API", prefect_findings(is_repair_wanted=is_repair_wanted))
     findings += await look_at_all("iTwin Platform", platform_findings(settings, imodel_id, name))
     publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
     return [*findings, await look("Output folder", publishing)]
+
+
+def _budget(settings: Settings) -> str:
+    hourly = f"{settings.requests_per_hour:,} an hour" if settings.requests_per_hour else "no limit an hour"
+    return f"{settings.requests_per_minute:,} requests a minute, {hourly}. {BUDGET_HINT}"
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -1,7 +1,6 @@
 """`itwin-export doctor --orphans`: runs that go on at the platform although no flow run follows them."""
 
 import json
-import sys
 
 from rich.table import Table
 
@@ -9,6 +8,7 @@ from blocks.errors import InputError
 from blocks.itwin.credentials import ItwinCredentials
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
+from deployments.output_streams import write_json
 from tasks.ifc.orphaned_runs import OrphanedRun, find_orphans
 from tasks.load_blocks import load_credentials
 from tasks.options import check_guid
@@ -28,7 +28,7 @@ def show_orphans(imodel_id: str | None, itwin_id: str | None, credentials: str, 
     itwin = check_guid(itwin_id, "iTwin id") if itwin_id else None
     orphans = run_with_server(_find(imodel, itwin, credentials))
     if as_json:
-        sys.stdout.write(json.dumps([orphan.model_dump(mode="json") for orphan in orphans]) + "\n")
+        write_json(json.dumps([orphan.model_dump(mode="json") for orphan in orphans]))
     else:
         wide_console().print(_table(orphans) if orphans else "No run of ours goes on without a flow run that follows.")
 

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from deployments.cli.app import run
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
@@ -103,6 +105,24 @@ def test_what_cannot_work_costs_one_sentence(
     assert sentence in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not list(server.state.runs)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version of what is installed."""
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version("itwin-export")
+
+
+@pytest.mark.parametrize("command", ["demo", "sandbox"])
+def test_a_missing_extra_is_named(command: str) -> None:
+    """Without the packages of the extra `sandbox` the command ends with 2 and says what to install."""
+    code = "import sys; sys.modules['trimesh'] = None; from deployments.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, command], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "The sandbox needs trimesh" in done.stderr
+    assert "pip install 'itwin-export[sandbox]'" in done.stderr
 
 
 @pytest.mark.usefixtures("server")

@@ -1,4 +1,4 @@
-"""The local disk: writes that are whole or not there, and errors that say what to do."""
+"""Local disk: atomic and durable writes, free-space checks, and `OSError` mapped to `DiskError`."""
 
 import errno
 import logging
@@ -16,47 +16,47 @@ from typing import Self
 from blocks.errors import ConfigurationError, DiskError
 
 _REASONS = {
-    errno.ENOSPC: "is on a full disk. Make room or choose another folder, then run the same again",
-    errno.EDQUOT: "has no room left for this user. Make room or choose another folder",
+    errno.ENOSPC: "is on a full disk. Free some space or choose another folder, then run the same again",
+    errno.EDQUOT: "has reached this user's disk quota. Free some space or choose another folder",
     errno.EROFS: "is read-only. Choose another folder",
     errno.EACCES: "may not be written to by this user. Change its permissions or choose another folder",
     errno.EPERM: "may not be written to by this user. Change its permissions or choose another folder",
-    errno.ENAMETOOLONG: "makes the names in it too long. Choose a folder with a shorter path",
+    errno.ENAMETOOLONG: "makes the paths in it too long. Choose a folder with a shorter path",
 }
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
-"""What file systems answer that cannot do what they are asked: SMB and FUSE to fsync, NFS without a lock daemon to
-flock. The data is not at fault, so the work goes on without."""
+"""Error numbers of file systems that do not implement an operation, for example fsync on some SMB and FUSE mounts and
+flock on NFS without a lock daemon. No data is lost, so the operation is skipped and a warning is logged once."""
 _REPLACE_ATTEMPTS = 7 if os.name == "nt" else 1
 _FIRST_PAUSE = 0.05
 _TRIAL_PREFIX = ".itwin-export-trial-"
 _TRIAL_SECONDS = 3600.0
 
 log = logging.getLogger("prefect.itwin")
-_noted: set[tuple[int, str]] = set()
+_unsupported: set[tuple[int, str]] = set()
 
 
 def is_unsupported(error: OSError) -> bool:
-    """True if the file system cannot do this at all; false if it failed at it."""
+    """True if the file system does not implement the operation; false if the operation failed."""
     return error.errno in UNSUPPORTED
 
 
 def note_unsupported(path: Path, what: str, consequence: str) -> None:
-    """Log that the file system of a path cannot do something; once for each file system in a process."""
+    """Log a warning that a file system lacks an operation, once per file system and process."""
     key = (path.stat().st_dev, what)
-    if key not in _noted:
-        _noted.add(key)
+    if key not in _unsupported:
+        _unsupported.add(key)
         log.warning("The file system of %s has no %s. %s", path, what, consequence)
 
 
 def unsupported_at(path: Path) -> list[str]:
-    """What the file system of a path turned out to have no support for."""
+    """The operations that `note_unsupported` has recorded for the file system of a path, sorted."""
     device = path.stat().st_dev
-    return sorted(what for noted_device, what in _noted if noted_device == device)
+    return sorted(what for unsupported_device, what in _unsupported if unsupported_device == device)
 
 
 @contextmanager
 def disk_errors(folder: Path) -> Generator[None]:
-    """Turn what the operating system says into one sentence that names the folder and the next step.
+    """Map an `OSError` to a `DiskError` that names the folder and the next step.
 
     Raises:
         DiskError: In place of any `OSError`.
@@ -64,12 +64,12 @@ def disk_errors(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        unknown = f"refuses the data ({error.strerror or type(error).__name__}). Check it or choose another folder"
+        unknown = f"cannot be used ({error.strerror or type(error).__name__}). Check it or choose another folder"
         raise DiskError(f"The folder {folder} {_REASONS.get(error.errno or 0, unknown)}.") from error
 
 
 def replace(source: Path, target: Path, *, attempts: int = _REPLACE_ATTEMPTS) -> None:
-    """Move a file or folder into place; on Windows a reader may hold the target open for a moment."""
+    """Rename a file or folder over its target; on Windows retry, because a reader may have the target open."""
     for attempt in range(attempts):
         try:
             source.replace(target)
@@ -82,13 +82,13 @@ def replace(source: Path, target: Path, *, attempts: int = _REPLACE_ATTEMPTS) ->
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the file's bytes are on the disk."""
+    """Flush a file's content to the disk (fsync)."""
     with path.open("r+b") as file:
         sync_descriptor(file.fileno(), path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries are on the disk; Windows has no such call and needs none."""
+    """Flush a folder's entries to the disk (fsync); does nothing on Windows, which has no such call."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -99,23 +99,23 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_descriptor(descriptor: int, folder: Path) -> None:
-    """Wait until what was written is on the disk, where the file system of the folder can tell."""
+    """Flush an open file or folder to the disk; logs a warning once where the file system has no fsync."""
     try:
         os.fsync(descriptor)
     except OSError as error:
         if not is_unsupported(error):
             raise
         what = f"way to flush what is written (fsync: {error.strerror})"
-        note_unsupported(folder, what, "Files are published all the same; a power cut may cost the newest ones.")
+        note_unsupported(folder, what, "Files are still published; a power cut may lose the most recent ones.")
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a small file so that a reader finds the old or the new one, never a part.
+    """Write a small file atomically and durably: a reader sees the old content or the new, never a mixture.
 
     Args:
-        path: Where; its folder exists.
-        content: All of it.
-        private: Only the file's owner may read it, from its first byte on (mode 0600).
+        path: The file to write; its folder must exist.
+        content: The complete new content.
+        private: Create the file with mode 0600, so that only its owner can read it at any time.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
@@ -130,15 +130,15 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """An opener for `open()`: a file that it makes is readable by its owner only."""
+    """An opener for `open()` that creates files with mode 0600."""
     return os.open(path, flags, 0o600)
 
 
 def require_writable(folder: Path) -> None:
-    """Make sure, before anything is started elsewhere, that files can be put here; makes the folder.
+    """Create the folder and check that files can be written and renamed in it, before a remote run is started.
 
     Raises:
-        ConfigurationError: They cannot.
+        ConfigurationError: The folder cannot be created or written to.
     """
     with trial_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def require_writable(folder: Path) -> None:
 
 @contextmanager
 def trial_errors(folder: Path) -> Generator[None]:
-    """Turn what goes wrong while something is tried out beforehand into an error of the configuration.
+    """Map an `OSError` to a `ConfigurationError`, for checks that run before an export starts.
 
     Raises:
         ConfigurationError: In place of any `OSError`.
@@ -163,7 +163,7 @@ def trial_errors(folder: Path) -> Generator[None]:
 
 @contextmanager
 def trial_folder(folder: Path) -> Generator[Path]:
-    """A folder of a moment inside another, to try out what is to be done there; those of killed processes go."""
+    """A temporary folder inside another, for write checks; also removes those left over by killed processes."""
     for leftover in folder.glob(f"{_TRIAL_PREFIX}*"):
         if time.time() - leftover.stat().st_mtime > _TRIAL_SECONDS:
             remove_folder(leftover)
@@ -172,26 +172,26 @@ def trial_folder(folder: Path) -> Generator[Path]:
 
 
 def real_path(path: Path) -> Path:
-    """Where a symbolic link leads; any other path as it is."""
+    """The target of a symbolic link; any other path unchanged."""
     return path.resolve() if path.is_symlink() else path
 
 
 def require_link_target(path: Path) -> None:
-    """Make sure that a symbolic link leads into a folder that is there: that of a disk not mounted is not.
+    """Check that the parent folder of a symbolic link's target exists; it is missing while its disk is not mounted.
 
     Raises:
-        ConfigurationError: It does not.
+        ConfigurationError: The parent folder does not exist.
     """
     target = real_path(path)
     if target != path and not target.parent.is_dir():
         raise ConfigurationError(
-            f"{path} is a link to {target}, and the folder {target.parent} is not there. Mount its disk, or remove the "
-            f"link."
+            f"{path} is a link to {target}, but the folder {target.parent} does not exist. Mount its disk, or remove "
+            f"the link."
         )
 
 
 def is_mount_point(path: Path) -> bool:
-    """True if something is mounted at exactly this path, also a folder of the same disk (Linux)."""
+    """True if the path is a mount point; on Linux also for a bind mount from the same disk."""
     try:
         mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:
@@ -201,26 +201,26 @@ def is_mount_point(path: Path) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder of ours; what somebody holds open stays."""
+    """Delete a folder created by this application; files that cannot be deleted (open on Windows) stay."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Say so before the first byte when the disk cannot hold what is to come.
+    """Check the free space of a folder's disk before a download starts.
 
     Raises:
-        DiskError: Less than `size` bytes are free.
+        DiskError: Fewer than `size` bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if free < size:
         raise DiskError(
-            f"The disk of {folder} has {free:,} bytes free and {size:,} are to come. "
-            "Make room or choose another folder, then run the same again."
+            f"The disk of {folder} has {free:,} bytes free and {size:,} bytes are needed. "
+            "Free some space or choose another folder, then run the same again."
         )
 
 
 class PartFile:
-    """A file of known size, filled in any order from several threads."""
+    """A file of known size, written at any offset by several threads; use as a context manager."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
@@ -236,14 +236,14 @@ class PartFile:
         self._file.close()
 
     def write(self, offset: int, pieces: Sequence[bytes]) -> None:
-        """Write the pieces one after the other, from the offset."""
+        """Write the pieces consecutively, starting at the byte offset."""
         rest = memoryview(b"".join(pieces))
         while rest:
             written = self._write_some(offset, rest)
             offset, rest = offset + written, rest[written:]
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk."""
+        """Flush everything written so far to the disk (fsync)."""
         sync_descriptor(self._file.fileno(), Path(self._file.name).parent)
 
     def _write_some(self, offset: int, data: memoryview) -> int:
@@ -252,7 +252,7 @@ class PartFile:
         return self._seek_and_write(offset, data)
 
     def _seek_and_write(self, offset: int, data: memoryview) -> int:
-        """The portable way: Windows has no `pwrite`."""
+        """Seek and write under a lock: Windows has no `pwrite`."""
         with self._lock:
             self._file.seek(offset)
             return self._file.write(data) or 0

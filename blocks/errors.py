@@ -1,32 +1,32 @@
-"""Everything that can go wrong, by what the caller does next.
+"""The exception hierarchy of the application, grouped by what the caller does next.
 
 ExportError                       exit code, is_transient, next step
-├── InputError                    2  correct what was asked for
+├── InputError                    2  correct the input
 │   ├── ConfigurationError        2  correct a setting, a block or the disk
-│   ├── RequestRefusedError       2  the platform refuses the request itself (400, 413, 422)
-│   └── NotFoundError             2  it is not there, or not visible to this caller (404)
+│   ├── RequestRefusedError       2  the platform rejects the request as invalid (400, 413, 422)
+│   └── NotFoundError             2  it does not exist, or is not visible to this caller (404)
 ├── NotAuthorizedError            3  get access (401, 403)
 │   ├── SignInRequiredError       3  sign in again
 │   └── ConsentRequiredError      3  open the consent link
-├── TransientError                1  try again: the same request may work in a moment (5xx, no answer, garbage)
+├── TransientError                1  try again: the same request may succeed later (5xx, no response, bad body)
 │   ├── RateLimitedError          1  try again after the pause the platform asked for (429)
-│   └── ConflictError             1  look again: another request got there first (409)
-├── RunFailedError                1  read what the exporter says, then correct the iModel or the options
-│   ├── PartialSuccessError       1  accept it, or correct what was left out
+│   └── ConflictError             1  read the state again: a concurrent request succeeded first (409)
+├── RunFailedError                1  read the exporter's message, then correct the iModel or the options
+│   ├── PartialSuccessError       1  accept the partial result, or correct what was left out
 │   ├── RunSkippedError           1  the platform skipped the run
-│   ├── RunCanceledError          1  somebody or something canceled the run
-│   └── RunTimedOutError          1  the platform's own time limit
-├── ActiveRunError                1  another run holds the iModel: wait for it or adopt it
-├── BatchFailedError              1  read the table: each failed export says why
-├── ExportTimeoutError            4  our deadline: run the same command again to pick the run up
-└── TransferError                 1  bytes did not arrive as they should
-    ├── InterruptedTransferError  1  transient: what has arrived is kept, go on from there
-    ├── LinkExpiredError          1  transient: fetch a fresh link
-    │   └── LinkRefusedError      1  no fresh link can help: correct the link, the account or the container
-    ├── ContentError              1  complete, but not what was asked for
-    └── DiskError                 1  make room, or choose another folder
+│   ├── RunCanceledError          1  the run was canceled
+│   └── RunTimedOutError          1  the run exceeded the platform's time limit
+├── ActiveRunError                1  another run of the iModel is active: wait for it or adopt it
+├── BatchFailedError              1  read the report: it lists the reason for each failed export
+├── ExportTimeoutError            4  our deadline passed: run the same command again to reconnect to the run
+└── TransferError                 1  a download failed
+    ├── InterruptedTransferError  1  transient: finished parts are kept, the next attempt resumes
+    ├── LinkExpiredError          1  transient: request a new link
+    │   └── LinkRefusedError      1  a new link cannot help: correct the link, the account or the container
+    ├── ContentError              1  complete, but the content is wrong
+    └── DiskError                 1  free some space, or choose another folder
 
-Messages are for people: what was asked, what came back, what to do. They never hold a query string, a token or a SAS.
+Messages state what was requested, what was received and what to do. They never contain a query string, token or SAS.
 """
 
 import re
@@ -41,35 +41,40 @@ _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """The text without query strings, signatures and tokens, fit for messages, logs and artifacts."""
+    """The text with query strings, signatures and tokens redacted, for messages, logs and artifacts."""
     text = _QUERY.sub(r"\1?…", text)
     text = _SIGNATURE.sub(r"\1=…", text)
     return _BEARER.sub(r"\1 …", text)
 
 
 class ExportError(Exception):
-    """The root: a sentence for a person, an exit code for a script."""
+    """Base class of all errors of the application.
+
+    Attributes:
+        is_transient: Whether repeating the same operation may succeed; the only retry rule.
+        exit_code: Exit code of the command line.
+    """
 
     is_transient: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
 
 
 class InputError(ExportError):
-    """What was asked for cannot be done as asked."""
+    """The input is invalid, or names something that does not exist."""
 
     exit_code = 2
 
 
 class ConfigurationError(InputError):
-    """A setting, a block or the local disk is not as it must be."""
+    """A setting, a block or the local disk is missing or invalid."""
 
 
 class RequestRefusedError(InputError):
-    """The platform understood the request and refuses it."""
+    """The platform rejects the request as invalid (400, 413 or 422)."""
 
 
 class NotFoundError(InputError):
-    """The thing asked for does not exist, or the caller may not see it."""
+    """The requested object does not exist, or the caller may not see it."""
 
 
 class NotAuthorizedError(ExportError):
@@ -79,14 +84,14 @@ class NotAuthorizedError(ExportError):
 
 
 class SignInRequiredError(NotAuthorizedError):
-    """The credentials are refused; a person has to sign in or correct them."""
+    """The credentials are rejected; the user has to sign in again or correct them."""
 
 
 class ConsentRequiredError(NotAuthorizedError):
-    """The platform holds no consent to export on the user's behalf.
+    """The user has not consented to the platform exporting on their behalf.
 
     Attributes:
-        url: The page where the user gives it.
+        url: The platform's consent page; empty if it named none.
     """
 
     def __init__(self, message: str, url: str = "") -> None:
@@ -99,17 +104,17 @@ class ConsentRequiredError(NotAuthorizedError):
 
 
 class TransientError(ExportError):
-    """The same request may work in a moment."""
+    """The same request may succeed later."""
 
     is_transient = True
 
 
 class RateLimitedError(TransientError):
-    """The platform asks for a longer pause than one request may wait."""
+    """The platform keeps answering 429, or asks for a longer pause than one request waits."""
 
 
 class ConflictError(TransientError):
-    """Another request got there first."""
+    """A concurrent request succeeded first (409); read the state again."""
 
 
 class RunFailedError(ExportError):
@@ -117,7 +122,7 @@ class RunFailedError(ExportError):
 
 
 class PartialSuccessError(RunFailedError):
-    """The run left something out and the caller does not accept that."""
+    """The run ended as PartialSuccess and the caller does not accept partial results."""
 
 
 class RunSkippedError(RunFailedError):
@@ -125,22 +130,22 @@ class RunSkippedError(RunFailedError):
 
 
 class RunCanceledError(RunFailedError):
-    """The run was canceled on the platform's side."""
+    """The run was canceled on the platform."""
 
 
 class RunTimedOutError(RunFailedError):
-    """The platform gave up on the run."""
+    """The run exceeded the platform's time limit (result TimedOut)."""
 
 
 class ActiveRunError(ExportError):
-    """Another run holds the iModel and the caller asked not to wait."""
+    """Another run of the iModel is active and the caller asked not to wait."""
 
 
 class BatchFailedError(ExportError):
     """Too many exports of a batch failed.
 
     Attributes:
-        report: What came of each.
+        report: The batch report, with the result of each export.
     """
 
     def __init__(self, message: str, report: object = None) -> None:
@@ -153,36 +158,36 @@ class BatchFailedError(ExportError):
 
 
 class ExportTimeoutError(ExportError):
-    """The caller's deadline passed; the remote run may still be going on."""
+    """The caller's deadline passed; the remote run may still be active."""
 
     exit_code = 4
 
 
 class TransferError(ExportError):
-    """Bytes did not arrive as they should."""
+    """A download failed."""
 
 
 class InterruptedTransferError(TransferError):
-    """The transfer stopped midway; finished parts are kept and the next attempt goes on from there."""
+    """The transfer was interrupted; finished parts are kept and the next attempt resumes."""
 
     is_transient = True
 
 
 class LinkExpiredError(TransferError):
-    """The link is no longer accepted; a fresh one is needed."""
+    """The link is no longer accepted; a new one is needed."""
 
     is_transient = True
 
 
 class LinkRefusedError(LinkExpiredError):
-    """The link is refused and no other can be had, or a fresh one is refused too: trying again cannot help."""
+    """The link is rejected and there is no new one, or the new one is rejected too; retrying cannot help."""
 
     is_transient = False
 
 
 class ContentError(TransferError):
-    """The file arrived and is not what was asked for."""
+    """The file is complete, but its content is not what was requested."""
 
 
 class DiskError(TransferError):
-    """The local disk refuses the data: full, read-only or gone."""
+    """The local disk cannot store the data: it is full, read-only or missing."""

@@ -1,4 +1,4 @@
-"""Locks of the operating system on files: they go with the process, however it ends."""
+"""File locks of the operating system, which are released when the process ends for any reason."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,17 +11,17 @@ from blocks.disk import is_unsupported, note_unsupported
 
 @contextmanager
 def file_lock(path: Path, *, is_waiting: bool = True) -> Generator[bool]:
-    """Hold the lock of a file, which is made if it is not there.
+    """Acquire an exclusive lock on a file, which is created if missing.
 
     Args:
-        path: The lock file; it stays.
-        is_waiting: Wait while another process holds it.
+        path: The lock file; it is not deleted afterwards.
+        is_waiting: Block while another process has the lock.
 
     Yields:
-        Whether it is held: False where the file system has no locks, which is logged once.
+        Whether the lock was acquired: False where the file system has no locks, which is logged once.
 
     Raises:
-        filelock.Timeout: Another process holds it, and nobody waits.
+        filelock.Timeout: Another process has the lock and `is_waiting` is false.
     """
     lock = FileLock(path, blocking=is_waiting, fallback_to_soft=False)
     try:
@@ -35,13 +35,13 @@ def file_lock(path: Path, *, is_waiting: bool = True) -> Generator[bool]:
 
 
 def note_no_locks(lock: BaseFileLock, error: OSError) -> None:
-    """Log that a file system has no locks.
+    """Log once that a file system has no locks.
 
     Raises:
-        OSError: The lock was refused for another reason.
+        OSError: The lock could not be acquired for another reason.
     """
     if not is_unsupported(error):
         raise error
     what = f"file locks ({error.strerror})"
-    consequence = "Work goes on without; let no two processes do the same work there at once."
+    consequence = "Exports continue without a lock; do not run the same export there twice at once."
     note_unsupported(Path(lock.lock_file).parent, what, consequence)

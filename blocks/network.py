@@ -1,9 +1,9 @@
-"""How hosts are reached: which proxy a URL goes through and which certificates are trusted, decided once.
+"""Proxy and TLS configuration for every HTTP client: the proxy of a URL and the trusted certificates.
 
-httpx, aiohttp, libcurl and requests each read the environment in another way. They are told instead:
+httpx, aiohttp, libcurl and requests each interpret the environment differently, so they get explicit values from here:
 
 * Proxy: `HTTPS_PROXY` or `HTTP_PROXY` by the scheme of the URL, else `ALL_PROXY`, except for what `NO_PROXY` names
-  (in capitals or not), else what the system is set to. Loopback is always reached directly. SOCKS is refused by name.
+  (upper or lower case), else the system's proxy settings. Loopback is always direct. A SOCKS proxy is an error.
 * Trust: `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set, else the system's store, else the package certifi.
 """
 
@@ -26,12 +26,12 @@ from blocks.urls import host_of, is_loopback
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
-"""How OpenSSL finds a certificate in a folder."""
+"""File names under which OpenSSL finds certificates in a folder: subject hash, dot, number."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """How a URL is reached; `proxy` may hold a password, `says` never does."""
+    """How a URL is reached: `proxy` may contain a password; `says`, the description for messages, never does."""
 
     says: str
     proxy: str | None = field(default=None, repr=False)
@@ -39,14 +39,14 @@ class Route:
 
 @dataclass(frozen=True)
 class Trust:
-    """The certificates that vouch for a host; both paths are None for the store of Windows."""
+    """The trusted CA certificates: a PEM file, a hashed folder or both; both None for the Windows store."""
 
     says: str
     file: str | None = None
     folder: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """A new TLS context that trusts exactly these.
+        """A new TLS context that trusts exactly these certificates.
 
         Raises:
             ConfigurationError: They cannot be read.
@@ -90,16 +90,16 @@ def proxy_for(url: str) -> str | None:
 
 
 def via(url: str) -> str:
-    """What to add to “cannot be reached”: the proxy, if there is one, with a blank in front."""
+    """The proxy of a URL with a leading blank, to append to “cannot be reached”; empty without a proxy."""
     route = route_to(url)
     return f" {route.says}" if route.proxy else ""
 
 
 def trust() -> Trust:
-    """Which certificates are trusted now.
+    """The certificates to trust, from the environment or the system.
 
     Raises:
-        ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` names what is not there.
+        ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` names a missing file or an unusable folder.
     """
     file, folder = os.environ.get("SSL_CERT_FILE", "").strip(), os.environ.get("SSL_CERT_DIR", "").strip()
     if file and not Path(file).is_file():
@@ -116,7 +116,7 @@ def trust() -> Trust:
 
 
 def check_network(*urls: str) -> None:
-    """Find out, before anything is started, that these can be asked.
+    """Check, before an export starts, that certificates and proxies for these URLs are usable; sends nothing.
 
     Raises:
         ConfigurationError: The environment names certificates or a proxy that cannot be used.
@@ -127,7 +127,7 @@ def check_network(*urls: str) -> None:
 
 
 def tls_context() -> ssl.SSLContext:
-    """A new TLS context that trusts what the environment or the system says now.
+    """A new TLS context with the certificates of `trust()`.
 
     Raises:
         ConfigurationError: The certificates cannot be read.
@@ -136,7 +136,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it was raised from, however deep libraries have wrapped it."""
+    """The error and every error it wraps: causes, contexts, arguments and library-specific attributes."""
     pending: list[object] = [error]
     seen = set[int]()
     while pending:
@@ -149,14 +149,14 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def certificate_fault(error: BaseException) -> str | None:
-    """Why a certificate was refused, if that is what went wrong; empty where the library does not say."""
+    """The reason a certificate was rejected; empty if the library gives none, None for any other error."""
     faults = [fault for fault in causes_of(error) if isinstance(fault, ssl.SSLCertVerificationError)]
     reasons = (str(getattr(fault, "verify_message", "")) for fault in faults)  # aiohttp's own kind lacks it
     return next(filter(None, reasons), "") if faults else None
 
 
 def untrusted(host: str, reason: str = "") -> ConfigurationError:
-    """The error for a host whose certificate nobody trusted vouches for; trying again does not help."""
+    """The error for a host whose certificate is not trusted; it is not transient."""
     said = f" ({reason.rstrip('.')})" if reason else ""
     return ConfigurationError(
         f"The certificate of {host} is not trusted{said}; trusted is {trust().says}. If your network has certificates "
@@ -165,7 +165,7 @@ def untrusted(host: str, reason: str = "") -> ConfigurationError:
 
 
 def refused_by_proxy(url: str, status: int) -> ExportError:
-    """The error for a proxy that does not connect: its configuration, or trouble that may pass."""
+    """The error for a proxy that answers CONNECT with a status: configuration for 4xx, transient for others."""
     host, way = host_of(url), route_to(url).says
     match status:
         case 407:
@@ -183,13 +183,13 @@ def refused_by_proxy(url: str, status: int) -> ExportError:
 
 
 def _name_of(scheme: str) -> str:
-    """The variable that names the proxy; without one it is what Windows or macOS is set to."""
+    """The environment variable that names the proxy, or the system settings of Windows or macOS."""
     name = f"{scheme}_proxy"
     return next((known for known in (name, name.upper()) if os.environ.get(known)), "the system's settings")
 
 
 def _proxy_address(value: str, variable: str) -> SplitResult:
-    """What the variable means, with scheme and port: clients differ in what they take for granted."""
+    """The proxy URL of a variable, with scheme and port filled in: clients differ in their defaults."""
     text = value.strip().strip("\"'").strip()
     text = text if "://" in text else f"http://{text.removeprefix('//')}"
     parts = urlsplit("")
@@ -222,7 +222,7 @@ def _is_exempt(host: str, port: int, names: str) -> bool:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """True if an entry of NO_PROXY means the host: `*`, a domain with all below it, an address or a network."""
+    """True if a NO_PROXY entry matches the host: `*`, a domain and its subdomains, an address or a network."""
     if entry == "*":
         return True
     name, entry_port = _host_and_port(entry.rpartition("://")[2])
@@ -244,7 +244,7 @@ def _host_and_port(text: str) -> tuple[str, str]:
 
 
 def _trust_of_the_system() -> Trust:
-    """The store of the system; slim images and some Pythons on macOS have none."""
+    """The system's certificate store, or certifi's: slim images and some Pythons on macOS have no store."""
     if sys.platform == "win32":
         return Trust("the system's store")
     paths = ssl.get_default_verify_paths()
@@ -256,10 +256,10 @@ def _trust_of_the_system() -> Trust:
 
 
 def _holds_certificates(folders: str) -> bool:
-    """True if one of the folders, separated as in PATH, has certificates where OpenSSL looks for them."""
+    """True if one of the folders (separated as in PATH) contains certificates named by their hash."""
     return any(
         _HASHED_NAME.fullmatch(name)
         for folder in folders.split(os.pathsep)
         if folder and Path(folder).is_dir()
-        for name in os.listdir(folder)  # noqa: PTH208  names only, and it ends at the first that fits
+        for name in os.listdir(folder)  # noqa: PTH208  needs names only
     )

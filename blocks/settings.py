@@ -13,7 +13,7 @@ AuthenticationType = Literal["Service", "User"]
 
 
 class Settings(BaseSettings):
-    """What the environment says; every field is `ITWIN_` + its name in capitals."""
+    """The settings of the application, read from variables named `ITWIN_` + the field in upper case."""
 
     model_config = SettingsConfigDict(
         env_prefix="ITWIN_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -58,23 +58,23 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Read the environment now.
+    """Read the settings from the environment and `.env`.
 
     Raises:
-        ConfigurationError: A variable holds something it must not; the message names it, never its value.
+        ConfigurationError: A variable is invalid; the message names the variable, never its value.
     """
     try:
         return Settings()
     except ValidationError as error:
-        complaints = "; ".join(
+        problems = "; ".join(
             f"ITWIN_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
             for fault in error.errors(include_url=False, include_input=False, include_context=False)
         )
-        raise ConfigurationError(f"The environment is not usable: {complaints}.") from None
+        raise ConfigurationError(f"The environment is not usable: {problems}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The file .env cannot be read ({type(error).__name__}). It must be UTF-8.") from None
 
 
 def revealed(secret: SecretStr | None) -> str:
-    """The secret itself, empty when there is none."""
+    """The secret's value, empty for None."""
     return secret.get_secret_value() if secret else ""

@@ -1,4 +1,4 @@
-"""Points in time as servers write them."""
+"""Parsers of timestamps in JSON and HTTP headers."""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ _TOO_PRECISE = re.compile(r"(\.\d{6})\d+")
 
 
 def parse_timestamp(value: object) -> object:
-    """Accept 0 to 7 fractional digits, `Z` or an offset; a time without zone is UTC; what is no time is none."""
+    """Parse an ISO 8601 timestamp with 0 to 7 fractional digits; UTC without a zone, None if it is invalid."""
     if not isinstance(value, str):
         return value if isinstance(value, datetime) else None
     try:
@@ -20,7 +20,7 @@ def parse_timestamp(value: object) -> object:
 
 
 def parse_http_date(text: str | None) -> datetime | None:
-    """Read the date of an HTTP header (RFC 9110, 5.6.7); none when it makes no sense."""
+    """Parse an HTTP date (RFC 9110, 5.6.7); None if it is missing or invalid."""
     try:
         moment = parsedate_to_datetime((text or "").strip())
     except (ValueError, OverflowError):
@@ -29,14 +29,14 @@ def parse_http_date(text: str | None) -> datetime | None:
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float:
-    """Read a `Retry-After` header (RFC 9110, 10.2.3): whole seconds, or an HTTP date.
+    """Parse a `Retry-After` header (RFC 9110, 10.2.3): whole seconds or an HTTP date.
 
     Args:
-        value: The header; none where the answer has none.
-        date: The `Date` header of the same answer, so that the server's clock counts; else this machine's does.
+        value: The header; None where the response has none.
+        date: The `Date` header of the same response, the reference for an HTTP date; without it, this machine's clock.
 
     Returns:
-        The seconds to wait, a year at most; 0 when the server names no pause, or one that makes no sense.
+        The seconds to wait, at most a year; 0 if the header is missing or invalid.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():

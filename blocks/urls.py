@@ -1,4 +1,4 @@
-"""What can be read from a URL before anything is sent to it."""
+"""Properties of a URL that need no request."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL in lower case, empty when there is none or the port is none."""
+    """The host of a URL in lower case; empty without a host, or if the URL or its port is invalid."""
     try:
         parts = urlsplit(url)
         return (parts.hostname or "").lower() if parts.port != 0 else ""

@@ -1,4 +1,4 @@
-"""What Prefect's own suite asks of every block type."""
+"""Prefect's standard block tests, and the blocks' own validation."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from blocks.storage.user_blob_storage import UserBlobStorage
 
 
 class PromisedBlock(BlockStandardTestSuite):
-    """The suite, without its look at the logo on the internet."""
+    """Prefect's standard block tests, without the download of the logo."""
 
     slug = ""
 
@@ -65,13 +65,13 @@ SAS = SecretStr("https://a.example/c/b?sig=s")
     ],
 )
 def test_half_a_storage_is_refused(fields: dict[str, Any]) -> None:
-    """A storage that could neither make links nor has one cannot be saved."""
+    """A storage block with neither an account nor a SAS link is invalid."""
     with pytest.raises(ValidationError, match="output SAS link"):
         UserBlobStorage(**fields)
 
 
 def test_the_printed_storage_holds_no_secret() -> None:
-    """Neither the link nor the connection string shows in print."""
+    """The printed block contains neither the link nor the connection string."""
     storage = UserBlobStorage(connection_string=SecretStr("AccountKey=k3y"), container="c", output_sas_url=SAS)
     assert "k3y" not in f"{storage!r}"
     assert "sig=" not in f"{storage!r} {storage.model_dump_json()}"

@@ -1,4 +1,4 @@
-"""The loggers of the libraries that carry requests keep quiet about what they carry."""
+"""The loggers of the HTTP and storage libraries do not write URLs with signatures."""
 
 import logging
 
@@ -22,6 +22,6 @@ async def test_signatures_stay_out_of_debug_logs(sandbox: RunningSandbox, caplog
         blob.download_blob().readall()
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 200
-    spoke = {record.name.partition(".")[0] for record in caplog.records}
-    assert not spoke & set(LOGGERS_OF_LIBRARIES)
+    logged = {record.name.partition(".")[0] for record in caplog.records}
+    assert not logged & set(LOGGERS_OF_LIBRARIES)
     assert "sig=" not in caplog.text

@@ -1,4 +1,4 @@
-"""What the environment says."""
+"""Settings read from the environment."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_defaults_are_the_promised_ones() -> None:
-    """An empty environment means the vendor's production platform at a polite pace."""
+    """An empty environment means the vendor's production platform and its documented rate limit."""
     settings = read_settings()
     assert settings.model_dump(exclude_none=True) == {
         "api_url": "https://api.bentley.com",
@@ -45,13 +45,13 @@ def test_reads_the_environment_before_the_file(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_allowed_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blanks and empty entries between the commas do not matter."""
+    """Allowed hosts are separated by commas; blanks and empty entries are ignored."""
     monkeypatch.setenv("ITWIN_ALLOWED_HOSTS", " a.example ,, b.example,")
     assert read_settings().allowed_hosts == ("a.example", "b.example")
 
 
 def test_a_trailing_slash_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Addresses are kept without it."""
+    """A trailing slash is removed from addresses."""
     monkeypatch.setenv("ITWIN_API_URL", "https://qa-api.bentley.com//")
     assert read_settings().api_url == "https://qa-api.bentley.com"
 
@@ -70,14 +70,14 @@ def test_a_trailing_slash_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_a_value_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """The message names the variable."""
+    """The error for an invalid variable names the variable."""
     monkeypatch.setenv(f"ITWIN_{name}", value)
     with pytest.raises(ConfigurationError, match=f"ITWIN_{name}: "):
         read_settings()
 
 
 def test_no_message_and_no_repr_holds_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the complaint about a wrong variable nor the printed settings hold what the variables say."""
+    """Neither the error for an invalid variable nor the printed settings contain the values of secrets."""
     monkeypatch.setenv("ITWIN_CLIENT_SECRET", "s3cret")
     monkeypatch.setenv("ITWIN_BLOB_CONNECTION_STRING", "AccountKey=s3cret")
     assert "s3cret" not in f"{read_settings()!r} {read_settings().model_dump_json()}"
@@ -88,7 +88,7 @@ def test_no_message_and_no_repr_holds_a_value(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
-    """A `.env` in another encoding is a sentence, not a stack trace."""
+    """A `.env` that is not UTF-8 is a configuration error."""
     Path(".env").write_bytes(b"ITWIN_CLIENT_ID=\xff\xfe\n")
     with pytest.raises(ConfigurationError, match=r"\.env"):
         read_settings()

@@ -1,4 +1,4 @@
-"""What servers write about time is read the same way everywhere."""
+"""Parsing of timestamps and Retry-After headers."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -37,13 +37,13 @@ def test_reads_retry_after(header: str | None, seconds: float) -> None:
 
 
 def test_without_a_date_this_machines_clock_counts() -> None:
-    """A Retry-After date in an answer without Date is held against the local clock."""
+    """A Retry-After date in a response without Date is compared with the local clock."""
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     assert 85 < parse_retry_after(later) <= 90
 
 
 def test_file_hosts_are_read_by_their_own_clock_too() -> None:
-    """A blob host whose clock is years behind asks for 90 seconds and is given 90 seconds."""
+    """A 90 second Retry-After from a blob host whose clock is years behind gives a pause of 90 seconds."""
     later = format_datetime(NOW + timedelta(seconds=90), usegmt=True)
     error = refusal(503, {"Retry-After": later, "Date": DATE}, "host")
     assert isinstance(error, ThrottledError)

@@ -1,4 +1,4 @@
-"""The five ways out of this project, each as one question to a host."""
+"""One request to a host through each of the application's five HTTP clients."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Hosts, a proxy before them, and an environment that says nothing about either."""
+"""Test hosts, a proxy, and an environment without proxy and certificate variables."""
 
 import os
 from collections.abc import Generator
@@ -23,14 +23,14 @@ def package_proxy(hosts: Hosts) -> Generator[Proxy]:
 
 @pytest.fixture
 def proxy(package_proxy: Proxy) -> Proxy:
-    """A proxy that was asked nothing yet."""
+    """A proxy with an empty request log."""
     package_proxy.asked.clear()
     return package_proxy
 
 
 @pytest.fixture(autouse=True)
 def _no_network_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that says nothing about proxies and certificates."""
+    """An environment without proxy and certificate variables."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL_CERT_")]:
         monkeypatch.delenv(name)
 

@@ -1,4 +1,4 @@
-"""A proxy in a process of its own: it connects every host to one port of loopback, and notes what it was asked.
+"""A proxy in a process of its own: it connects every host to one port of loopback, and logs the requested hosts.
 
 `python connect_proxy.py TARGET_PORT STATUS` prints its port first, then a line for each CONNECT: the host and the
 password. With another STATUS than 200 it refuses with it.
@@ -10,7 +10,7 @@ import sys
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, to its end."""
+    """Copy bytes until the end of the stream."""
     try:
         while piece := await reader.read(65536):
             writer.write(piece)

@@ -1,4 +1,4 @@
-"""Hosts behind TLS on loopback whose certificate an authority of the tests signed, and a real proxy before them."""
+"""TLS hosts on loopback with a certificate of a test authority, and a real proxy in front of them."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ PROXY = Path(__file__).with_name("connect_proxy.py")
 
 @dataclass
 class Hosts:
-    """A server that is all hosts at once; counts the TLS handshakes that were begun with it.
+    """A server that answers for every host name and counts TLS handshakes.
 
     Attributes:
         authority: Its certificate, as a file.

@@ -1,4 +1,4 @@
-"""A container that is reached with Azure AD: same proxy, same certificates, and an error that helps."""
+"""Access to a container with Azure AD uses the same proxy and certificates, and its errors are readable."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> UserBlobStorage:
 
 
 def check(storage: UserBlobStorage) -> str:
-    """What is said of an account that cannot be used."""
+    """The error message for an account that cannot be used."""
     with pytest.raises(ConfigurationError) as caught:
         storage.check(until=datetime.now(UTC) + timedelta(hours=1), save_logs=False)
     return str(caught.value)
@@ -35,7 +35,7 @@ def check(storage: UserBlobStorage) -> str:
 
 @pytest.mark.usefixtures("_trusted")
 def test_refused_secret(account: UserBlobStorage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Azure AD is asked through the proxy, and what it says about the refusal is what a user reads."""
+    """Azure AD is reached through the proxy, and the error contains its reason for the rejection."""
     monkeypatch.setenv("HTTPS_PROXY", proxy.address)
     said = check(account)
     assert "AADSTS7000215: Invalid client secret" in said
@@ -59,12 +59,12 @@ def test_missing_file(account: UserBlobStorage, hosts: Hosts, monkeypatch: pytes
 
 
 def test_ways_to_sign_in() -> None:
-    """Of all the ways to sign in, the message keeps those that were tried and what came of them."""
+    """The message lists the credentials that were tried and their errors, and omits the others."""
     said = azure_reason(ClientAuthenticationError(CHAIN))
     assert said == "AzureCliCredential: AADSTS70043: The refresh token has expired. Run az login."
 
 
 def test_no_way_to_sign_in() -> None:
-    """Where nothing was tried, the first line says so."""
+    """If no credential was tried, the message is the first line of the error."""
     said = azure_reason(ClientAuthenticationError(CHAIN.replace("AADSTS70043", "Azure CLI not found on path")))
     assert said == "DefaultAzureCredential failed to retrieve a token from the included credentials."

@@ -28,7 +28,7 @@ every_client = pytest.mark.parametrize("client", CLIENTS)
 async def test_proxy(
     client: str, variable: str, written: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """However the proxy is written, every client asks that proxy for its host, with its password, and nobody else."""
+    """Every client uses the configured proxy, in each notation, with its password, and contacts nothing else."""
     monkeypatch.setenv(variable, written.format(proxy.address))
     await CLIENTS[client](HOST, tmp_path)
     password = " me:p@ss" if "@" in written else ""
@@ -40,7 +40,7 @@ async def test_proxy(
 async def test_loopback(
     client: str, hosts: Hosts, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What is on loopback is reached directly, whatever proxy is set."""
+    """Loopback hosts are reached directly even if a proxy is set."""
     monkeypatch.setenv("HTTPS_PROXY", proxy.address)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
     await CLIENTS[client](f"https://127.0.0.1:{hosts.port}", tmp_path)
@@ -49,7 +49,7 @@ async def test_loopback(
 
 @every_client
 async def test_socks(client: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A SOCKS proxy is refused by name, without its password."""
+    """A SOCKS proxy is an error that names the proxy without its password."""
     monkeypatch.setenv("ALL_PROXY", "socks5h://me:secret@127.0.0.1:1080")
     with pytest.raises(
         ConfigurationError, match=r"ALL_PROXY names a SOCKS proxy.*not supported.*HTTPS_PROXY"
@@ -64,7 +64,7 @@ async def test_socks(client: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 async def test_proxy_refuses(
     client: str, status: int, says: str, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A proxy that refuses is named, with what to do, and is asked once."""
+    """A proxy that refuses is contacted once; the error names it and the next step."""
     with running_proxy(hosts.port, status) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@{proxy.address}")
         with pytest.raises(ConfigurationError, match=f"{proxy.address}.*HTTPS_PROXY.*{says}") as caught:
@@ -76,7 +76,7 @@ async def test_proxy_refuses(
 @every_client
 @pytest.mark.usefixtures("_trusted")
 async def test_proxy_in_trouble(client: str, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A proxy that cannot reach the host for now is trouble that may pass."""
+    """A proxy that cannot reach the host is a transient error."""
     with running_proxy(hosts.port, 502) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.address)
         with pytest.raises((ExportError, AzureError)) as caught:
@@ -89,14 +89,14 @@ async def test_proxy_in_trouble(client: str, hosts: Hosts, monkeypatch: pytest.M
 async def test_own_authority(
     client: str, variable: str, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A host whose authority a file or a folder names is trusted, and by every client alike."""
+    """Every client trusts a host whose authority is in SSL_CERT_FILE or SSL_CERT_DIR."""
     monkeypatch.setenv(variable, str(hosts.folder if variable == "SSL_CERT_DIR" else hosts.authority))
     await CLIENTS[client](f"https://127.0.0.1:{hosts.port}", tmp_path)
 
 
 @every_client
 async def test_unknown_authority(client: str, hosts: Hosts, tmp_path: Path) -> None:
-    """A host nobody vouches for is asked once, and the error names it and SSL_CERT_FILE."""
+    """A host with an untrusted certificate is contacted once; the error names it and SSL_CERT_FILE."""
     before = len(hosts.connections)
     with pytest.raises(ConfigurationError, match=r"certificate of 127\.0\.0\.1 is not trusted.*set SSL_CERT_FILE"):
         await CLIENTS[client](f"https://127.0.0.1:{hosts.port}", tmp_path)
@@ -108,7 +108,7 @@ async def test_unknown_authority(client: str, hosts: Hosts, tmp_path: Path) -> N
 async def test_certificates_that_are_not_there(
     client: str, variable: str, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A variable that names nothing is told with what it names, before anything is sent."""
+    """A certificate variable with a missing path is an error that names both, before anything is sent."""
     before = len(hosts.connections)
     monkeypatch.setenv(variable, str(tmp_path / "nothing"))
     with pytest.raises(ConfigurationError, match=f"{variable} names {tmp_path}/nothing"):

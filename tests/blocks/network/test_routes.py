@@ -1,4 +1,4 @@
-"""Which way a URL goes, and whom this machine trusts."""
+"""The proxy of a URL and the certificates trusted on this machine."""
 
 import ssl
 from pathlib import Path
@@ -27,7 +27,7 @@ URL = "https://account.blob.core.windows.net/c/b?sig=secret"
     ],
 )
 def test_proxy_is_completed(value: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy gets the scheme and the port that clients disagree about; blanks and quotes do not count."""
+    """A proxy gets an explicit scheme and port; surrounding blanks and quotes are ignored."""
     monkeypatch.setenv("HTTPS_PROXY", value)
     assert route_to(URL).proxy == proxy
 
@@ -36,7 +36,7 @@ def test_proxy_is_completed(value: str, proxy: str | None, monkeypatch: pytest.M
     "value", ["http://", "proxy:port", "ftp://proxy:3128", "http://me:pa#ss@proxy:3128", "http://["]
 )
 def test_unusable_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What names no proxy is refused with the variable and without the value, which may hold a password."""
+    """An invalid proxy is an error with the variable's name and without its value, which may hold a password."""
     monkeypatch.setenv("https_proxy", value)
     with pytest.raises(ConfigurationError, match="https_proxy does not name a proxy") as caught:
         route_to(URL)
@@ -44,7 +44,7 @@ def test_unusable_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable of the scheme comes before ALL_PROXY, so that a SOCKS proxy for the rest does no harm."""
+    """The variable of the scheme comes before ALL_PROXY, so a SOCKS proxy in ALL_PROXY is not used."""
     monkeypatch.setenv("ALL_PROXY", "socks5://socks:1080")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy:3128")
     assert route_to(URL).says == "through the proxy http://proxy:3128 (HTTPS_PROXY)"
@@ -68,7 +68,7 @@ def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_no_proxy(names: str, is_exempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_PROXY takes domains with all below them, with a port or without, in each way they are written."""
+    """NO_PROXY accepts domains including subdomains, with or without a port, in every notation."""
     monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
     monkeypatch.setenv("NO_PROXY", names)
     assert (route_to(URL).proxy is None) == is_exempt
@@ -84,14 +84,14 @@ def test_no_proxy(names: str, is_exempt: bool, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_networks(url: str, is_exempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_PROXY takes networks of addresses."""
+    """NO_PROXY accepts IP networks."""
     monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,fd00::/8")
     assert (route_to(url).proxy is None) == is_exempt
 
 
 def test_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system without a store of certificates trusts those of certifi, in every client."""
+    """Without a system certificate store every client trusts the certificates of certifi."""
     paths = ssl.get_default_verify_paths()._replace(
         openssl_cafile=str(tmp_path / "cert.pem"), openssl_capath=str(tmp_path)
     )
@@ -101,7 +101,7 @@ def test_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_file_without_certificates(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is no PEM file is named."""
+    """A file that is not PEM is an error that names it."""
     (tmp_path / "text.pem").write_text(hosts.authority.read_text().replace("BEGIN", "begin"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "text.pem"))
     with pytest.raises(ConfigurationError, match=r"text\.pem.*no PEM file"):

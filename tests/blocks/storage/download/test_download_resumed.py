@@ -121,7 +121,7 @@ async def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("os.pwrite", refuse)
     async with FaultServer(CONTENT).serve() as server:
-        with pytest.raises(DiskError, match=f"{tmp_path} is on a full disk. Make room"):
+        with pytest.raises(DiskError, match=f"{tmp_path} is on a full disk. Free some space"):
             await fetch(server, tmp_path / "model.ifc")
 
 
@@ -133,7 +133,7 @@ async def test_too_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("shutil.disk_usage", measure)
     async with FaultServer(CONTENT).serve() as server:
-        with pytest.raises(DiskError, match="Make room"):
+        with pytest.raises(DiskError, match="Free some space"):
             await fetch(server, tmp_path / "model.ifc")
     assert server.requested.total() == 0
 

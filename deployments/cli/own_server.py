@@ -3,13 +3,15 @@
 import asyncio
 import atexit
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 from prefect.server.api.server import SubprocessASGIServer
@@ -22,14 +24,20 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from blocks.errors import ConfigurationError
+from blocks.errors import ConfigurationError, without_secrets
 from deployments.local.access import new_password
 from deployments.pull import PROJECT
 
 Result = TypeVar("Result")
 
 _STOP_SECONDS = 5.0
-_VARIABLES = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_SERVER_UI_ENABLED": "false"}
+_NAMED_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
+_LONGEST_WORDS = 300
+_VARIABLES = {
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",  # why it does not start; shown only then
+}
 
 
 @contextmanager
@@ -69,12 +77,12 @@ class OwnServer(SubprocessASGIServer):
         Raises:
             ConfigurationError: It does not start.
         """
-        with self._starting:
+        with self._starting, tempfile.TemporaryFile() as words:
             if not self.running:
                 atexit.register(self.stop)
-                self.server_process = _started_process()
+                self.server_process = _started_process(words)
                 seconds = timeout or PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
-                self.port = urlsplit(_first_line(self.server_process, seconds)).port
+                self.port = urlsplit(_first_line(self.server_process, seconds, words)).port
                 self.running = True
 
     def stop(self) -> None:
@@ -93,7 +101,7 @@ class OwnServer(SubprocessASGIServer):
             process.wait()
 
 
-def _started_process() -> "subprocess.Popen[str]":
+def _started_process(words: IO[bytes]) -> "subprocess.Popen[str]":
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     search = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
@@ -101,6 +109,7 @@ def _started_process() -> "subprocess.Popen[str]":
         env=os.environ | settings | _VARIABLES | {"PYTHONPATH": search},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=words,
         text=True,
         start_new_session=os.name != "nt",  # Ctrl-C is for the command, which still tells the server how it ended
     )
@@ -119,7 +128,7 @@ def _ctrl_c_ends_waiting() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _first_line(process: "subprocess.Popen[str]", seconds: float) -> str:
+def _first_line(process: "subprocess.Popen[str]", seconds: float, words: IO[bytes]) -> str:
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:
@@ -128,8 +137,27 @@ def _first_line(process: "subprocess.Popen[str]", seconds: float) -> str:
     finally:
         timer.cancel()
     if not line:
-        raise ConfigurationError(
-            f"The temporary Prefect server of this command did not start (exit code {process.wait()}). Check that "
-            "PREFECT_HOME can be written, or set PREFECT_API_URL to a Prefect server of yours."
-        )
+        raise ConfigurationError(_not_started(process.wait(), seconds, last_words(words)))
     return line.strip()
+
+
+def _not_started(exit_code: int, seconds: float, said: str) -> str:
+    is_slow = exit_code == -signal.SIGKILL
+    how = (
+        f"was not ready within {seconds:g} seconds (PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS)"
+        if is_slow
+        else f"ended with exit code {exit_code}"
+    )
+    return (
+        f"The temporary Prefect server of this command {how}. Its last words: {said or 'none.'} Its data are in "
+        f"{get_current_settings().home}: set PREFECT_HOME to another folder, or PREFECT_API_URL to a server of yours."
+    )
+
+
+def last_words(words: IO[bytes]) -> str:
+    """The last line that names an error, else the last line at all."""
+    words.seek(0)
+    lines = [line.strip() for line in words.read().decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line and "Application startup failed" not in line]
+    named = [line for line in lines if _NAMED_ERROR.match(line)]
+    return without_secrets((named or lines or [""])[-1])[:_LONGEST_WORDS]

@@ -107,6 +107,23 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "nosuch.storage"}, "No module named 'nosuch'"),
+        ({"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"}, "was not ready within 1 seconds"),
+    ],
+)
+def test_a_server_that_does_not_start_has_its_last_words(
+    tmp_path: Path, setting: dict[str, str], sentence: str
+) -> None:
+    """An own server that ends or is too slow costs one sentence with what it said last, and exit code 2."""
+    done = itwin_export("ifc", SEEDED.plant, home=tmp_path, **setting)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert sentence in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("sandbox")
 def test_a_dead_address_of_a_profile_is_laid_at_its_door(tmp_path: Path) -> None:
     """An address that a Prefect profile names is not called that of PREFECT_API_URL."""
     profiles = f'active = "team"\n[profiles.team]\nPREFECT_API_URL = "{NOWHERE}"\n'

@@ -111,7 +111,7 @@ def test_schedules_go_on_after_a_power_cut(machine: LocalMachine, platform: Runn
 @pytest.mark.parametrize("part", ["server", "worker"])
 def test_a_part_that_has_ended_is_started_again(machine: LocalMachine, part: str) -> None:
     """Where the server or the worker alone has died, `make up` starts everything again, and a run completes."""
-    up(machine)
+    machine.make("up", "PORT=0")
     (started,) = [one for one in Processes(machine.state).running() if one.name == part]
     psutil.Process(started.pid).kill()
     again = up(machine)

@@ -32,18 +32,24 @@ Messages state what was requested, what was received and what to do. They never 
 import re
 from typing import ClassVar
 
+from blocks.known_secrets import without_known_secrets
+
 _QUERY = re.compile(r"""(https?://[^\s"'<>?]*)\?[^\s"'<>]*""", re.IGNORECASE)
+_NAMES = "client_secret|access_token|refresh_token|id_token|AccountKey|SharedAccessSignature|Key-Pair-Id"
 _SIGNATURE = re.compile(
-    r"""\b(sig|signature|code|access_token|refresh_token|client_secret|AccountKey|SharedAccessSignature)=[^&\s"'<>]+""",
+    rf"""\b({_NAMES}|sig|signature|code|policy)(=|%3D)[^&\s"'<>]+""",
     re.IGNORECASE,
 )
+_MEMBER = re.compile(rf"""(\\?["'](?:{_NAMES}|sig|signature|password)\\?["']\s*:\s*\\?["'])[^"']+""", re.IGNORECASE)
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """The text with query strings, signatures and tokens redacted, for messages, logs and artifacts."""
+    """The text with query strings, signatures, tokens and every secret this process knows redacted."""
+    text = without_known_secrets(text)
     text = _QUERY.sub(r"\1?…", text)
-    text = _SIGNATURE.sub(r"\1=…", text)
+    text = _SIGNATURE.sub(r"\1\2…", text)
+    text = _MEMBER.sub(r"\1…", text)
     return _BEARER.sub(r"\1 …", text)
 
 

@@ -22,6 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 
 from blocks.errors import ConfigurationError, ExportError, InterruptedTransferError
+from blocks.known_secrets import remember_secret
 from blocks.urls import host_of, is_loopback
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -77,6 +78,7 @@ def route_to(url: str) -> Route:
         return Route("directly (NO_PROXY names it)")
     origin = _name_of(variable)
     address = _proxy_address(proxies[variable], origin)
+    remember_secret(address.password or "")
     return Route(f"through the proxy {_shown(address)} ({origin})", address.geturl())
 
 

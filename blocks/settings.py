@@ -1,13 +1,18 @@
-"""The only reader of environment variables: `ITWIN_*`, also from `.env` in the working directory."""
+"""The only reader of the environment variables `ITWIN_*`, also from `.env` in the working directory."""
 
+import logging
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from blocks.errors import ConfigurationError
-from blocks.urls import host_of
+from blocks.known_secrets import remember_secret
+from blocks.setting_text import allowed_host, platform_address, unquoted
+
+log = logging.getLogger("itwin.settings")
 
 AuthenticationType = Literal["Service", "User"]
 
@@ -42,19 +47,38 @@ class Settings(BaseSettings):
     blob_logs_sas_url: SecretStr | None = None
     webhook_secret: SecretStr | None = Field(default=None, min_length=32)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_quotes(cls, value: object, info: ValidationInfo) -> object:
+        """Leave out what cannot be meant, and say so: blanks, line ends and quotes around a value."""
+        if not isinstance(value, str) or (meant := unquoted(value)) == value:
+            return value
+        _say_once(f"ITWIN_{str(info.field_name).upper()} has blanks, line ends or quotes around it; they are left out.")
+        return meant
+
     @field_validator("api_url", "issuer_url")
     @classmethod
-    def _without_trailing_slash(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://")) or not host_of(url):
-            raise ValueError("must start with https:// (or http:// on loopback)")
-        return url.rstrip("/")
+    def _is_an_address(cls, url: str) -> str:
+        return platform_address(url)
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(host.strip() for host in value.split(",") if host.strip())
+            return tuple(allowed_host(host) for host in value.split(",") if unquoted(host))
         return value
+
+    @model_validator(mode="after")
+    def _secrets_are_known(self) -> Self:
+        for secret in (value for _, value in self if isinstance(value, SecretStr)):
+            remember_secret(secret.get_secret_value())
+        return self
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    """The environment is read often."""
+    log.warning(sentence)
 
 
 def read_settings() -> Settings:

@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 from blocks.errors import ConfigurationError
 from blocks.urls import host_of, is_loopback
 
+HTTPS_PORT = 443
 VENDOR_DOMAINS = (".bentley.com", ".blob.core.windows.net")
 
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
@@ -39,6 +40,21 @@ class AllowedHosts:
             )
         return url
 
+    def resolve_for_secret(self, link: str, *, base: str) -> str:
+        """The same for a link that gets the client's secret: the issuer's own origin, or an extra host by its port.
+
+        Raises:
+            ConfigurationError: It leads elsewhere; nothing has been sent there.
+        """
+        url = self.resolve(link, base=base)
+        if _origin(url) == _origin(self.issuer_url) or any(_is_at(entry, url) for entry in self.extra):
+            return url
+        raise ConfigurationError(
+            f"The sign-in service {self.issuer_url} wants the client's secret sent to {_shown(url)}, which is not its "
+            f"own address, so nothing was sent there. If you trust it, add its host to ITWIN_ALLOWED_HOSTS or to the "
+            f"block's allowed hosts."
+        )
+
     def allows(self, url: str) -> bool:
         """True if the URL may be followed."""
         host = host_of(url)
@@ -47,9 +63,33 @@ class AllowedHosts:
         scheme = urlsplit(url).scheme
         if is_loopback(host):
             return is_loopback(host_of(self.api_url)) and scheme in {"http", "https"}
-        own = {host_of(self.api_url), host_of(self.issuer_url), *(name.lower() for name in self.extra)}
-        own_schemes = {"https", urlsplit(self.api_url).scheme} if host == host_of(self.api_url) else {"https"}
-        return scheme in own_schemes and (host in own or host.endswith(VENDOR_DOMAINS))
+        own = {host_of(self.api_url), host_of(self.issuer_url)}
+        is_extra = any(_names(entry, url) for entry in self.extra)
+        return scheme == "https" and (host in own or host.endswith(VENDOR_DOMAINS) or is_extra)
+
+
+def _names(entry: str, url: str) -> bool:
+    """True if an entry (`host`, `host:port`, `*.domain`) means the host of a URL; without a port it means any."""
+    name, port = _host_and_port(entry)
+    host = host_of(url)
+    is_host = host.endswith(name[1:]) if name.startswith("*.") else host == name
+    return is_host and port in {None, _origin(url)[2]}
+
+
+def _is_at(entry: str, url: str) -> bool:
+    """The same, where an entry without a port means the default one."""
+    port = _host_and_port(entry)[1]
+    return _names(entry, url) and _origin(url)[2] == (port or HTTPS_PORT)
+
+
+def _host_and_port(entry: str) -> tuple[str, int | None]:
+    name, mark, port = entry.lower().partition(":")
+    return (name, int(port)) if mark and port.isdecimal() else (entry.lower(), None)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, host_of(url), parts.port or (HTTPS_PORT if parts.scheme == "https" else None)
 
 
 def _joined(base: str, link: str) -> str:

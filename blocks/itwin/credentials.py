@@ -13,7 +13,7 @@ from prefect.blocks.abstract import CredentialsBlock
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 from prefect.settings import get_current_settings
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.errors import ConfigurationError
 from blocks.itwin.allowed_hosts import AllowedHosts
@@ -27,8 +27,10 @@ from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile, fingerpri
 from blocks.itwin.client import ItwinClient
 from blocks.itwin.rate_limit import HOUR_SECONDS, burst_of, limiter_for
 from blocks.itwin.transport import Transport
+from blocks.known_secrets import remember_secret
 from blocks.prefect_server.block_token_store import BlockTokens
 from blocks.prefect_server.rate_limit import SharedRateLimiter
+from blocks.setting_text import allowed_host, platform_address, unquoted, unquoted_value
 from blocks.settings import AuthenticationType, Settings, read_settings, revealed
 from blocks.urls import host_of
 
@@ -108,10 +110,27 @@ class ItwinCredentials(CredentialsBlock):
         description="Hosts besides the platform's own that links returned by the platform may lead to.",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_quotes(cls, value: object) -> object:
+        return unquoted_value(value)
+
+    @field_validator("api_url", "issuer_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        return platform_address(url)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _can_match(cls, hosts: list[str]) -> list[str]:
+        return [allowed_host(host) for host in hosts if unquoted(host)]
+
     @model_validator(mode="after")
     def _service_has_a_secret(self) -> Self:
         if self.authentication_type == "Service" and self.client_secret is None:
             raise ValueError("a Service needs a client secret (ITWIN_CLIENT_SECRET)")
+        for secret in (self.client_secret, self.refresh_token):
+            remember_secret(revealed(secret))
         return self
 
     @classmethod

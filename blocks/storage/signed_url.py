@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from blocks.errors import LinkExpiredError
+from blocks.known_secrets import remember_secret
 from blocks.urls import host_of
 
 FetchLink = Callable[[], Awaitable[str]]
@@ -90,4 +91,5 @@ class RenewableLink:
                 f"{host_of(url)} refuses the link and there is no other: it has expired or may not read. "
                 "Make a new link and run the same again."
             )
+        remember_secret(url)
         self._url, self._is_rejected, self._fetched_at = url, False, time.monotonic()

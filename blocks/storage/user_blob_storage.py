@@ -9,9 +9,11 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.errors import ConfigurationError
+from blocks.known_secrets import remember_secret
+from blocks.setting_text import unquoted_value
 from blocks.settings import Settings
 from blocks.storage.azure_transport import RoutedRequestsTransport, azure_reason
 from blocks.storage.container_check import NoContainerError, check_link, check_writable
@@ -82,10 +84,17 @@ class UserBlobStorage(Block):
         default=None, title="Log SAS link", description="A ready-made SAS link of the blob that takes the log."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_quotes(cls, value: object) -> object:
+        return unquoted_value(value)
+
     @model_validator(mode="after")
     def _one_way_is_complete(self) -> Self:
         if self.output_sas_url is None and not (self.container and (self.connection_string or self.account_url)):
             raise ValueError("give a connection string (or an account address) and a container, or an output SAS link")
+        for secret in (self.connection_string, self.output_sas_url, self.logs_sas_url):
+            remember_secret(secret.get_secret_value() if secret else "")
         return self
 
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from blocks.errors import ConfigurationError
 from deployments.webhooks.message import Change
 
 KEPT_SECONDS = 30 * 24 * 3600.0
@@ -54,6 +55,20 @@ class Waiting:
     last_at: float
 
 
+def _opened(file: Path) -> sqlite3.Connection:
+    try:
+        database = sqlite3.connect(file, check_same_thread=False)
+        database.executescript(_SCHEMA)
+        if database.execute(_WAITING_BEFORE).fetchone()[0]:
+            database.executescript(f"BEGIN; {_TAKE_OVER} COMMIT;")
+    except sqlite3.Error as error:
+        raise ConfigurationError(
+            f"The state file {file.absolute()} cannot be used ({error}). Name one with --state-file, in a folder "
+            f"that is there and can be written to."
+        ) from None
+    return database
+
+
 class Inbox:
     """Takes each delivery once, and joins pushes that follow one another closely into one.
 
@@ -63,6 +78,9 @@ class Inbox:
         longest_seconds: but not later than so long after the first.
         most: How many deliveries are remembered.
         clock: Seconds since 1970.
+
+    Raises:
+        ConfigurationError: The database cannot be opened or made.
     """
 
     def __init__(
@@ -78,10 +96,7 @@ class Inbox:
         self._longest = longest_seconds
         self._most = most
         self._clock = clock
-        self._database = sqlite3.connect(file, check_same_thread=False)
-        self._database.executescript(_SCHEMA)
-        if self._database.execute(_WAITING_BEFORE).fetchone()[0]:
-            self._database.executescript(f"BEGIN; {_TAKE_OVER} COMMIT;")
+        self._database = _opened(file)
 
     def take(self, change: Change) -> bool:
         """Remember a delivery; false if it was here before."""

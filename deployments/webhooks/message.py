@@ -6,6 +6,7 @@ Vendor page: https://developer.bentley.com/apis/webhooks-v2/overview/
 import hmac
 import re
 from collections.abc import Mapping
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
@@ -40,7 +41,7 @@ class _Envelope(BaseModel):
 
     event_type: str = Field(max_length=200)
     message_id: str = Field(min_length=1, max_length=200)
-    content: Mapping[str, object]
+    content: object = None
 
 
 class MalformedError(Exception):
@@ -66,10 +67,12 @@ def read_change(body: bytes) -> Change | None:
         raise MalformedError(f"unusable: {', '.join(fields)}") from None
     if envelope.event_type not in FOLLOWED:
         return None
-    imodel_id = str(envelope.content.get("imodelId", "")).lower()
+    found = envelope.content
+    content = cast("Mapping[str, object]", found if isinstance(found, dict) else {})
+    imodel_id = str(content.get("imodelId", "")).lower()
     if not _GUID.fullmatch(imodel_id):
         raise MalformedError("unusable: content.imodelId")
-    changeset_id = envelope.content.get("changesetId")
+    changeset_id = content.get("changesetId")
     return Change(
         message_id=envelope.message_id,
         event_type=envelope.event_type,

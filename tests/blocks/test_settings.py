@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from blocks.errors import ConfigurationError
-from blocks.settings import Settings, read_settings
+from blocks.itwin.credentials import ItwinCredentials
+from blocks.settings import Settings, _say_once, read_settings  # pyright: ignore[reportPrivateUsage]
+from blocks.storage.user_blob_storage import UserBlobStorage
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +51,81 @@ def test_allowed_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) 
     """Allowed hosts are separated by commas; blanks and empty entries are ignored."""
     monkeypatch.setenv("ITWIN_ALLOWED_HOSTS", " a.example ,, b.example,")
     assert read_settings().allowed_hosts == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize("written", [" s3cret-of-a-client\r\n", "'s3cret-of-a-client'", '" s3cret-of-a-client "'])
+def test_what_nobody_means_is_left_out(
+    written: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Blanks, line ends and quotes around a value are left out; a sentence names the variable, never the value."""
+    monkeypatch.setenv("ITWIN_CLIENT_SECRET", written)
+    monkeypatch.setenv("ITWIN_API_URL", ' "https://qa-api.bentley.com/" ')
+    monkeypatch.setenv("ITWIN_BLOB_OUTPUT_SAS_URL", "'https://a.blob.core.windows.net/c/b?sig=secret'\n")
+    _say_once.cache_clear()
+    settings = read_settings()
+    read_settings()
+    assert settings.client_secret is not None
+    assert settings.client_secret.get_secret_value() == "s3cret-of-a-client"
+    assert settings.api_url == "https://qa-api.bentley.com"
+    assert settings.blob_output_sas_url is not None
+    assert settings.blob_output_sas_url.get_secret_value().endswith("sig=secret")
+    assert len(caplog.messages) == 3
+    assert "ITWIN_CLIENT_SECRET has blanks" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://cdn.example", "cdn.example"),
+        ("https://CDN.example:443/tiles?x=1", "cdn.example"),
+        ("cdn.example:8443", "cdn.example:8443"),
+        ("*.cdn.example", "*.cdn.example"),
+        (".cdn.example", "*.cdn.example"),
+        ("'cdn.example'", "cdn.example"),
+        ("[fd00::1]", "fd00::1"),
+    ],
+)
+def test_allowed_hosts_as_people_write_them(written: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address, a port, a star, quotes: an entry means the hosts it names."""
+    monkeypatch.setenv("ITWIN_ALLOWED_HOSTS", f"a.example,{written}")
+    assert read_settings().allowed_hosts == ("a.example", meant)
+
+
+@pytest.mark.parametrize(
+    "written", ["http://cdn.example", "*", "*.example", "a b.example", "me@cdn.example", "cdn.*.example"]
+)
+def test_a_host_that_can_never_match_is_refused(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no link can match is refused with the ways an entry is written."""
+    monkeypatch.setenv("ITWIN_ALLOWED_HOSTS", written)
+    with pytest.raises(ConfigurationError, match=r"ITWIN_ALLOWED_HOSTS.*HOST:PORT"):
+        read_settings()
+
+
+@pytest.mark.parametrize("name", ["API_URL", "ISSUER_URL"])
+def test_plain_http_is_for_loopback(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets never go over plain HTTP beyond this machine."""
+    monkeypatch.setenv(f"ITWIN_{name}", "http://127.0.0.1:8000")
+    read_settings()
+    monkeypatch.setenv(f"ITWIN_{name}", "http://platform.intern")
+    with pytest.raises(ConfigurationError, match=f"ITWIN_{name}.*loopback only"):
+        read_settings()
+    field = {name.lower(): "http://platform.intern"}
+    with pytest.raises(ValueError, match="loopback only"):
+        ItwinCredentials(client_id="c", client_secret=SecretStr("s"), **field)  # pyright: ignore[reportArgumentType]
+
+
+def test_blocks_leave_out_the_same() -> None:
+    """What is pasted into a block is read like a variable."""
+    block = ItwinCredentials(
+        client_id=" c\n", client_secret=SecretStr("'quoted-secret'\n"), allowed_hosts=["https://a.b/"]
+    )
+    assert block.client_secret is not None
+    assert (block.client_id, block.client_secret.get_secret_value()) == ("c", "quoted-secret")
+    assert block.allowed_hosts == ["a.b"]
+    storage = UserBlobStorage(output_sas_url=SecretStr('"https://a.blob.core.windows.net/c/b?sig=s"'))
+    assert storage.output_sas_url is not None
+    assert storage.output_sas_url.get_secret_value() == "https://a.blob.core.windows.net/c/b?sig=s"
 
 
 def test_a_trailing_slash_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

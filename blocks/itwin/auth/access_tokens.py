@@ -19,6 +19,7 @@ from blocks.errors import SignInRequiredError, TransientError
 from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.auth.token_endpoint import Identity, InvalidGrantError, TokenEndpoint
 from blocks.itwin.transport import Json, Transport
+from blocks.known_secrets import remember_secret
 
 EXPIRY_MARGIN_SECONDS = 60.0
 DEFAULT_LIFETIME_SECONDS = 3600.0
@@ -161,10 +162,12 @@ class AccessTokens:
             used, answer = newer, await self._redeem_last(newer, kept)
         new = answer.get("refresh_token")
         if isinstance(new, str) and new and new != used:
+            remember_secret(new)
             await kept.replace(used, new)
         return self._keep(answer)
 
     async def _redeem(self, refresh_token: str) -> Json:
+        remember_secret(refresh_token)
         return await self._endpoint.request_token({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     async def _redeem_last(self, refresh_token: str, kept: RefreshTokens) -> Json:
@@ -177,6 +180,7 @@ class AccessTokens:
         value = answer.get("access_token")
         if not isinstance(value, str) or not value:
             raise TransientError("Sign in: the sign-in service answered without an access token. Try again later.")
+        remember_secret(value)
         lifetime = _seconds(answer.get("expires_in"))
         margin = min(EXPIRY_MARGIN_SECONDS, lifetime / 5)
         return AccessToken(value, self._clock() + lifetime - margin)

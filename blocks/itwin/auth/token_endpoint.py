@@ -102,7 +102,7 @@ async def discover(issuer_url: str, transport: Transport, hosts: AllowedHosts) -
         document = {}
 
     def endpoint(name: str, path: str) -> str:
-        return hosts.resolve(str(document.get(name) or f"{issuer_url}{path}"), base=issuer_url)
+        return hosts.resolve_for_secret(str(document.get(name) or f"{issuer_url}{path}"), base=issuer_url)
 
     return Endpoints(
         authorization=endpoint("authorization_endpoint", "/connect/authorize"),

@@ -79,11 +79,51 @@ def test_extra_hosts_are_exact_and_need_https() -> None:
     assert not hosts.allows("http://cdn.example/x")
 
 
-def test_http_is_allowed_to_the_api_itself_only() -> None:
-    """An API configured with plain HTTP may be linked to over it; its issuer may not."""
+def test_plain_http_is_for_loopback_only() -> None:
+    """Even the configured API is not linked to over plain HTTP unless it is on loopback."""
     hosts = AllowedHosts("http://platform.intern", "https://login.intern")
-    assert hosts.allows("http://platform.intern/export")
+    assert not hosts.allows("http://platform.intern/export")
     assert not hosts.allows("http://login.intern/connect/token")
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "is_allowed"),
+    [
+        ("*.cdn.example", "https://a.b.cdn.example/x", True),
+        ("*.cdn.example", "https://cdn.example/x", False),
+        ("*.cdn.example", "https://evilcdn.example/x", False),
+        ("cdn.example:8443", "https://cdn.example:8443/x", True),
+        ("cdn.example:8443", "https://cdn.example/x", False),
+        ("cdn.example", "https://cdn.example:8443/x", True),
+    ],
+)
+def test_extra_entries(entry: str, url: str, is_allowed: bool) -> None:
+    """An extra entry may be a domain with a star for all below it, or name the one port."""
+    assert AllowedHosts(API, ISSUER, (entry,)).allows(url) == is_allowed
+
+
+@pytest.mark.parametrize(
+    ("link", "extra", "is_sent"),
+    [
+        (f"{ISSUER}/connect/token", (), True),
+        (f"{ISSUER}:443/connect/token", (), True),
+        (f"{ISSUER}:8443/connect/token", (), False),
+        ("https://api.bentley.com/token", (), False),
+        ("https://other.bentley.com/token", (), False),
+        ("https://thief.blob.core.windows.net/token", (), False),
+        ("https://other.bentley.com/token", ("other.bentley.com",), True),
+        ("https://other.bentley.com:8443/token", ("other.bentley.com",), False),
+        ("https://other.bentley.com:8443/token", ("other.bentley.com:8443",), True),
+    ],
+)
+def test_where_the_client_secret_may_go(link: str, extra: tuple[str, ...], is_sent: bool) -> None:
+    """The secret goes to the issuer's own origin, or where the user says, on the default port or the one named."""
+    hosts = AllowedHosts(API, ISSUER, extra)
+    if is_sent:
+        assert hosts.resolve_for_secret(link, base=ISSUER) == link
+    else:
+        with pytest.raises(ConfigurationError, match=r"wants the client's secret sent to.*ITWIN_ALLOWED_HOSTS"):
+            hosts.resolve_for_secret(link, base=ISSUER)
 
 
 @pytest.mark.parametrize(

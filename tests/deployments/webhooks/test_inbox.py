@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from blocks.errors import ConfigurationError
 from deployments.webhooks.inbox import KEPT_SECONDS, Inbox
 from deployments.webhooks.message import Change
 
@@ -142,3 +143,12 @@ def test_the_file_of_an_earlier_release_is_taken_over(tmp_path: Path, clock: Clo
         assert [(news.imodel_id, news.changeset_id) for news in inbox.ready()] == [(TOWER, "c-1")]
         assert not inbox.take(change(1))
         inbox.close()
+
+
+@pytest.mark.parametrize("name", ["missing/inbox.sqlite", "text.sqlite", "."])
+def test_a_state_file_that_cannot_be_used_is_named(name: str, tmp_path: Path) -> None:
+    """A file that cannot be made or is no database is named, with what to do."""
+    (tmp_path / "text.sqlite").write_text("no database at all" * 100)
+    with pytest.raises(ConfigurationError, match=r"state file .* cannot be used .*--state-file") as caught:
+        Inbox(tmp_path / name)
+    assert str(tmp_path) in str(caught.value)

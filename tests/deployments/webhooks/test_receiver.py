@@ -163,9 +163,10 @@ async def test_a_malformed_delivery_is_refused(
     assert PRIVATE not in caplog.text + answer.text
 
 
-async def test_other_events_are_left_alone(platform: httpx.AsyncClient, receiver: Receiver) -> None:
-    """An event that means no new data is answered with success and not announced."""
-    body = delivery(eventType="iModels.iModelDeleted.v1")
+@pytest.mark.parametrize("content", [{"imodelId": "x"}, None, [], "text"])
+async def test_other_events_are_left_alone(content: object, platform: httpx.AsyncClient, receiver: Receiver) -> None:
+    """An event that means no new data is answered with success and not announced, whatever its content is."""
+    body = delivery(eventType="iModels.iModelDeleted.v1", content=content)
     answer = await platform.post(WEBHOOKS, content=body, headers=signed(body))
     assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
     assert not receiver.inbox.ready()

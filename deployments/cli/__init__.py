@@ -3,6 +3,8 @@
 import os
 import sys
 
+from blocks.errors import ConfigurationError
+from blocks.network import check_network
 from deployments.loopback import reach_loopback_directly
 from deployments.output_streams import keep_streams_open, output_fault
 
@@ -18,6 +20,11 @@ os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
 def main() -> None:
     """Run the command; the process ends with the documented exit code."""
     standard_output = keep_streams_open()
+    try:
+        check_network()  # Prefect breaks off with a stack trace on import where SSL_CERT_FILE names nothing
+    except ConfigurationError as error:
+        sys.stderr.write(f"itwin-export: {error}\n")
+        sys.exit(error.exit_code)
     from deployments.cli.app import run  # noqa: PLC0415  Prefect reads its settings on import
 
     exit_code = run(sys.argv[1:])

@@ -4,9 +4,8 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, RUN_ID
 
 from blocks.itwin.credentials import ItwinCredentials
+from tasks.current_export import BASELINE
 from tasks.retry import is_transient
-
-BASELINE = ""
 
 
 @task(
@@ -26,10 +25,8 @@ async def resolve_changeset(credentials: ItwinCredentials, imodel_id: str, chang
         NotFoundError: There is no such iModel or changeset.
     """
     async with credentials.get_client() as itwin:
-        if changeset:
-            return (await itwin.imodels.get_changeset(imodel_id, changeset)).id
-        latest = await itwin.imodels.get_latest_changeset(imodel_id)
-    if latest is None:
+        found = await itwin.imodels.find_changeset(imodel_id, changeset)
+    if found is None:
         get_run_logger().info("iModel %s has no changesets; its baseline is exported.", imodel_id)
         return BASELINE
-    return latest.id
+    return found.id

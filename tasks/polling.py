@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from blocks.errors import ExportError, ExportTimeoutError, NotFoundError
-from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import ExecutionState, ExportRun
 from blocks.settings import read_settings
 

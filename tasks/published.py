@@ -11,42 +11,35 @@ from prefect.artifacts import acreate_table_artifact
 
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.storage.manifest import EXPORT_FORMAT, Manifest, read_manifest
-from blocks.storage.publish import verify_published
+from blocks.storage.manifest import EXPORT_FORMAT, Manifest
+from tasks.current_export import find_current, report_of, report_unchanged
 from tasks.options import ExportRequest
 from tasks.platform_slots import in_batch
-from tasks.reports import ExportedFile, ExportReport
+from tasks.reports import ExportReport
 
 TOOL_VERSION = version("itwin-export")
 
 
 async def find_published(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> Manifest | None:
     """The manifest of an identical export that is still whole; none if there is none or a fresh one is forced."""
-    manifest = None if request.policy.force else read_manifest(request.folder)
-    if manifest is None or _what(manifest) != _wanted(credentials, request, changeset_id):
-        return None
     try:
-        await asyncio.to_thread(verify_published, request.folder, manifest, full=request.policy.verify)
+        return await asyncio.to_thread(find_current, request, changeset_id, credentials.api_url)
     except ContentError as error:
         get_run_logger().warning("The published export is damaged and will be made anew. %s", error)
         return None
-    return manifest
 
 
 async def report_skipped(manifest: Manifest, request: ExportRequest) -> ExportReport:
     """The report of an export that was already there."""
     get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", manifest.changeset_id)
-    now = datetime.now(UTC)
-    report = _report(manifest, request, started_at=now).model_copy(
-        update={"skipped": True, "adopted": False, "finished_at": now}
-    )
+    report = report_unchanged(manifest, request)
     await _show(report)
     return report
 
 
 async def report_published(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
     """The report of an export that has just been published."""
-    report = _report(manifest, request, started_at=started_at)
+    report = report_of(manifest, request, started_at=started_at)
     log = get_run_logger()
     log.info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
     if report.adopted:
@@ -67,48 +60,6 @@ def draft_manifest(credentials: ItwinCredentials, request: ExportRequest, **fact
         versions={"python": platform.python_version(), "prefect": version("prefect")},
         created_at=datetime.now(UTC),
         **facts,
-    )
-
-
-def _what(manifest: Manifest) -> tuple[object, ...]:
-    return (
-        manifest.format,
-        manifest.imodel_id,
-        manifest.changeset_id,
-        manifest.options,
-        manifest.api_url,
-        manifest.export_format,
-    )
-
-
-def _wanted(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> tuple[object, ...]:
-    return (request.format, request.imodel_id, changeset_id, request.options, credentials.api_url, EXPORT_FORMAT)
-
-
-def _report(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
-    """Tiles are counted; the manifest lists them."""
-    folder = request.folder.relative_to(request.output_dir).as_posix()
-    return ExportReport(
-        imodel_id=manifest.imodel_id,
-        changeset_id=manifest.changeset_id or "",
-        format=manifest.format,
-        connection_id=manifest.connection_id,
-        run_id=manifest.run_id,
-        result=manifest.result,
-        adopted=manifest.adopted,
-        warnings=manifest.warnings,
-        files=tuple(
-            ExportedFile.model_validate(
-                {"path": f"{folder}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
-            )
-            for file in manifest.files
-            if file.role != "tile"
-        ),
-        tile_count=manifest.tile_count,
-        total_bytes=manifest.total_bytes,
-        output_dir=str(request.output_dir),
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
     )
 
 

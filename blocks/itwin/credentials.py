@@ -5,7 +5,6 @@ import logging
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -17,10 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.errors import ConfigurationError
 from blocks.itwin.allowed_hosts import AllowedHosts
-from blocks.itwin.api.exports import ExportApi
-from blocks.itwin.api.imodels import IModelsApi
-from blocks.itwin.api.meshes import MeshExportApi
-from blocks.itwin.api.storage import StorageApi
+from blocks.itwin.apis import ItwinApis, apis_of
 from blocks.itwin.auth.access_tokens import AccessTokens, RefreshTokens, TokenCache
 from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
 from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile, fingerprint
@@ -33,17 +29,6 @@ from blocks.prefect_server.rate_limit import SharedRateLimiter
 from blocks.setting_text import allowed_host, platform_address, unquoted, unquoted_value
 from blocks.settings import AuthenticationType, Settings, read_settings, revealed
 from blocks.urls import host_of
-
-
-@dataclass(frozen=True)
-class ItwinApis:
-    """The platform as one caller sees it, an API a field."""
-
-    client: ItwinClient
-    exports: ExportApi
-    storage: StorageApi
-    imodels: IModelsApi
-    meshes: MeshExportApi
 
 
 class ItwinCredentials(CredentialsBlock):
@@ -246,7 +231,7 @@ class _Shared:
         self.transport = block.transport()
         tokens = AccessTokens(block.identity, self.transport, block.hosts, block.refresh_tokens, cache=cache)
         client = ItwinClient(block.api_url, block.hosts, self.transport, tokens)
-        self.itwin = ItwinApis(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+        self.itwin = apis_of(client)
 
 
 _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = weakref.WeakKeyDictionary()

@@ -4,6 +4,7 @@ Help and refusals of bad input need no Prefect; it is imported where a flow runs
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -14,13 +15,25 @@ from blocks.errors import BatchFailedError, InputError
 from deployments.cli.tables import failure_table, report_table, wide_console
 from deployments.output_streams import write_json
 from flows.signatures import batch_request, ifc_request, mesh_request
-from tasks.options import NEEDS_DEPLOYMENT
+from tasks.options import NEEDS_DEPLOYMENT, ExportRequest
 from tasks.reports import BatchReport, ExportReport
 
 FlowName = Literal["ifc", "mesh", "itwin"]
 Report = ExportReport | BatchReport
 
+
 AsJson = Annotated[bool, Parameter(negative="", help="Print the report as one JSON document.")]
+
+
+def _find_unchanged(request: ExportRequest) -> ExportReport | None:
+    """The report of an export with nothing to do, where that can be found without Prefect."""
+    from deployments.cli.unchanged import find_unchanged  # noqa: PLC0415  refusals need no HTTP client
+
+    report = find_unchanged(request)
+    if report is not None:
+        changeset = report.changeset_id or "the baseline"
+        sys.stderr.write(f"Nothing to do: changeset {changeset} is already exported and verified.\n")
+    return report
 
 
 def export_command(name: FlowName, check: Callable[..., object]) -> Callable[..., None]:
@@ -34,7 +47,10 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
     def command(*positional: Any, json: bool = False, **asked: Any) -> None:
         if asked.get("consent") == "suspend":
             raise InputError(NEEDS_DEPLOYMENT)
-        check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
+        request = check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
+        if isinstance(request, ExportRequest) and (unchanged := _find_unchanged(request)):
+            print_report(unchanged, as_json=json)
+            return
         from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
 
         try:

@@ -14,7 +14,8 @@ from prefect.flow_runs import asuspend_flow_run
 from prefect.runtime import deployment
 
 from blocks.errors import ConsentRequiredError, ExportError, InputError
-from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.apis import ItwinApis
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import AuthorizationInformation
 from blocks.settings import read_settings
 from tasks.ifc.options import RunPolicy

@@ -12,7 +12,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from pydantic import BaseModel, ConfigDict
 
 from blocks.errors import NotAuthorizedError, NotFoundError
-from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.apis import ItwinApis
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from tasks.ifc.run_heartbeat import is_stale
 from tasks.options import state_dir_of

@@ -11,7 +11,8 @@ from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict
 
 from blocks.errors import ContentError, NotFoundError, TransferError
-from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.apis import ItwinApis
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun, IModel, StorageFile
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, download

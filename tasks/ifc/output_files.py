@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from blocks.errors import ContentError, ExportError, NotFoundError, RequestRefusedError
-from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import ExecutionResult, ExportRun, IModel, StorageFile
 from tasks.ifc.options import IfcRequest
 

@@ -18,7 +18,7 @@ from blocks.errors import (
     RateLimitedError,
 )
 from blocks.itwin.api.exports import RunOutput, StartedRun
-from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.transport import Precondition
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.freshness import FRESH_SECONDS, StaleReadError, freshness_check

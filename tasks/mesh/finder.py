@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from blocks.errors import ExportTimeoutError, NotFoundError, RunFailedError
-from blocks.itwin.credentials import ItwinApis
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.mesh_models import MeshExport, MeshStatus
 from blocks.itwin.transport import Precondition
 from tasks.freshness import FRESH_SECONDS, MAX_READS, StaleReadError, freshness_check

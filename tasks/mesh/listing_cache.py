@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from blocks.errors import ExportError
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.credentials import ItwinApis
 from blocks.itwin.mesh_models import MeshExport
 
 BULK_LIST_THRESHOLD = 8

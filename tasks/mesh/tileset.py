@@ -10,7 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.errors import ContentError
 from blocks.file_lock import file_lock
-from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.apis import ItwinApis
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError

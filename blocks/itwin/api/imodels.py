@@ -44,6 +44,12 @@ class IModelsApi:
         page = await self.client.get(path, what=what, accept=V2_JSON)
         return model_from(Changeset, page.get("changeset"), what)
 
+    async def find_changeset(self, imodel_id: str, id_or_index: str = "") -> Changeset | None:
+        """A changeset by id or index, else the latest; none when the iModel holds its baseline only."""
+        if id_or_index:
+            return await self.get_changeset(imodel_id, id_or_index)
+        return await self.get_latest_changeset(imodel_id)
+
     async def get_latest_changeset(self, imodel_id: str) -> Changeset | None:
         """The changeset with the highest index; none when the iModel holds its baseline only."""
         what = f"Find the latest changeset of iModel {imodel_id}"

@@ -15,7 +15,8 @@ from blocks.errors import (
     SignInRequiredError,
     without_secrets,
 )
-from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from blocks.itwin.apis import ItwinApis
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import Settings
 from deployments.cli.doctor.finding import Finding, look
 from tasks.load_blocks import load_credentials

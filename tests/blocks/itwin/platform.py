@@ -14,8 +14,8 @@ from blocks.itwin.api.exports import ExportApi
 from blocks.itwin.api.imodels import IModelsApi
 from blocks.itwin.api.meshes import MeshExportApi
 from blocks.itwin.api.storage import StorageApi
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.credentials import ItwinApis
 from blocks.itwin.rate_limit import RequestLimiter
 from blocks.itwin.transport import Transport
 from deployments.sandbox.app import create_app

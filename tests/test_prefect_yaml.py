@@ -1,6 +1,8 @@
 """The list of deployments can be deployed as it stands, and people understand the forms it leads to."""
 
 import re
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +13,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.server.schemas.schedules import CronSchedule as ServerCronSchedule
 from prefect.server.utilities.user_templates import render_user_template
 from prefect.utilities.schema_tools import validate
 
@@ -96,6 +99,15 @@ def test_schedules_never_overlap(deployment: dict[str, Any]) -> None:
     for schedule in deployment["schedules"]:
         assert CronSchedule(**schedule).cron == schedule["cron"]
         assert ZoneInfo(schedule["timezone"])
+
+
+@pytest.mark.parametrize("deployment", SCHEDULED, ids=name_of)
+async def test_the_server_finds_the_next_dates_of_schedules(deployment: dict[str, Any]) -> None:
+    """Prefect's scheduler makes dates of each schedule, a day apart at most, in the schedule's time zone."""
+    for schedule in deployment["schedules"]:
+        dates = await ServerCronSchedule(**schedule).get_dates(3)
+        assert len(dates) == 3
+        assert all(later - date <= timedelta(days=1, hours=1) for date, later in pairwise(dates))
 
 
 @pytest.mark.parametrize("deployment", TRIGGERED, ids=name_of)

@@ -1,4 +1,4 @@
-"""Which hosts a link returned by the platform may lead to."""
+"""Allow list of hosts for links that the platform returns."""
 
 import re
 from dataclasses import dataclass
@@ -11,15 +11,20 @@ HTTPS_PORT = 443
 VENDOR_DOMAINS = (".bentley.com", ".blob.core.windows.net")
 
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
-"""Anything else, such as a backslash, another client may read as the end of the host."""
+"""Other characters, such as a backslash, are read as the end of the host by some HTTP clients."""
 
 
 @dataclass(frozen=True)
 class AllowedHosts:
-    """The hosts of one configuration.
+    """The hosts to which a request may be sent for a link that the platform returned.
 
     The API and issuer hosts, the vendor's domains and the extra hosts are allowed over HTTPS; loopback hosts (over
     HTTP too) only if the API itself is on loopback.
+
+    Args:
+        api_url: Root of the API.
+        issuer_url: Root of the sign-in service.
+        extra: Further host names, without scheme or port.
     """
 
     api_url: str
@@ -27,10 +32,10 @@ class AllowedHosts:
     extra: tuple[str, ...] = ()
 
     def resolve(self, link: str, *, base: str) -> str:
-        """Turn an absolute or relative link into an absolute one that may be followed.
+        """The absolute form of a link, relative links against `base`, if its host is allowed.
 
         Raises:
-            ConfigurationError: It leads to a host that is not allowed; nothing has been sent there.
+            ConfigurationError: Its host is not allowed; nothing has been sent there.
         """
         url = _joined(base, link)
         if not self.allows(url):
@@ -41,7 +46,7 @@ class AllowedHosts:
         return url
 
     def resolve_for_secret(self, link: str, *, base: str) -> str:
-        """The same for a link that gets the client's secret: the issuer's own origin, or an extra host by its port.
+        """As `resolve`, for a link that receives the client secret: the issuer's origin, or an extra host by its port.
 
         Raises:
             ConfigurationError: It leads elsewhere; nothing has been sent there.
@@ -56,7 +61,7 @@ class AllowedHosts:
         )
 
     def allows(self, url: str) -> bool:
-        """True if the URL may be followed."""
+        """True if a request may be sent to the URL."""
         host = host_of(url)
         if not _HOST.fullmatch(host) or "@" in urlsplit(url).netloc:
             return False
@@ -69,7 +74,7 @@ class AllowedHosts:
 
 
 def _names(entry: str, url: str) -> bool:
-    """True if an entry (`host`, `host:port`, `*.domain`) means the host of a URL; without a port it means any."""
+    """True if an entry (`host`, `host:port`, `*.domain`) matches the host of a URL; without a port it matches any."""
     name, port = _host_and_port(entry)
     host = host_of(url)
     is_host = host.endswith(name[1:]) if name.startswith("*.") else host == name
@@ -77,7 +82,7 @@ def _names(entry: str, url: str) -> bool:
 
 
 def _is_at(entry: str, url: str) -> bool:
-    """The same, where an entry without a port means the default one."""
+    """As `_names`, but an entry without a port matches the default port only."""
     port = _host_and_port(entry)[1]
     return _names(entry, url) and _origin(url)[2] == (port or HTTPS_PORT)
 
@@ -93,7 +98,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _joined(base: str, link: str) -> str:
-    """The link made absolute; empty when it is none."""
+    """The link made absolute; empty if it is not a valid URL."""
     try:
         return urljoin(base, link)
     except ValueError:
@@ -101,6 +106,6 @@ def _joined(base: str, link: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """Scheme and host: a plain http link to an allowed host is refused, too."""
+    """Scheme and host for messages; with the scheme, because an http link to an allowed host is refused too."""
     host = host_of(url)
     return f"{urlsplit(url).scheme}://{host}" if host else "nowhere"

@@ -1,4 +1,4 @@
-"""The platform's APIs as one caller sees them."""
+"""The bundle of API clients of one caller."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from blocks.itwin.client import ItwinClient
 
 @dataclass(frozen=True)
 class ItwinApis:
-    """The platform as one caller sees it, an API a field."""
+    """The API clients of one caller, which share connections, tokens and the rate limiter."""
 
     client: ItwinClient
     exports: ExportApi

@@ -1,7 +1,9 @@
-"""The platform's API as one signed-in caller sees it.
+"""HTTP client of the iTwin Platform for one authenticated caller.
 
-It signs, signs in again once after a 401, turns pages, and reads redirects without following them. The bearer token
-goes to the API's origin and nowhere else.
+It adds the bearer token, requests a new token once after a 401, iterates over pages, and returns the Location of
+redirects without following them. The bearer token is sent to the API's origin only.
+
+Vendor page: https://developer.bentley.com/apis/overview/.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +32,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """What came back: the status, the JSON object (empty if there was none) and where Location leads."""
+    """A response: status, JSON object (empty without one) and the absolute `Location`, if its host is allowed."""
 
     status: int
     body: Json = field(default_factory=dict[str, Any])
@@ -38,13 +40,13 @@ class ApiResponse:
 
 
 class ItwinClient:
-    """The platform's API as one signed-in caller sees it.
+    """Client of the iTwin Platform for one authenticated caller.
 
     Args:
         api_url: Root of the API, for example `https://api.bentley.com`.
-        hosts: Where links in answers may lead.
+        hosts: The allow list for links in responses.
         transport: Sends the requests.
-        tokens: Where access tokens come from.
+        tokens: Provides access tokens.
     """
 
     def __init__(self, api_url: str, hosts: AllowedHosts, transport: Transport, tokens: TokenProvider) -> None:
@@ -54,29 +56,38 @@ class ItwinClient:
         self._tokens = tokens
 
     def server_now(self) -> datetime:
-        """The time by the platform's clock."""
+        """The current time (UTC) by the platform's clock, taken from the latest `Date` header."""
         return self._transport.server_now()
 
     def checked_link(self, link: str) -> str:
-        """A link from the body of an answer, absolute, if its host is allowed.
+        """The absolute form of a link from a response body.
 
         Raises:
-            ConfigurationError: It is not; nothing has been sent there.
+            ConfigurationError: Its host is not allowed; nothing has been sent there.
         """
         return self._hosts.resolve(link, base=self._api_url)
 
     async def get(
         self, path: str, *, what: str, accept: str = V1_JSON, params: Parameters | None = None, prefer: str = ""
     ) -> Json:
-        """Read a JSON object.
+        """Send a GET request and return its JSON object.
+
+        Args:
+            path: Path below the API's root.
+            what: What is requested, for error messages.
+            accept: Media type, which selects the version of the API.
+            params: Query parameters.
+            prefer: `Prefer` header; empty for none.
 
         Raises:
-            TransientError: The platform answers 202: it is still preparing the answer.
+            TransientError: The platform answers 202: the response is not ready yet (undocumented for GET; observed in
+                itwin-unreal-plugin).
+            ExportError: See `call`.
         """
         headers = {"Accept": accept, **({"Prefer": prefer} if prefer else {})}
         answer = await self.call("GET", path, what=what, headers=headers, params=params)
         if answer.status == HTTPStatus.ACCEPTED:
-            raise TransientError(f"{what}: the iTwin Platform is still preparing the answer (202). Ask again soon.")
+            raise TransientError(f"{what}: the iTwin Platform is still preparing the response (202). Try again later.")
         return answer.body
 
     async def post(
@@ -89,7 +100,7 @@ class ItwinClient:
         redirects: tuple[int, ...] = (),
         check: Precondition | None = None,
     ) -> ApiResponse:
-        """Send a JSON object; statuses in `redirects` are answers like any other."""
+        """POST a JSON object; `redirects` and `check` as in `call`."""
         headers = {"Accept": accept}
         return await self.call("POST", path, what=what, headers=headers, json=body, redirects=redirects, check=check)
 
@@ -105,10 +116,20 @@ class ItwinClient:
         redirects: tuple[int, ...] = (),
         check: Precondition | None = None,
     ) -> ApiResponse:
-        """One call, signed; signed in again once if the platform refuses the token.
+        """Send one authenticated request; after a 401 it is repeated once with a new token.
+
+        Args:
+            method: HTTP method.
+            path: Path below the API's root.
+            what: What is requested, for error messages.
+            headers: Without `Authorization`.
+            params: Query parameters.
+            json: The body.
+            redirects: Redirect statuses that are returned instead of raised.
+            check: Called right before each sending; an exception it raises cancels the request.
 
         Raises:
-            ExportError: One of the family, by what the caller does next.
+            ExportError: The subclass that fits the status, see `error_from`.
         """
         token = await self._tokens.token()
         send = partial(self._send_signed, method, path, what, headers=headers, check=check, params=params, json=json)
@@ -145,11 +166,24 @@ class ItwinClient:
         params: Parameters | None = None,
         prefer: str = "",
     ) -> AsyncIterator[Json]:
-        """Every item of a paged list.
+        """Iterate over all items of a paged list; each id is yielded once.
 
-        Page addresses are built here: published samples of `next` lack parameters or jump. The list ends with an
-        empty page, with a page that brings nothing new, or where the platform names no next page and the last one
-        was not full.
+        Page URLs are built here instead of following `_links.next`: in the vendor's samples of list runs and list
+        connections it lacks parameters or skips items
+        (https://developer.bentley.com/apis/export/operations/get-export-connections/). The list ends with an empty
+        page, with a page of known ids only, or when there is no next link and the page was not full.
+
+        Args:
+            path: Path below the API's root.
+            member: Name of the list in the response.
+            what: What is requested, for error messages.
+            page_size: Items per request (`$top`).
+            accept: Media type, which selects the version of the API.
+            params: Further query parameters.
+            prefer: `Prefer` header; empty for none.
+
+        Raises:
+            ExportError: See `call`.
         """
         asked: dict[str, str | int] = {"$top": page_size, **(params or {})}
         seen: set[str] = set()
@@ -174,25 +208,27 @@ class ItwinClient:
 
 
 def model_from(kind: type[Model], value: object, what: str) -> Model:
-    """The value as a model.
+    """Validate a value as a model.
 
     Raises:
-        TransientError: It is not what the platform documents; the next answer may be.
+        TransientError: It does not match the documented shape; a later response may.
     """
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        missing = ", ".join(".".join(str(part) for part in fault["loc"]) or "the whole" for fault in error.errors())
+        missing = ", ".join(
+            ".".join(str(part) for part in fault["loc"]) or "the whole object" for fault in error.errors()
+        )
         raise TransientError(
             f"{what}: the iTwin Platform answered without a usable {kind.__name__} ({missing})."
         ) from None
 
 
 def list_of_objects(page: Json, member: str, what: str) -> list[Json]:
-    """The objects of a list member.
+    """The objects of a list member; items that are no objects are ignored.
 
     Raises:
-        TransientError: There is no such list.
+        TransientError: The member is missing or not a list.
     """
     found: object = page.get(member)
     if not isinstance(found, list):

@@ -1,4 +1,4 @@
-"""The `iTwin Credentials` block: who calls the platform, and the client that does it."""
+"""The `iTwin Credentials` block: the identity that calls the platform, and its API clients."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ from blocks.urls import host_of
 
 
 class ItwinCredentials(CredentialsBlock):
-    """Who calls the iTwin Platform: a service application, or a user who has signed in.
+    """Credentials for the iTwin Platform: a service application, or a user who has signed in.
 
     Example:
         Load saved credentials and read an iModel:
@@ -48,7 +48,7 @@ class ItwinCredentials(CredentialsBlock):
     _block_type_name: ClassVar[str | None] = "iTwin Credentials"
     _block_type_slug: ClassVar[str | None] = "itwin-credentials"
     _description: ClassVar[str | None] = (
-        "Who calls the iTwin Platform: a service application (client id and secret) or a user who has signed in."
+        "Credentials for the iTwin Platform: a service application (client id and secret) or a user who has signed in."
     )
     _documentation_url: ClassVar[Any] = "https://developer.bentley.com/apis/overview/authorization/"
     _logo_url: ClassVar[Any] = "https://developer.bentley.com/favicon.ico"
@@ -56,7 +56,7 @@ class ItwinCredentials(CredentialsBlock):
     authentication_type: AuthenticationType = Field(
         default="Service",
         title="Authentication type",
-        description="Service: a service application with its own secret. User: a person who has signed in.",
+        description="Service: a service application with its own secret. User: a user who has signed in.",
     )
     client_id: str = Field(
         title="Client id", min_length=1, description="Client id of the application registered at developer.bentley.com."
@@ -69,12 +69,12 @@ class ItwinCredentials(CredentialsBlock):
     refresh_token: SecretStr | None = Field(
         default=None,
         title="Refresh token",
-        description="Only for a user; “itwin-export login” obtains it and keeps it here.",
+        description="Only for a user; “itwin-export login” obtains it and stores it here.",
     )
     scope: str = Field(
         default="itwin-platform",
         title="Scope",
-        description="Scopes to ask for, separated by blanks; offline_access is added for a user.",
+        description="Scopes to request, separated by blanks; offline_access is added for a user.",
     )
     api_url: str = Field(
         default="https://api.bentley.com", title="API address", description="Root address of the iTwin Platform."
@@ -82,7 +82,7 @@ class ItwinCredentials(CredentialsBlock):
     issuer_url: str = Field(
         default="https://ims.bentley.com",
         title="Issuer address",
-        description="Address of the sign-in service; its discovery document names the rest.",
+        description="Address of the sign-in service; its discovery document names the endpoints.",
     )
     redirect_url: str = Field(
         default="http://localhost:3113/callback",
@@ -120,7 +120,7 @@ class ItwinCredentials(CredentialsBlock):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """The credentials that the environment holds.
+        """Create the block from environment variables.
 
         Raises:
             ConfigurationError: A variable is missing.
@@ -137,7 +137,7 @@ class ItwinCredentials(CredentialsBlock):
 
     @property
     def identity(self) -> Identity:
-        """Who asks for tokens."""
+        """The identity for which tokens are requested."""
         return Identity(
             issuer_url=self.issuer_url.rstrip("/"),
             client_id=self.client_id,
@@ -148,17 +148,17 @@ class ItwinCredentials(CredentialsBlock):
 
     @property
     def hosts(self) -> AllowedHosts:
-        """Where links returned by the platform may lead."""
+        """The allow list of hosts for links that the platform returns."""
         return AllowedHosts(self.api_url, self.issuer_url, tuple(self.allowed_hosts))
 
     @property
     def api_host(self) -> str:
-        """Which platform this is, for keys and manifests."""
+        """Host of the API; identifies the platform in keys and manifests."""
         return host_of(self.api_url)
 
     @asynccontextmanager
     async def get_client(self) -> AsyncGenerator[ItwinApis]:
-        """The platform, signed in on first use; open clients of the same caller share connections and tokens."""
+        """The API clients, authenticated on first use; open clients of one caller share connections and tokens."""
         pool = _pools.setdefault(asyncio.get_running_loop(), {})
         key = self._caller
         shared = pool.get(key) or pool.setdefault(key, _Shared(self, _caches.setdefault(key, TokenCache())))
@@ -172,13 +172,13 @@ class ItwinCredentials(CredentialsBlock):
                 await shared.transport.aclose()
 
     async def get_platform_time(self) -> datetime:
-        """What time it is by the platform's clock, as its latest answer told."""
+        """The current time (UTC) by the platform's clock, from the `Date` header of its latest response."""
         async with self.get_client() as itwin:
             return itwin.client.server_now()
 
     @asynccontextmanager
     async def get_token_endpoint(self) -> AsyncGenerator[TokenEndpoint]:
-        """Where a person's sign-in is traded for tokens."""
+        """The token endpoint, with an HTTP transport of its own that is closed at the end."""
         transport = self.transport()
         try:
             yield TokenEndpoint(self.identity, transport, self.hosts)
@@ -186,13 +186,15 @@ class ItwinCredentials(CredentialsBlock):
             await transport.aclose()
 
     def transport(self) -> Transport:
-        """A new line to the platform, at the common pace of this process, or of all that share a Prefect server."""
+        """A new HTTP transport, rate-limited together with this process or with all that share a Prefect server."""
         settings = read_settings()
-        own = limiter_for(self.api_url, settings.requests_per_minute, settings.requests_per_hour)
+        local_limiter = limiter_for(self.api_url, settings.requests_per_minute, settings.requests_per_hour)
         if not (settings.share_requests and get_current_settings().api.url):
-            return Transport(own)
+            return Transport(local_limiter)
         name = f"itwin-export-requests-{self.api_host}"
-        minute = SharedRateLimiter(name, settings.requests_per_minute, burst_of(settings.requests_per_minute), own)
+        minute = SharedRateLimiter(
+            name, settings.requests_per_minute, burst_of(settings.requests_per_minute), local_limiter
+        )
         hourly = settings.requests_per_hour
         if hourly is None:
             return Transport(minute)
@@ -201,7 +203,7 @@ class ItwinCredentials(CredentialsBlock):
 
     @property
     def block_tokens(self) -> BlockTokens | None:
-        """The refresh token as it stands in the saved block; none if this block was not loaded from one."""
+        """The refresh token in the saved block document; None if this block was not loaded from one."""
         if self._block_document_id is None:
             return None
         file = _token_file("block", self._block_document_id.hex)
@@ -209,22 +211,22 @@ class ItwinCredentials(CredentialsBlock):
 
     @property
     def refresh_tokens(self) -> RefreshTokens | None:
-        """Where the newest refresh token lives: in the saved block, or in the environment and a private file."""
+        """The store of the newest refresh token: the saved block, or the environment and a private file."""
         if (in_block := self.block_tokens) is not None:
             return in_block
         if self.refresh_token is None:
             return None
-        return EnvironmentTokens(self.refresh_token, _token_file(self.issuer_url, self.client_id), _say)
+        return EnvironmentTokens(self.refresh_token, _token_file(self.issuer_url, self.client_id), _log_warning)
 
     @property
     def _caller(self) -> str:
-        """What tells callers apart that must not share a token."""
+        """A hash that differs between callers which must not share a token."""
         signed_in = self._block_document_id.hex if self._block_document_id else revealed(self.refresh_token)
         return fingerprint(self.api_url, *self.identity.key, revealed(self.client_secret), self.scope, signed_in)
 
 
 class _Shared:
-    """One open client and how many use it."""
+    """The open API clients of one caller and the number of their users."""
 
     def __init__(self, block: ItwinCredentials, cache: TokenCache) -> None:
         self.users = 0
@@ -242,8 +244,8 @@ def _token_file(*owner: str) -> TokenFile:
     return TokenFile(get_current_settings().home / "itwin-export", *owner)
 
 
-def _say(sentence: str) -> None:
-    """Say it in the log of the run, or of the process."""
+def _log_warning(sentence: str) -> None:
+    """Log a warning to the Prefect run's logger, or outside a run to the process's logger."""
     log: logging.Logger | logging.LoggerAdapter[Any]
     try:
         log = get_run_logger()

@@ -1,4 +1,4 @@
-"""What the Mesh Export API answers, as typed values.
+"""Models of the Mesh Export API's responses.
 
 Vendor page: https://developer.bentley.com/apis/mesh-export/operations/.
 """
@@ -12,7 +12,7 @@ from blocks.itwin.models import Link, PlatformModel, Timestamp, member_by_name
 
 
 class MeshStatus(StrEnum):
-    """Where a mesh export stands."""
+    """Status of a mesh export."""
 
     NOT_STARTED = "NotStarted"
     IN_PROGRESS = "InProgress"
@@ -21,7 +21,7 @@ class MeshStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """True once nothing more will happen."""
+        """True if the status is final."""
         return self in {MeshStatus.COMPLETE, MeshStatus.INVALID}
 
 
@@ -30,7 +30,7 @@ def _known_status(value: object) -> object:
 
 
 class MeshRequest(PlatformModel):
-    """What the tiles were made of; an empty changeset is the baseline."""
+    """The iModel, changeset and type of a mesh export; an empty changeset is the baseline."""
 
     imodel_id: str = Field(default="", alias="iModelId")
     changeset_id: str | None = None
@@ -38,13 +38,13 @@ class MeshRequest(PlatformModel):
 
 
 class MeshLinks(PlatformModel):
-    """Links of a mesh export; whoever holds `mesh` can read the tiles, so it is never shown."""
+    """Links of a mesh export; `mesh` is a SAS URL that gives read access, so it is left out of the repr."""
 
     mesh: Link | None = Field(default=None, repr=False)
 
 
 class MeshExport(PlatformModel):
-    """A tileset of one changeset, made or being made; lists show request and links in their long form only."""
+    """A tileset of one changeset; `request` and `links` are returned with `Prefer: return=representation` only."""
 
     id: str
     display_name: str = ""
@@ -56,21 +56,21 @@ class MeshExport(PlatformModel):
 
     @property
     def is_complete(self) -> bool:
-        """True when the tiles are there to be fetched."""
+        """True if the tiles can be downloaded."""
         return self.status is MeshStatus.COMPLETE
 
     @property
     def is_invalid(self) -> bool:
-        """True when the platform gave up on the tiles."""
+        """True if the platform could not generate the tiles."""
         return self.status is MeshStatus.INVALID
 
     @property
     def mesh_url(self) -> str:
-        """The pre-signed link of the container, empty while there is none."""
+        """The SAS URL of the container with the tiles; empty while there is none."""
         return self.links.mesh.href if self.links and self.links.mesh else ""
 
     def is_of(self, changeset_id: str, export_type: str) -> bool:
-        """Whether these are tiles of that changeset and type; types are written in different cases."""
+        """True if the tiles are of that changeset and type, ignoring case: 3DTiles and 3DTILES both occur."""
         request = self.request
         return (
             request is not None

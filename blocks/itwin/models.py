@@ -1,6 +1,6 @@
-"""What the platform answers, as typed values.
+"""Models of the platform's responses.
 
-Frozen, snake_case with camelCase aliases, tolerant: unknown members are ignored, members that may be missing have
+Frozen, snake_case with camelCase aliases and tolerant: unknown members are ignored, members that may be missing have
 defaults, unknown states are kept as text. Vendor pages: https://developer.bentley.com/apis/export/operations/,
 …/apis/storage/operations/, …/apis/imodels-v2/operations/.
 """
@@ -18,7 +18,7 @@ Timestamp = Annotated[datetime | None, BeforeValidator(parse_timestamp)]
 
 
 class PlatformModel(BaseModel):
-    """The house rules for answers of the platform."""
+    """Base class of all response models; a member that is null gets its default, as if it were missing."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, coerce_numbers_to_str=True
@@ -33,7 +33,7 @@ class PlatformModel(BaseModel):
 
 
 class ExecutionState(StrEnum):
-    """Where a run, job or task stands; only `Completed` is final."""
+    """State of a run, job or task; only `Completed` is final."""
 
     NOT_STARTED = "NotStarted"
     IDLE = "Idle"
@@ -46,12 +46,16 @@ class ExecutionState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """True once nothing more will happen."""
+        """True if the state is final."""
         return self is ExecutionState.COMPLETED
 
 
 class ExecutionResult(StrEnum):
-    """How it ended; meaningful once the state is terminal. Both spellings of canceled occur."""
+    """Result of a run, job or task, valid once the state is final.
+
+    Copies of https://developer.bentley.com/apis/export/operations/get-export-connection-run/ spell both `Canceled` and
+    `Cancelled`; both are accepted.
+    """
 
     UNDETERMINED = "Undetermined"
     SUCCESS = "Success"
@@ -72,7 +76,7 @@ def _known_result(value: object) -> object:
 
 
 def member_by_name(kind: type[StrEnum], value: object, default: StrEnum) -> object:
-    """Match in any case; keep what is unknown as text; `None` is the default."""
+    """The enum member with this value, ignoring case; unknown text unchanged; the default for None or empty."""
     if value is None or value == "":
         return default
     known = {member.value.lower(): member for member in kind}
@@ -84,13 +88,13 @@ Result = Annotated[ExecutionResult | str, BeforeValidator(_known_result)]
 
 
 class Link(PlatformModel):
-    """A hypermedia link."""
+    """A link in a response."""
 
     href: str = ""
 
 
 class ExportConnection(PlatformModel):
-    """An iModel registered for exporting; ids are opaque (GUID or 43 base64url characters)."""
+    """An iModel registered for exporting; ids are opaque (the samples show GUIDs and 43 base64url characters)."""
 
     id: str
     imodel_id: str = Field(alias="iModelId")
@@ -100,7 +104,7 @@ class ExportConnection(PlatformModel):
 
 
 class ExportTaskError(PlatformModel):
-    """Why an export task failed; `bridge_exit_code` occurs signed (−7002) and unsigned (4294967295)."""
+    """The error of an export task; samples show `bridge_exit_code` signed (−7002) and unsigned (4294967295)."""
 
     error_code: str | None = None
     message: str | None = None
@@ -116,7 +120,7 @@ class ExportTaskError(PlatformModel):
 
 
 class ExportTask(PlatformModel):
-    """The smallest step of an export job; carries the produced file's Storage id when it succeeded."""
+    """A step of an export job; `export_output_file_id` is the Storage id of the produced file."""
 
     id: str = ""
     start_date_time: Timestamp = None
@@ -140,14 +144,14 @@ class ExportJob(PlatformModel):
 
 
 class ExportRunError(PlatformModel):
-    """A failure of the run as a whole, known from the sibling Synchronization API."""
+    """The error of a whole run; undocumented for exports, taken from the Synchronization API's run."""
 
     error_key: str | None = None
     description: str | None = None
 
 
 class ExportRun(PlatformModel):
-    """One execution of an export connection; lists leave out `connection_id`."""
+    """One execution of an export connection; list responses lack `connection_id`."""
 
     id: str
     connection_id: str | None = None
@@ -160,24 +164,24 @@ class ExportRun(PlatformModel):
 
     @property
     def is_finished(self) -> bool:
-        """True once the platform will not change the run any more."""
+        """True if the state is final."""
         return isinstance(self.state, ExecutionState) and self.state.is_terminal
 
     @property
     def tasks(self) -> tuple[ExportTask, ...]:
-        """Every task of every job."""
+        """The tasks of all jobs."""
         return tuple(task for job in self.jobs for task in job.tasks)
 
 
 class AuthorizationInformation(PlatformModel):
-    """Whether the platform holds the caller's consent, and where to give it."""
+    """Whether the user has consented to exports on their behalf, and the consent page."""
 
     is_user_authorized: bool = False
     links: dict[str, Any] | None = Field(default=None, alias="_links")
 
     @property
     def authorization_url(self) -> str:
-        """The consent page, or an empty string when the platform names none."""
+        """URL of the consent page; empty if the platform names none."""
         link: object = (self.links or {}).get("authorizationUrl")
         return Link.model_validate(link or {}).href
 
@@ -195,7 +199,7 @@ class StorageFile(PlatformModel):
 
 
 class IModel(PlatformModel):
-    """An iModel; minimal representations hold the id and the name only."""
+    """An iModel; minimal representations have `id` and `display_name` only."""
 
     id: str
     display_name: str = ""
@@ -206,7 +210,7 @@ class IModel(PlatformModel):
 
 
 class Changeset(PlatformModel):
-    """A changeset of an iModel: 40 hex digits and a rising index."""
+    """A changeset of an iModel: the id has 40 hex digits, the index increases by one with each."""
 
     id: str
     index: int

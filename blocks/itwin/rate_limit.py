@@ -1,4 +1,4 @@
-"""One pace for all requests of a process."""
+"""Rate limiter for all requests of a process."""
 
 import asyncio
 import threading
@@ -10,35 +10,41 @@ WINDOW_SECONDS = 60.0
 BURST_SHARE = 0.1
 HOUR_SECONDS = 3600.0
 SAME_PAUSE_SECONDS = 60.0
-"""Answers that were on their way together ask for the same pause, give or take so much."""
+"""429 responses to concurrent requests that ask for pauses this similar count as one pause."""
 RESOLUTION_SECONDS = 1e-6  # shorter waits are rounding errors
 
 
 class Limiter(Protocol):
-    """Says when a request may be sent."""
+    """A rate limiter."""
 
     async def admit(self) -> None:
         """Wait until one more request may be sent."""
         ...
 
     def pause(self, seconds: float) -> bool:
-        """Hold every request back for so many seconds; true if that begins a pause or makes it longer."""
+        """Delay every request by this many seconds; true if that starts a pause or makes one longer."""
         ...
 
 
 def burst_of(budget: int) -> int:
-    """Requests that may go at once, after a pause."""
+    """The number of requests that may be sent at once after an idle time: a tenth of the budget."""
     return max(1, int(budget * BURST_SHARE))
 
 
 class RequestLimiter:
     """Admits at most a budget of requests in any window of time (a minute by default), first come first served.
 
-    A tenth of the budget may go at once; the rest flows evenly, so that a long queue moves steadily. A pause asked for
-    by the platform (429) puts the whole queue off, and so does a process that stood still: the requests that fell due
-    meanwhile do not all go at once. Safe to share between threads and event loops.
+    A tenth of the budget may be sent as a burst; the rest is spaced evenly. A pause that the platform asks for (429)
+    delays the whole queue. So does a suspended process: requests that became due meanwhile are not sent as a burst.
+    Safe to share between threads and event loops.
 
     Vendor page: https://developer.bentley.com/apis/overview/rate-limits
+
+    Args:
+        budget: Requests per window.
+        window_seconds: Length of the window.
+        clock: Monotonic seconds.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
@@ -52,12 +58,12 @@ class RequestLimiter:
         burst = burst_of(budget)
         self._spacing = window_seconds / max(1, budget - burst)
         self._credit = (burst - 1) * self._spacing
-        self._latest = budget * self._spacing - window_seconds  # so late, the budget is still kept to
+        self._max_late = budget * self._spacing - window_seconds  # a slot this late still keeps to the budget
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._put_off = 0.0  # by how much the queue is behind the clock
-        self._next = clock() - self._credit  # in the queue's time, as are all slots
+        self._queue_delay = 0.0  # seconds by which the queue is behind the clock
+        self._next = clock() - self._credit  # on the queue's time scale, as are all slots
         self._paused_until = clock()
 
     async def admit(self) -> None:
@@ -67,35 +73,35 @@ class RequestLimiter:
             await self._sleep(wait)
 
     def pause(self, seconds: float) -> bool:
-        """Hold every request back for so many seconds; true if that begins a pause or makes it longer."""
+        """Delay every request by this many seconds; true if that starts a pause or makes one longer."""
         with self._lock:
             now = self._clock()
             is_longer = now >= self._paused_until or now + seconds > self._paused_until + SAME_PAUSE_SECONDS
-            self._next = max(self._next, now - self._put_off)  # no burst after the pause
-            self._put_off += max(0.0, now + seconds - max(now, self._paused_until))
+            self._next = max(self._next, now - self._queue_delay)  # no burst after the pause
+            self._queue_delay += max(0.0, now + seconds - max(now, self._paused_until))
             self._paused_until = max(self._paused_until, now + seconds)
             return is_longer
 
     def _reserve(self) -> float:
         with self._lock:
-            slot = max(self._next, self._clock() - self._put_off - self._credit)
+            slot = max(self._next, self._clock() - self._queue_delay - self._credit)
             self._next = slot + self._spacing
             return slot
 
     def _wait_for(self, slot: float) -> float:
         with self._lock:
             now = self._clock()
-            late = now - self._put_off - slot
-            if late > self._latest:
-                self._put_off += late
+            late = now - self._queue_delay - slot
+            if late > self._max_late:
+                self._queue_delay += late
             return -late
 
 
 class CombinedLimiter:
-    """Admits what each of several limiters admits.
+    """A request is admitted once each of several limiters has admitted it.
 
     Args:
-        limiters: The one with the longest window first, so that the last decides about the pace.
+        limiters: In the order they are waited for; the one with the longest window first.
     """
 
     def __init__(self, *limiters: RequestLimiter) -> None:
@@ -107,7 +113,7 @@ class CombinedLimiter:
             await limiter.admit()
 
     def pause(self, seconds: float) -> bool:
-        """Hold every request back for so many seconds; true if that begins a pause or makes it longer."""
+        """Delay every request by this many seconds; true if that starts a pause or makes one longer."""
         longer = [limiter.pause(seconds) for limiter in self._limiters]
         return any(longer)
 
@@ -119,7 +125,7 @@ _limiters_lock = threading.Lock()
 def limiter_for(
     api_url: str, requests_per_minute: int, requests_per_hour: int | None = None
 ) -> RequestLimiter | CombinedLimiter:
-    """The limiter that all requests of this process to one API share; the first budgets named win."""
+    """The limiter shared by all requests of this process to one API; later budgets for the API are ignored."""
     with _limiters_lock:
         if api_url not in _limiters:
             minute = RequestLimiter(requests_per_minute)

@@ -1,4 +1,4 @@
-"""An httpx transport that reaches each host as `blocks.network` says."""
+"""An httpx transport that takes proxy and certificates from `blocks.network`."""
 
 import httpx
 
@@ -6,10 +6,10 @@ from blocks.network import proxy_for, tls_context
 
 
 class RoutedTransport(httpx.AsyncBaseTransport):
-    """Sends each request directly or through the proxy that its URL goes through; one connection pool for each way.
+    """Sends each request directly or through the proxy of its URL, with one connection pool per proxy.
 
     Args:
-        limits: Of each connection pool.
+        limits: Connection limits of each pool.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
@@ -21,7 +21,7 @@ class RoutedTransport(httpx.AsyncBaseTransport):
         self._pools: dict[str | None, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request.
+        """Send one request, for httpx.
 
         Raises:
             ConfigurationError: The environment names a proxy that cannot be used.
@@ -35,8 +35,10 @@ class RoutedTransport(httpx.AsyncBaseTransport):
 
     def _pool(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
         if proxy not in self._pools:
-            way = httpx.Proxy(proxy, ssl_context=self._tls if proxy.startswith("https:") else None) if proxy else None
+            proxy_config = (
+                httpx.Proxy(proxy, ssl_context=self._tls if proxy.startswith("https:") else None) if proxy else None
+            )
             self._pools[proxy] = httpx.AsyncHTTPTransport(
-                verify=self._tls, trust_env=False, limits=self._limits, proxy=way
+                verify=self._tls, trust_env=False, limits=self._limits, proxy=proxy_config
             )
         return self._pools[proxy]

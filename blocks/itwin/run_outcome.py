@@ -1,4 +1,8 @@
-"""Did the run succeed? Judged from every job and task, because a run can say Success while a task says Error."""
+"""The outcome of a finished export run, from its own result and those of all jobs and tasks.
+
+A run can have the result Success while a task has Error, as in the sample of
+https://developer.bentley.com/apis/export/operations/get-export-connection-runs/.
+"""
 
 from collections.abc import Iterator
 
@@ -13,11 +17,11 @@ from blocks.errors import (
 from blocks.itwin.models import ExecutionResult, ExportRun, ExportTask, Result
 
 USER_NOT_AUTHENTICATED = "UserNotAuthenticated"
-NO_OBJECTION = frozenset({ExecutionResult.SUCCESS, ExecutionResult.UNDETERMINED})
-DELIVERS = frozenset({ExecutionResult.SUCCESS, ExecutionResult.PARTIAL_SUCCESS})
-ENDINGS: dict[ExecutionResult, tuple[type[RunFailedError], str]] = {
+NOT_FAILED = frozenset({ExecutionResult.SUCCESS, ExecutionResult.UNDETERMINED})
+HAS_OUTPUT = frozenset({ExecutionResult.SUCCESS, ExecutionResult.PARTIAL_SUCCESS})
+FAILURES: dict[ExecutionResult, tuple[type[RunFailedError], str]] = {
     ExecutionResult.ERROR: (RunFailedError, "failed"),
-    ExecutionResult.TIMED_OUT: (RunTimedOutError, "was given up by the platform (TimedOut)"),
+    ExecutionResult.TIMED_OUT: (RunTimedOutError, "exceeded the platform's time limit (TimedOut)"),
     ExecutionResult.CANCELED: (RunCanceledError, "was canceled on the platform"),
     ExecutionResult.SKIPPED: (RunSkippedError, "was skipped by the platform"),
     ExecutionResult.PARTIAL_SUCCESS: (PartialSuccessError, "left something out (PartialSuccess)"),
@@ -25,55 +29,60 @@ ENDINGS: dict[ExecutionResult, tuple[type[RunFailedError], str]] = {
 
 
 def evaluate_run(run: ExportRun, *, imodel_id: str, accept_partial: bool) -> tuple[str, ...]:
-    """Warnings about a finished run that is good enough to fetch.
+    """Check the results of a finished run; returns warnings if its output can be used.
+
+    Args:
+        run: A run whose state is final.
+        imodel_id: The iModel, for messages.
+        accept_partial: Accept the result PartialSuccess, with a warning.
 
     Raises:
-        RunFailedError: It is not; the subclass says how it ended, the message lists what each task says.
+        RunFailedError: The output cannot be used; the subclass tells the result, the message lists each task's error.
     """
-    said = tuple(_complaint(task) for task in run.tasks if _has_complaint(task))
+    messages = tuple(_task_error(task) for task in run.tasks if _has_error(task))
     worst = _worst(run)
     if worst is ExecutionResult.SUCCESS:
-        return said
+        return messages
     if worst is ExecutionResult.PARTIAL_SUCCESS and accept_partial:
-        return (f"Export run {run.id} left something out (PartialSuccess).", *said)
-    kind, how = ENDINGS.get(worst, (RunFailedError, "")) if isinstance(worst, ExecutionResult) else (RunFailedError, "")
+        return (f"Export run {run.id} left something out (PartialSuccess).", *messages)
+    kind, how = (
+        FAILURES.get(worst, (RunFailedError, "")) if isinstance(worst, ExecutionResult) else (RunFailedError, "")
+    )
     how = how or f"ended with the unknown result “{worst}”"
-    raise kind(f"Export run {run.id} of iModel {imodel_id} {how}. {' '.join(said) or _run_error(run)}".strip())
+    raise kind(f"Export run {run.id} of iModel {imodel_id} {how}. {' '.join(messages) or _run_error(run)}".strip())
 
 
 def lacks_consent(run: ExportRun) -> bool:
-    """True if the run failed because the platform may not act for the user."""
+    """True if the run failed for lack of the user's consent (undocumented for exports; Synchronization API)."""
     return run.error is not None and run.error.error_key == USER_NOT_AUTHENTICATED
 
 
 def _worst(run: ExportRun) -> Result:
-    """The gravest result of the run, its jobs and its tasks, in the order of `ENDINGS`; unknown ones are graver."""
+    """The worst result of the run, its jobs and its tasks: unknown ones first, then in the order of `FAILURES`."""
     results = list(_results(run))
-    if run.result is ExecutionResult.PARTIAL_SUCCESS and any(task.result in DELIVERS for task in run.tasks):
-        return ExecutionResult.PARTIAL_SUCCESS  # a task that failed is what it left out
+    if run.result is ExecutionResult.PARTIAL_SUCCESS and any(task.result in HAS_OUTPUT for task in run.tasks):
+        return ExecutionResult.PARTIAL_SUCCESS  # the failed tasks are what was left out
     for result in results:
         if not isinstance(result, ExecutionResult):
             return result
-    for grave in ENDINGS:
-        if grave in results:
-            return grave
+    for failure in FAILURES:
+        if failure in results:
+            return failure
     return run.result
 
 
 def _results(run: ExportRun) -> Iterator[Result]:
-    """The run's result counts as it is; a job or task that says nothing objects to nothing."""
+    """The run's result and those of jobs and tasks that failed; `Undetermined` on a job or task is ignored."""
     yield run.result if run.result is not ExecutionResult.UNDETERMINED else str(run.result)
     for job in run.jobs:
-        yield from (
-            result for result in (job.result, *(task.result for task in job.tasks)) if result not in NO_OBJECTION
-        )
+        yield from (result for result in (job.result, *(task.result for task in job.tasks)) if result not in NOT_FAILED)
 
 
-def _has_complaint(task: ExportTask) -> bool:
-    return task.error is not None or task.result not in NO_OBJECTION
+def _has_error(task: ExportTask) -> bool:
+    return task.error is not None or task.result not in NOT_FAILED
 
 
-def _complaint(task: ExportTask) -> str:
+def _task_error(task: ExportTask) -> str:
     error = task.error
     parts = [f"Task {task.id}: {task.result}"]
     if error is not None:

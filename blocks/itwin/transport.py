@@ -1,4 +1,4 @@
-"""Sending and mapping: every request to the platform leaves here, every failure becomes an error of the family."""
+"""HTTP transport: rate-limits requests to the platform and maps failures to `ExportError`."""
 
 import logging
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from blocks.urls import host_of
 API_TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
 API_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
 LONGEST_PAUSE_SECONDS = 24 * 3600.0
-"""A longer pause than a daily quota asks for is an error; deadlines of exports end most waits before."""
+"""A longer pause (more than a daily quota needs) is an error; most exports reach their deadline before."""
 ANNOUNCED_SECONDS = 10.0
 BUDGET_HINT = (
     "The Community tier allows 500 requests a minute and 5,000 an hour: set ITWIN_REQUESTS_PER_MINUTE and "
@@ -36,18 +36,23 @@ BUDGET_HINT = (
 """Vendor page: https://developer.bentley.com/apis/overview/rate-limits"""
 DEFAULT_PAUSE_SECONDS = 5.0
 USER_AGENT = "itwin-export"
-MAX_RATE_LIMIT_RETRIES = 6  # 429s in a row before one request gives up
+MAX_RATE_LIMIT_RETRIES = 6  # 429 responses in a row before a request fails
 
 Json = dict[str, Any]
 Precondition = Callable[[], None]
-"""Called right before each sending of a request, after any wait; what it raises leaves the request unsent."""
+"""Called right before each sending of a request, after any wait; an exception it raises cancels the request."""
 
 
 log = logging.getLogger("prefect.itwin")
 
 
 class Transport:
-    """Sends requests at the common pace and maps every failure."""
+    """Sends rate-limited requests and maps failures to `ExportError`.
+
+    Args:
+        limiter: The rate limiter, shared with other transports.
+        http_transport: Replaces the network in tests.
+    """
 
     def __init__(self, limiter: Limiter, *, http_transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._limiter = limiter
@@ -60,11 +65,15 @@ class Transport:
         self._clock_offset = timedelta(0)
 
     async def send(self, request: httpx.Request, *, what: str, check: Precondition | None = None) -> httpx.Response:
-        """Send, waiting out what the platform asks us to wait.
+        """Send a request; a 429 is repeated after the `Retry-After` it names, or 5 seconds.
+
+        Returns:
+            The response, whatever its status but 429.
 
         Raises:
-            TransientError: No answer, or an unreadable one.
-            RateLimitedError: The platform keeps asking for pauses.
+            TransientError: No response within 30 seconds, or the host cannot be reached.
+            RateLimitedError: `MAX_RATE_LIMIT_RETRIES` 429 responses in a row, or a pause over `LONGEST_PAUSE_SECONDS`.
+            ConfigurationError: The certificate is not trusted, or the proxy refuses the connection.
         """
         attempts = 0
         while True:
@@ -83,19 +92,19 @@ class Transport:
             self._pause(pause, response)
 
     def _pause(self, seconds: float, response: httpx.Response) -> None:
-        """Hold all requests of this process back; a long pause is announced once, for all of them."""
+        """Delay all requests of this process; a long pause is logged once."""
         if self._limiter.pause(seconds) and seconds >= ANNOUNCED_SECONDS:
-            goes_on = datetime.now().astimezone() + timedelta(seconds=seconds)
+            resumes_at = datetime.now().astimezone() + timedelta(seconds=seconds)
             log.warning(
                 "The iTwin Platform asks for a pause of %.0f seconds (429%s); requests go on at %s. %s",
                 seconds,
                 _limited_operation(response),
-                f"{goes_on:%Y-%m-%d %H:%M:%S %Z}",
+                f"{resumes_at:%Y-%m-%d %H:%M:%S %Z}",
                 BUDGET_HINT,
             )
 
     def server_now(self) -> datetime:
-        """The time by the platform's clock, as far as its `Date` headers tell."""
+        """The current time (UTC) by the platform's clock: this machine's, corrected by the latest `Date` header."""
         return datetime.now(UTC) + self._clock_offset
 
     async def aclose(self) -> None:
@@ -123,10 +132,10 @@ class Transport:
 
 
 def raise_unless_transient(error: httpx.HTTPError, url: str) -> None:
-    """Raise what no further try can mend: a certificate that is not trusted, a proxy that refuses.
+    """Raise for errors that retrying cannot fix.
 
     Raises:
-        ConfigurationError: One of these.
+        ConfigurationError: The certificate is not trusted, or the proxy refuses the connection.
     """
     if (reason := certificate_fault(error)) is not None:
         raise untrusted(host_of(url), reason) from None
@@ -136,10 +145,9 @@ def raise_unless_transient(error: httpx.HTTPError, url: str) -> None:
 
 
 def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR0911  one row per status
-    """The error of the family that fits an answer; the one place where statuses become errors."""
+    """The `ExportError` for a response; the only place where platform statuses are mapped to errors."""
     status = response.status_code
-    said = _what_it_said(response)
-    sentence = f"{what}: the iTwin Platform answered {status}{said}."
+    sentence = f"{what}: the iTwin Platform answered {status}{_error_text(response)}."
     match status:
         case 401:
             return SignInRequiredError(f"{sentence} Check the credentials; as a user, run: itwin-export login")
@@ -150,7 +158,7 @@ def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR
         case 404 | 405 | 410:
             return NotFoundError(f"{sentence} Check the id, and that this client or user may see it.")
         case 409:
-            return ConflictError(f"{sentence} Another request got there first; try again.")
+            return ConflictError(f"{sentence} A concurrent request succeeded first; try again.")
         case 429:
             return RateLimitedError(
                 f"{sentence} The rate limit is reached{_limited_operation(response)}: try again later. {BUDGET_HINT}"
@@ -160,10 +168,10 @@ def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR
         case _ if response.is_redirect:
             return TransientError(f"{sentence} A redirect was not expected here; check ITWIN_API_URL.")
         case _:
-            return RequestRefusedError(f"{sentence} Correct what was asked for.")
+            return RequestRefusedError(f"{sentence} Correct the input.")
 
 
-def _what_it_said(response: httpx.Response) -> str:
+def _error_text(response: httpx.Response) -> str:
     try:
         body: object = response.json()
     except ValueError:
@@ -193,12 +201,16 @@ def _parts_of_error(error: Json) -> list[str]:
 
 def _limited_operation(response: httpx.Response) -> str:
     names = ("API", "Operation", "Tier")
-    said = [response.headers.get(f"ITwinPlatform-RateLimited-{name}", "") for name in names]
-    return f", {' '.join(filter(None, said))}" if any(said) else ""
+    values = [response.headers.get(f"ITwinPlatform-RateLimited-{name}", "") for name in names]
+    return f", {' '.join(filter(None, values))}" if any(values) else ""
 
 
 def json_object(response: httpx.Response, what: str) -> Json:
-    """The JSON object of an answer; empty without a body, or where Location is what counts."""
+    """The JSON object of a response; empty without a body, and for a redirect or a 202 with another body.
+
+    Raises:
+        TransientError: Any other response has a body that is not a JSON object.
+    """
     if not response.content:
         return {}
     if response.is_redirect or response.status_code == 202:
@@ -213,7 +225,7 @@ def json_object(response: httpx.Response, what: str) -> Json:
 
 
 def _json_or_nothing(response: httpx.Response) -> Json:
-    """The body of an answer whose Location is what counts."""
+    """The JSON object of a redirect or a 202, where only Location is needed; empty for another body."""
     try:
         body: object = response.json()
     except ValueError:

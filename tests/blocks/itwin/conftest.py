@@ -1,4 +1,4 @@
-"""The stand-in platform in process."""
+"""Fixtures with the sandbox platform in process."""
 
 from collections.abc import AsyncGenerator
 
@@ -9,7 +9,7 @@ from tests.blocks.itwin.platform import Platform, open_platform
 
 @pytest.fixture
 async def platform() -> AsyncGenerator[Platform]:
-    """The stand-in platform in process, with time of its own."""
+    """The sandbox platform in process, with a manual clock."""
     opened = open_platform()
     yield opened
     await opened.close()

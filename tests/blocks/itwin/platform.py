@@ -1,4 +1,4 @@
-"""The platform in process: the stand-in behind an ASGI transport, and small servers for what it cannot do."""
+"""The sandbox platform in process behind an ASGI transport, and scripted servers for other responses."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ MOMENT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 @dataclass
 class FakeTime:
-    """A monotonic clock that only sleeping moves."""
+    """A monotonic clock that advances only by its `sleep`."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list[float])
@@ -51,7 +51,7 @@ class FakeTime:
 
 @dataclass
 class FixedToken:
-    """Hands out one token after the other, a new one for each that was rejected."""
+    """A token provider that returns a new token for each rejected one."""
 
     asked: int = 0
 
@@ -62,7 +62,7 @@ class FixedToken:
 
 @dataclass(frozen=True)
 class WorldToken:
-    """Tokens the stand-in accepts."""
+    """A provider of tokens that the sandbox accepts."""
 
     state: SandboxState
 
@@ -77,7 +77,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 @dataclass
 class Server:
-    """Answers from a script, the last one for ever; remembers what came in."""
+    """A server with scripted responses, the last one repeated; records the requests."""
 
     answers: list[httpx.Response | Exception | Handler]
     requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
@@ -116,7 +116,7 @@ def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Resp
 
 @dataclass(frozen=True)
 class Platform:
-    """The stand-in with a clock that stands still until it is advanced; `another` process has a pace of its own."""
+    """The sandbox with a manual clock; `another` is a second process with its own rate limiter."""
 
     state: SandboxState
     itwin: ItwinApis
@@ -124,7 +124,7 @@ class Platform:
     another: Callable[[], ItwinApis]
 
     async def sleep(self, seconds: float) -> None:
-        """Let the platform's time pass."""
+        """Advance the platform's clock."""
         self.state.clock.advance(seconds)
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Where links returned by the platform may lead."""
+"""The allow list of hosts for links that the platform returns."""
 
 import pytest
 from hypothesis import given
@@ -53,7 +53,7 @@ def test_allows_the_vendor(url: str) -> None:
     ],
 )
 def test_refuses_lookalikes(url: str) -> None:
-    """Lookalikes, tricks with user names and backslashes, plain HTTP and nonsense are refused."""
+    """Lookalike hosts, user names, backslashes, plain HTTP and invalid URLs are rejected."""
     assert not HOSTS.allows(url)
 
 
@@ -80,7 +80,7 @@ def test_extra_hosts_are_exact_and_need_https() -> None:
 
 
 def test_plain_http_is_for_loopback_only() -> None:
-    """Even the configured API is not linked to over plain HTTP unless it is on loopback."""
+    """Links over plain HTTP are rejected unless the API is on loopback, also links to the API itself."""
     hosts = AllowedHosts("http://platform.intern", "https://login.intern")
     assert not hosts.allows("http://platform.intern/export")
     assert not hosts.allows("http://login.intern/connect/token")
@@ -136,7 +136,7 @@ def test_where_the_client_secret_may_go(link: str, extra: tuple[str, ...], is_se
     ],
 )
 def test_relative_links_are_resolved(link: str, resolved: str) -> None:
-    """A relative link is made absolute with the address it came from."""
+    """A relative link is resolved against the URL of its response."""
     assert HOSTS.resolve(link, base=f"{API}/export/connections") == resolved
 
 
@@ -149,7 +149,7 @@ def test_relative_links_are_resolved(link: str, resolved: str) -> None:
     ],
 )
 def test_the_refusal_names_the_host_and_nothing_secret(link: str, shown: str) -> None:
-    """The message names where the link leads and the setting to change, never its query string."""
+    """The message names the link's host and the setting to change, never the query string."""
     with pytest.raises(ConfigurationError) as caught:
         HOSTS.resolve(link, base=API)
     assert shown in str(caught.value)
@@ -159,7 +159,7 @@ def test_the_refusal_names_the_host_and_nothing_secret(link: str, shown: str) ->
 
 @given(st.text(max_size=40))
 def test_no_text_gets_past_the_list(text: str) -> None:
-    """Whatever text comes as a link, it is resolved to an allowed host or refused by name."""
+    """Any text as a link is resolved to an allowed host or raises ConfigurationError."""
     try:
         url = HOSTS.resolve(text, base=f"{API}/export")
     except ConfigurationError:

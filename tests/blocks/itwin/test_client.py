@@ -1,4 +1,4 @@
-"""One signed-in caller: tokens, redirects, pages."""
+"""The API client: tokens, redirects and pages."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ async def call(client: ItwinClient, *redirects: int) -> ApiResponse:
 
 
 async def test_a_refused_token_is_replaced_once() -> None:
-    """After a 401 the request goes out once more, with another token."""
+    """After a 401 the request is sent once more with a new token."""
     server = Server([answer(status=401), answer({"a": 1})])
     tokens = FixedToken()
     assert (await call(client_to(server, tokens))).body == {"a": 1}
@@ -28,7 +28,7 @@ async def test_a_refused_token_is_replaced_once() -> None:
 
 
 async def test_a_second_refusal_is_an_error() -> None:
-    """When the new token is refused too, there is no third attempt."""
+    """If the new token is rejected too, there is no third attempt."""
     server = Server([answer(status=401)])
     with pytest.raises(SignInRequiredError):
         await call(client_to(server))
@@ -37,7 +37,7 @@ async def test_a_second_refusal_is_an_error() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_an_unexpected_redirect_is_not_followed(status: int) -> None:
-    """A redirect nobody asked for is an error, and nothing is sent to where it leads."""
+    """A redirect not listed in `redirects` is an error, and no request is sent to its target."""
     server = Server([answer(status=status, Location="/elsewhere")])
     with pytest.raises(TransientError, match="redirect"):
         await call(client_to(server))
@@ -46,7 +46,7 @@ async def test_an_unexpected_redirect_is_not_followed(status: int) -> None:
 
 @pytest.mark.parametrize("location", ["/runs/1", f"{API}/runs/1", "../runs/1"])
 async def test_an_expected_redirect_is_read_and_not_followed(location: str) -> None:
-    """A 303 that was asked for is an answer whose Location is absolute."""
+    """A 303 listed in `redirects` is returned with an absolute Location."""
     server = Server([answer(status=303, Location=location)])
     assert await call(client_to(server), 303) == ApiResponse(303, {}, f"{API}/runs/1")
     assert len(server.requests) == 1
@@ -58,7 +58,7 @@ async def test_an_expected_redirect_is_read_and_not_followed(location: str) -> N
 )
 @pytest.mark.parametrize("status", [303, 201])
 async def test_a_location_elsewhere_is_refused_before_anything_is_sent(location: str, status: int) -> None:
-    """A Location that leads to a host not on the list is an error; no host but the API hears of us."""
+    """A Location with a host not on the allow list is an error, and only the API receives requests."""
     server = Server([answer({}, status=status, Location=location)])
     with pytest.raises(ConfigurationError, match="nothing was sent"):
         await call(client_to(server), 303)
@@ -66,7 +66,7 @@ async def test_a_location_elsewhere_is_refused_before_anything_is_sent(location:
 
 
 async def test_the_token_goes_to_the_api_only() -> None:
-    """Every signed request goes to the API's origin, whatever links the answers hold."""
+    """Every request with a bearer token goes to the API's origin, whatever links the responses contain."""
     pages = [
         answer({"items": [{"id": 1}], "_links": {"next": {"href": "https://evil.example/x?$skip=1"}}}),
         answer({"items": []}),
@@ -88,7 +88,7 @@ async def _gather(listed: Any) -> Items:
 def pages_of(
     total: int, links: Callable[[int], object], cap: int = 100, known: bool = True
 ) -> Callable[[httpx.Request], httpx.Response]:
-    """A server with so many items that pages them, and links as the test wants."""
+    """A server that pages a number of items, with configurable next links."""
 
     def serve(request: httpx.Request) -> httpx.Response:
         skip = int(request.url.params.get("$skip", 0)) if known else 0
@@ -107,28 +107,28 @@ def jumping(skip: int) -> object:
 @pytest.mark.parametrize("links", [..., {}, None, [], {"next": None}, jumping])
 @pytest.mark.parametrize("total", [0, 1, 2, 4, 5])
 async def test_every_item_comes_once_whatever_the_links(links: object, total: int) -> None:
-    """Links that are missing, null, wrong or there for ever change nothing: every item comes, once."""
+    """With missing, null, wrong or endless next links every item is yielded exactly once."""
     server = Server([pages_of(total, jumping if links is jumping else lambda _: links)])
     assert [item["id"] for item in await collect(client_to(server))] == list(range(total))
     assert len(server.requests) <= total // 2 + 2
 
 
 async def test_a_server_that_sends_smaller_pages_than_asked_for() -> None:
-    """The next page begins after what has come, not after what was asked for."""
+    """The next page starts after the number of items received, not requested."""
     server = Server([pages_of(7, jumping, cap=3)])
     assert [item["id"] for item in await collect(client_to(server), page_size=5)] == list(range(7))
     assert server.queries("$skip") == [None, "3", "6", "7"]
 
 
 async def test_a_server_that_ignores_the_position() -> None:
-    """A page that brings nothing new ends the list."""
+    """A page without new items ends the list."""
     server = Server([pages_of(9, jumping, cap=3, known=False)])
     assert len(await collect(client_to(server))) == 2
     assert len(server.requests) == 2
 
 
 async def test_an_item_that_moves_to_the_next_page_does_not_end_the_list() -> None:
-    """Something new at the head shifts every page; the item met twice comes once, and the rest comes too."""
+    """If a new first item shifts the pages, a repeated item is yielded once and the others are still yielded."""
     one, two = {"id": 1}, {"id": 2}
     server = Server(
         [
@@ -141,7 +141,7 @@ async def test_an_item_that_moves_to_the_next_page_does_not_end_the_list() -> No
 
 
 async def test_follows_the_continuation_token() -> None:
-    """Where the next link holds a continuation token, that is where the list goes on, with our own parameters."""
+    """If the next link has a continuation token, the next request has it together with our own parameters."""
     following = {"next": {"href": "https://api.bentley.com/x?$continuationToken=a%2Fb&other=1"}}
     server = Server([answer({"items": [{"id": 1}], "_links": following}), answer({"items": [], "_links": following})])
     await collect(client_to(server), mine="kept")
@@ -152,20 +152,20 @@ async def test_follows_the_continuation_token() -> None:
 
 @pytest.mark.parametrize("following", ["http://[", "", 7, None, {"href": None}, {"href": "http://["}])
 async def test_a_next_link_that_is_none_is_no_trouble(following: object) -> None:
-    """A next link that is no URL leads to the next position like any other."""
+    """After a next link that is not a URL the next page is requested by position."""
     server = Server([pages_of(4, lambda _: {"next": following})])
     assert len(await collect(client_to(server))) == 4
 
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": {}}, {"other": []}])
 async def test_an_answer_without_the_list_is_transient(body: dict[str, object]) -> None:
-    """An answer without its list is trouble that may pass, not an empty list."""
+    """A response without its list is a transient error, not an empty list."""
     with pytest.raises(TransientError, match=r"List: .*“items”"):
         await collect(client_to(Server([answer(body)])))
 
 
-@pytest.mark.parametrize(("value", "missing"), [(None, "the whole"), ({}, "id"), ([], "the whole")])
+@pytest.mark.parametrize(("value", "missing"), [(None, "the whole object"), ({}, "id"), ([], "the whole object")])
 def test_an_answer_that_is_no_such_model_is_transient(value: object, missing: str) -> None:
-    """The message names what was asked for and what is missing."""
+    """The message names the request and the missing member."""
     with pytest.raises(TransientError, match=rf"Read it: .* ExportRun \({missing}\)"):
         model_from(ExportRun, value, "Read it")

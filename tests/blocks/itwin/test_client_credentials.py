@@ -43,7 +43,7 @@ def granted(lifetime: object = 3600) -> httpx.Response:
 
 
 async def test_asks_as_documented() -> None:
-    """The client authenticates in the form and asks for its scope; nothing secret is in the address."""
+    """The client authenticates in the form body and requests its scope; the URL contains no secret."""
     server = issuer(granted())
     assert await tokens_from(server).token() == "t"
     request = server.requests[-1]
@@ -61,7 +61,7 @@ async def test_asks_as_documented() -> None:
     [answer(status=404), answer(status=500), answer(b"<html>"), answer({}), answer({"token_endpoint": None})],
 )
 async def test_without_discovery_the_documented_paths_are_taken(discovery: httpx.Response) -> None:
-    """A discovery document that is missing, broken or empty does not stop the sign-in."""
+    """With a missing, invalid or empty discovery document the documented endpoint paths are used."""
     server = issuer(granted(), discovery)
     found = await discover(ISSUER, transport_to(server), HOSTS)
     assert found.token == f"{ISSUER}/connect/token"
@@ -69,7 +69,7 @@ async def test_without_discovery_the_documented_paths_are_taken(discovery: httpx
 
 
 async def test_discovery_names_the_endpoints() -> None:
-    """Where the document names endpoints, those are taken."""
+    """Endpoints named by the discovery document are used."""
     document = {"token_endpoint": f"{ISSUER}/as/token", "authorization_endpoint": "/as/authorize"}
     found = await discover(ISSUER, transport_to(issuer(granted(), answer(document))), HOSTS)
     assert (found.token, found.authorization) == (f"{ISSUER}/as/token", f"{ISSUER}/as/authorize")
@@ -77,7 +77,7 @@ async def test_discovery_names_the_endpoints() -> None:
 
 @pytest.mark.parametrize("endpoint", ["https://evil.example/token", "https://ims.bentley.com@evil.example/token"])
 async def test_the_secret_never_goes_to_a_stranger(endpoint: str) -> None:
-    """A discovery document that names a host not on the list is refused before the secret is sent."""
+    """A discovery document with a host not on the allow list is an error before the secret is sent."""
     server = issuer(granted(), answer({"token_endpoint": endpoint}))
     with pytest.raises(ConfigurationError, match=r"evil\.example"):
         await tokens_from(server).token()
@@ -86,7 +86,7 @@ async def test_the_secret_never_goes_to_a_stranger(endpoint: str) -> None:
 
 @pytest.mark.parametrize(("lifetime", "kept"), [(3600, 3540), ("3600", 3540), (100, 80), (None, 3540), ("soon", 3540)])
 async def test_a_token_is_renewed_before_it_expires(lifetime: object, kept: float) -> None:
-    """A token is handed out until a minute (of a short life, a fifth) before its end, then a new one is asked for."""
+    """A token is used until a minute (or a fifth of a short lifetime) before it expires, then replaced."""
     clock, server = FakeTime(), issuer(granted(lifetime))
     tokens = tokens_from(server, clock)
     await tokens.token()
@@ -99,7 +99,7 @@ async def test_a_token_is_renewed_before_it_expires(lifetime: object, kept: floa
 
 
 async def test_fifty_callers_share_one_request() -> None:
-    """However many ask at once, one token is fetched; however many saw it rejected, one other is."""
+    """Concurrent callers fetch one token, and after its rejection one new token."""
     issued: list[str] = []
 
     async def serve(request: httpx.Request) -> httpx.Response:
@@ -132,7 +132,7 @@ async def test_fifty_callers_share_one_request() -> None:
     ],
 )
 async def test_a_refusal_says_what_to_correct(status: int, body: object, kind: type[ExportError], said: str) -> None:
-    """Each answer of the token endpoint becomes the error that fits, and none repeats the secret."""
+    """Each response of the token endpoint is mapped to its error, and no message contains the secret."""
     with pytest.raises(kind, match=said) as caught:
         await tokens_from(issuer(answer(body, status))).token()
     assert type(caught.value) is kind
@@ -140,7 +140,7 @@ async def test_a_refusal_says_what_to_correct(status: int, body: object, kind: t
 
 
 async def test_a_failed_sign_in_is_tried_again_by_the_next_caller() -> None:
-    """Trouble at the sign-in service is not remembered."""
+    """A failed token request is not cached."""
     server = Server([answer(status=404), answer(status=503), granted()])
     tokens = tokens_from(server)
     with pytest.raises(TransientError):
@@ -161,7 +161,7 @@ async def read_imodel(client: ItwinClient) -> str:
 
 
 async def test_revoked_tokens_are_replaced_once_for_everybody() -> None:
-    """When all tokens are revoked while many requests are under way, one new token serves them all."""
+    """If all tokens are revoked during many requests, they share one new token."""
     state = seeded_state()
     client = signed_in(state)
     await read_imodel(client)
@@ -173,7 +173,7 @@ async def test_revoked_tokens_are_replaced_once_for_everybody() -> None:
 
 
 async def test_a_platform_that_refuses_every_token() -> None:
-    """A platform that goes on saying 401 gets two attempts, and the message says what to do."""
+    """After two 401 responses there is no further attempt, and the message names the next step."""
     state = seeded_state()
     fault = state.faults.add(Fault(path="^/imodels", status=401, code="Unauthorized", count=None))
     with pytest.raises(SignInRequiredError, match=r"Unauthorized.*Check the credentials"):

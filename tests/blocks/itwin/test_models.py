@@ -1,4 +1,4 @@
-"""What the platform answers, read with tolerance."""
+"""The models tolerate missing, null and unknown members."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -39,13 +39,13 @@ MOMENT = datetime(2023, 3, 20, 11, 58, 13, tzinfo=UTC)
     ],
 )
 def test_reads_every_kind_of_timestamp(text: object, moment: datetime | None) -> None:
-    """0, 3, 6 and 7 digits, Z or an offset are read, a missing zone is UTC, and what is no time is none."""
+    """0, 3, 6 and 7 fractional digits, Z or an offset are parsed; no zone is UTC; other text is None."""
     assert ExportRun.model_validate({"id": "r", "startDateTime": text}).start_date_time == moment
 
 
 @given(st.text())
 def test_no_timestamp_breaks_an_answer(text: str) -> None:
-    """Whatever text stands for a time, the run is read."""
+    """A run with any text as a timestamp is valid."""
     found = ExportRun.model_validate({"id": "r", "startDateTime": text}).start_date_time
     assert found is None or found.tzinfo is not None
 
@@ -77,7 +77,7 @@ def test_only_completed_is_final(state: str | None) -> None:
 
 
 def test_an_unknown_state_is_kept_as_text() -> None:
-    """What the platform may invent is shown as it came."""
+    """Unknown states are kept as text."""
     assert ExportRun.model_validate({"id": "r", "state": "Hibernating"}).state == "Hibernating"
 
 
@@ -85,20 +85,20 @@ def test_an_unknown_state_is_kept_as_text() -> None:
     "jobs", [None, [], [{}], [{"tasks": None}], [{"id": None, "tasks": [{"error": None, "id": None}]}]]
 )
 def test_missing_members_are_no_trouble(jobs: Any) -> None:
-    """A run without jobs, a job without tasks and a task without anything are read, also where they are null."""
+    """Runs without jobs, jobs without tasks and empty tasks are valid, also where members are null."""
     run = ExportRun.model_validate({"id": "r", "jobs": jobs, "error": None, "_links": None})
     assert all(task.id == "" and task.error is None for task in run.tasks)
 
 
 def test_a_run_with_its_id_only() -> None:
-    """A run that says nothing but its id has not started and ended nowhere."""
+    """A run with only an id has state NotStarted and result Undetermined."""
     run = ExportRun.model_validate({"id": "r"})
     assert (run.state, run.result, run.tasks) == (ExecutionState.NOT_STARTED, ExecutionResult.UNDETERMINED, ())
 
 
 @pytest.mark.parametrize("code", [4294967295, -7002, 0, None, "n/a"])
 def test_reads_every_exit_code(code: object) -> None:
-    """Exit codes come unsigned, negative, missing, or as something else."""
+    """Exit codes may be unsigned, negative, missing or text."""
     assert ExportTaskError.model_validate({"bridgeExitCode": code}).bridge_exit_code == code
 
 
@@ -114,7 +114,7 @@ def test_null_means_missing() -> None:
 
 
 def test_models_are_frozen_and_survive_their_own_json() -> None:
-    """A model read back from its own JSON is the same, so results can be persisted."""
+    """A model parsed from its own JSON is equal, so Prefect can persist results."""
     run = ExportRun.model_validate(
         {"id": "r", "state": "Odd", "result": "Cancelled", "startDateTime": "2023-03-20T11:58:13.4109666Z", "new": 1}
     )

@@ -1,4 +1,4 @@
-"""One pace for all requests of a process."""
+"""The rate limiter of a process."""
 
 import asyncio
 import heapq
@@ -16,7 +16,7 @@ Waiter = tuple[float, int, "asyncio.Future[None]"]
 
 @dataclass
 class Schedule:
-    """A clock whose sleepers wake in order, some of them late."""
+    """A manual clock whose sleepers wake in order, some of them late."""
 
     now: float = 0.0
     late: list[float] = field(default_factory=list[float])
@@ -37,7 +37,7 @@ class Schedule:
             await asyncio.sleep(0)
 
     async def run_until(self, moment: float) -> None:
-        """Wake everybody whose time comes until then."""
+        """Advance to a time and wake the sleepers due by then."""
         await self.settle()
         while self.sleepers and self.sleepers[0][0] <= moment:
             due, _, future = heapq.heappop(self.sleepers)
@@ -50,7 +50,7 @@ class Schedule:
 
 @dataclass
 class Queue:
-    """Requests through a limiter, with the moments they were admitted."""
+    """Sends requests through a limiter and records when each was admitted."""
 
     per_minute: int
     schedule: Schedule = field(default_factory=Schedule)
@@ -83,7 +83,7 @@ steps = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 40), st.sampled_from
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 60), steps, st.lists(st.sampled_from([0, 0, 0, 0.01, 0.5, 5, 30]), max_size=40))
 def test_never_more_than_the_budget_in_any_minute(per_minute: int, script: list[Step], late: list[float]) -> None:
-    """However requests, pauses and standstills come, no 60 seconds hold more than the budget, and all are admitted."""
+    """For any requests, pauses and suspensions no 60 seconds exceed the budget, and all requests are admitted."""
 
     async def play() -> Queue:
         queue = Queue(per_minute, Schedule(late=list(late)))
@@ -102,7 +102,7 @@ def test_never_more_than_the_budget_in_any_minute(per_minute: int, script: list[
 
 
 async def test_first_come_first_served_across_pauses() -> None:
-    """Requests leave in the order they came, also those that waited out a pause, also those that came during it."""
+    """Requests are admitted in order of arrival, also those that wait for a pause or arrive during it."""
     queue = Queue(20)
     await queue.add(12)
     await queue.schedule.run_until(8)
@@ -115,7 +115,7 @@ async def test_first_come_first_served_across_pauses() -> None:
 
 
 async def test_a_standstill_keeps_the_order_and_makes_no_burst() -> None:
-    """After a process stood still for a minute, what fell due meanwhile leaves in order and at the usual pace."""
+    """After a process was suspended for a minute, the overdue requests are admitted in order at the usual rate."""
     queue = Queue(60, Schedule(late=[60.0]))
     await queue.add(60)
     await queue.schedule.run_until(10_000)
@@ -125,7 +125,7 @@ async def test_a_standstill_keeps_the_order_and_makes_no_burst() -> None:
 
 
 async def test_a_pause_holds_everybody() -> None:
-    """While the platform asks for a pause nobody is admitted, neither who waits already nor who comes new."""
+    """During a pause no request is admitted, neither waiting nor new ones."""
     queue = Queue(60)
     await queue.add(10)
     before = len(queue.admitted)
@@ -148,7 +148,7 @@ async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 
 
 async def test_a_few_requests_go_at_once_and_a_queue_moves_evenly() -> None:
-    """A tenth of the budget goes at once; the rest of the minute's budget is spent within the minute."""
+    """A tenth of the budget is admitted at once and the rest within the minute."""
     queue = Queue(450)
     await queue.add(450)
     assert len(queue.admitted) == 45
@@ -171,7 +171,7 @@ async def test_an_hourly_budget_holds_beside_the_minutes() -> None:
 
 
 async def test_a_pause_tells_whether_it_is_a_new_one() -> None:
-    """The first answer that asks for a pause begins it, those beside it do not, and a much longer one does."""
+    """`pause` is true for the first of similar pauses and for a much longer one."""
     limiter = RequestLimiter(60, clock=Schedule())
     assert [limiter.pause(seconds) for seconds in (900, 900, 901, 3600)] == [True, False, False, True]
 
@@ -183,7 +183,7 @@ def test_an_hourly_budget_is_a_setting() -> None:
 
 
 def test_one_limiter_for_each_api_host_of_a_process() -> None:
-    """Everybody who asks for the same host shares one limiter, from any thread; another host has its own."""
+    """All threads share one limiter per API; another API has its own."""
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(limiter_for("one.example", 450))) for _ in range(8)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Did the run succeed?"""
+"""The outcome of a finished run."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_every_ending_has_its_error(result: str | None, kind: type[RunFailedErro
 def test_a_run_that_says_success_over_a_failed_task_has_failed(
     where: str, result: str, kind: type[RunFailedError]
 ) -> None:
-    """The result of the run is not believed when a job or task of it says otherwise."""
+    """A run with result Success fails if one of its jobs or tasks failed."""
     run = run_of("Success", {"result": result}) if where == "task" else run_of("Success", job=result)
     with pytest.raises(kind):
         verdict(run)
@@ -71,12 +71,12 @@ def test_a_run_that_says_success_over_a_failed_task_has_failed(
 
 @pytest.mark.parametrize("tasks", [[], [{"result": "Success"}], [{"result": None}], [{"result": "Undetermined"}]])
 def test_a_success_without_objection_is_one(tasks: list[dict[str, Any]]) -> None:
-    """A run that succeeded, with tasks that succeeded or say nothing, needs no warning."""
+    """A successful run whose tasks are Success or Undetermined gives no warning."""
     assert verdict(run_of("Success", *tasks)) == ()
 
 
 def test_an_error_on_a_successful_task_is_a_warning() -> None:
-    """A task that succeeded and carries an error all the same is reported and does not fail the run."""
+    """A successful task with an error gives a warning and does not fail the run."""
     (warning,) = verdict(run_of("Success", {"result": "Success", "error": ERROR}))
     assert "Task t: Success" in warning
     assert "The file could not be exported" in warning
@@ -84,21 +84,21 @@ def test_an_error_on_a_successful_task_is_a_warning() -> None:
 
 @pytest.mark.parametrize("run", [run_of("PartialSuccess"), run_of("Success", {"result": "PartialSuccess"})])
 def test_partial_success_is_judged_by_the_policy(run: ExportRun) -> None:
-    """What was left out is a warning where that is accepted, and an error of its own where it is not."""
+    """PartialSuccess is a warning if accepted and PartialSuccessError otherwise."""
     assert "left something out" in verdict(run)[0]
     with pytest.raises(PartialSuccessError, match="left something out"):
         verdict(run, accept_partial=False)
 
 
 def test_a_partial_success_that_delivers_nothing_has_failed() -> None:
-    """Accepting a partial success does not accept a run of which every task failed."""
+    """With partial results accepted, a run in which every task failed still fails."""
     with pytest.raises(RunFailedError) as caught:
         verdict(run_of("PartialSuccess", {"result": "Error"}))
     assert type(caught.value) is RunFailedError
 
 
 def test_a_failed_task_is_what_a_partial_success_left_out() -> None:
-    """Where one task delivers and another fails, a PartialSuccess is accepted and the failed task is a warning."""
+    """If one task succeeds and another fails, PartialSuccess is accepted and the failed task is a warning."""
     warnings = verdict(run_of("PartialSuccess", {"result": "Success"}, {"result": "Error", "error": ERROR}))
     assert any("The file could not be exported" in warning for warning in warnings)
 
@@ -125,7 +125,7 @@ def test_the_message_holds_what_a_person_needs() -> None:
 
 @pytest.mark.parametrize("error", [{}, {"message": "Stopped."}, {"bridgeExitCode": -7002, "canUserFix": False}])
 def test_an_error_that_says_little_is_told_as_it_is(error: dict[str, Any]) -> None:
-    """Missing members leave no gaps, no None and no promise."""
+    """Missing members of an error leave no gaps and no “None” in the message."""
     with pytest.raises(RunFailedError) as caught:
         verdict(run_of("Error", {"result": "Error", "error": error}))
     assert "None" not in str(caught.value)
@@ -134,7 +134,7 @@ def test_an_error_that_says_little_is_told_as_it_is(error: dict[str, Any]) -> No
 
 
 def test_a_failure_of_the_run_as_a_whole() -> None:
-    """An error without tasks is told by its key; without any reason the message says where one may be."""
+    """Without tasks the message has the run's error key; without any error it refers to the log."""
     with pytest.raises(RunFailedError, match="UserNotAuthenticated: Not signed in"):
         verdict(run_of("Error", error={"errorKey": "UserNotAuthenticated", "description": "Not signed in"}))
     with pytest.raises(RunFailedError, match="gives no reason"):

@@ -1,4 +1,4 @@
-"""Sending: what becomes of every answer, and of no answer."""
+"""The transport's mapping of responses and connection failures to errors."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from tests.blocks.itwin.test_rate_limit import Schedule
 
 SECRET = "c2VjcmV0LXNpZ25hdHVyZQ=="
 ROWS = [
-    (400, RequestRefusedError, "Correct what was asked for"),
+    (400, RequestRefusedError, "Correct the input"),
     (401, SignInRequiredError, "itwin-export login"),
     (403, NotAuthorizedError, "administrator"),
     (404, NotFoundError, "Check the id"),
@@ -60,7 +60,7 @@ BODIES: dict[str, tuple[object, list[str]]] = {
 @pytest.mark.parametrize(("status", "kind", "step"), ROWS)
 @pytest.mark.parametrize("body", BODIES)
 def test_every_status_is_an_error_of_the_family(status: int, kind: type[ExportError], step: str, body: str) -> None:
-    """Each status becomes its error whatever the body, naming question, status, reason, correlation id, next step."""
+    """Each status is mapped to its error; the message has request, status, reason, correlation id and next step."""
     content, said = BODIES[body]
     error = error_from(answer(content, status, x_correlation_id="c0ffee"), "Read iModel 42")
     assert type(error) is kind
@@ -95,21 +95,21 @@ def test_a_rate_limit_names_what_is_limited() -> None:
     ],
 )
 def test_no_message_holds_a_secret(text: str) -> None:
-    """Query strings, signatures, tokens and keys that the platform repeats are not repeated by us."""
+    """Query strings, signatures, tokens and keys in a response are redacted in the message."""
     assert SECRET not in without_secrets(text)
     assert SECRET not in str(error_from(answer({"error": {"code": "X", "message": text}}, 422), "Start"))
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b'"text"', b"\xff", b"{"])
 def test_an_unreadable_answer_is_transient(body: bytes) -> None:
-    """A success whose body is no JSON object is trouble that may pass."""
+    """A successful response whose body is not a JSON object is a transient error."""
     with pytest.raises(TransientError, match=r"Look: .* 200 with an unreadable body"):
         json_object(answer(body), "Look")
 
 
 @pytest.mark.parametrize(("status", "body"), [(204, None), (202, b"<html>"), (303, b"see there"), (202, b"[]")])
 def test_where_location_counts_the_body_may_be_anything(status: int, body: bytes | None) -> None:
-    """No body, or any body beside a Location, reads as an empty object."""
+    """No body, or any body together with a Location, gives an empty object."""
     assert json_object(answer(body, status), "Look") == {}
 
 
@@ -189,7 +189,7 @@ async def test_gives_up_a_rate_limit_that_is_too_long(retry: str, requests: int)
     ],
 )
 async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> None:
-    """Whatever the network does, the error says where to and what to check, and nothing of path or query."""
+    """Each network failure is an error with the host and what to check, without path and query."""
     request = httpx.Request("GET", f"https://user:{SECRET}@api.bentley.com:8443/private?sig={SECRET}")
     with pytest.raises(TransientError, match=r"^Look: https://api\.bentley\.com:8443 .*ITWIN_API_URL") as caught:
         await transport_to(Server([fault])).send(request, what="Look")
@@ -198,7 +198,7 @@ async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> 
 
 
 async def test_the_platforms_clock_is_known_from_its_answers() -> None:
-    """The Date of the last answer sets the clock; one that makes no sense is passed over."""
+    """The Date of the last response sets the clock; an invalid one is ignored."""
     dated = [answer({}, Date=format_datetime(NOW, usegmt=True)), answer({}, Date="yesterday")]
     transport = transport_to(Server([*dated]))
     for _ in dated:

@@ -1,7 +1,7 @@
-"""Access tokens: kept in memory, shared by everything that runs in a process, renewed before they expire.
+"""Access tokens: cached in memory, shared within a process and renewed before they expire.
 
-A refresh token may work once only, so spending one is done by one caller at a time: one task of an event loop, one
-event loop of a process, one process of those that share the token's store.
+A refresh token may be valid for one use only, so only one caller uses it at a time: one task per event loop, one event
+loop per process, and one process per token store.
 
 Vendor page: https://developer.bentley.com/apis/overview/authorization/
 """
@@ -23,34 +23,34 @@ from blocks.known_secrets import remember_secret
 
 EXPIRY_MARGIN_SECONDS = 60.0
 DEFAULT_LIFETIME_SECONDS = 3600.0
-CARRY_THROUGH_SECONDS = 15.0
-TURN_POLL_SECONDS = 0.05
+COMPLETION_SECONDS = 15.0
+LOCK_POLL_SECONDS = 0.05
 
 Outcome = TypeVar("Outcome")
 
 
 class TokenProvider(Protocol):
-    """Hands out access tokens."""
+    """A source of access tokens."""
 
     async def token(self, rejected: str | None = None) -> str:
-        """A token that is not about to expire and is not the rejected one."""
+        """A token that does not expire soon and is not the rejected one."""
         ...
 
 
 class RefreshTokens(Protocol):
-    """Where the newest refresh token of a user lives."""
+    """The store of a user's newest refresh token."""
 
     @property
     def sign_in(self) -> str:
-        """What a person does when no refresh token is accepted any more; one sentence."""
+        """One sentence that tells the user how to sign in again when no refresh token is accepted."""
         ...
 
     def exclusively(self) -> AbstractAsyncContextManager[None]:
-        """Keep every other process from spending the token meanwhile."""
+        """Prevent other processes from using the refresh token until the context ends."""
         ...
 
     async def load(self) -> str:
-        """The newest one.
+        """Read the newest refresh token.
 
         Raises:
             SignInRequiredError: There is none.
@@ -58,20 +58,20 @@ class RefreshTokens(Protocol):
         ...
 
     async def replace(self, used: str, new: str) -> None:
-        """Keep `new`, which came back when `used` was spent."""
+        """Store `new`, which the token endpoint returned in exchange for `used`."""
         ...
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A bearer token and the moment (of the monotonic clock, seconds) from which it is no longer handed out."""
+    """A bearer token and the time from which it is replaced (seconds of the monotonic clock)."""
 
     value: str = field(repr=False)
     renew_at: float
 
 
 class TokenCache:
-    """The current access token of one caller, for all threads and event loops of a process."""
+    """The current access token of one caller, shared by all threads and event loops of a process."""
 
     def __init__(self) -> None:
         self.current: AccessToken | None = None
@@ -79,9 +79,9 @@ class TokenCache:
 
     @asynccontextmanager
     async def lock(self) -> AsyncGenerator[None]:
-        """One event loop at a time; polled, because a lock that waits in a thread cannot be cancelled."""
+        """Lock out the other event loops; polls, because waiting for a lock in a thread cannot be cancelled."""
         while not self._lock.acquire(blocking=False):  # noqa: ASYNC110  an event belongs to one loop
-            await asyncio.sleep(TURN_POLL_SECONDS)
+            await asyncio.sleep(LOCK_POLL_SECONDS)
         try:
             yield
         finally:
@@ -89,14 +89,14 @@ class TokenCache:
 
 
 class AccessTokens:
-    """The access tokens of one identity, as one event loop sees them.
+    """The access tokens of one identity in one event loop.
 
     Args:
-        identity: Who asks.
+        identity: The client or user for whom tokens are requested.
         transport: Sends the requests.
-        hosts: Where the issuer's endpoints may be.
-        refresh_tokens: Where a user's refresh token lives.
-        shelf: Shared by all event loops of the process.
+        hosts: The allow list for the issuer's endpoints.
+        refresh_tokens: The store of a user's refresh token.
+        cache: The current token, shared by all event loops of the process.
         clock: Monotonic seconds.
     """
 
@@ -121,8 +121,8 @@ class AccessTokens:
         """A usable access token.
 
         Raises:
-            SignInRequiredError: The credentials are refused.
-            TransientError: The sign-in service gave no usable answer.
+            SignInRequiredError: The credentials are rejected.
+            TransientError: The sign-in service gave no usable response.
         """
         if (usable := self._usable(rejected)) is not None:
             return usable.value
@@ -141,42 +141,44 @@ class AccessTokens:
     async def _fetch(self) -> AccessToken:
         if self._identity.authentication_type == "Service":
             scopes = self._identity.scopes
-            return self._keep(await self._endpoint.request_token({"grant_type": "client_credentials", "scope": scopes}))
-        kept = self._refresh_tokens
-        if kept is None:
+            return self._access_token(
+                await self._endpoint.request_token({"grant_type": "client_credentials", "scope": scopes})
+            )
+        store = self._refresh_tokens
+        if store is None:
             raise SignInRequiredError(
                 f"Nobody is signed in as client {self._identity.client_id}. Sign in: itwin-export login"
             )
-        async with kept.exclusively():
-            return await run_to_completion(self._spend(kept))
+        async with store.exclusively():
+            return await run_to_completion(self._exchange(store))
 
-    async def _spend(self, kept: RefreshTokens) -> AccessToken:
-        """Trade the refresh token in; where somebody signed in anew meanwhile, the newer one, once."""
-        used = await kept.load()
+    async def _exchange(self, store: RefreshTokens) -> AccessToken:
+        """Exchange the refresh token; if it is rejected and the store has a newer one, exchange that one once."""
+        used = await store.load()
         try:
-            answer = await self._redeem(used)
+            answer = await self._request_with(used)
         except InvalidGrantError as refusal:
-            newer = await kept.load()
+            newer = await store.load()
             if newer == used:
-                raise SignInRequiredError(f"{refusal} {kept.sign_in}") from None
-            used, answer = newer, await self._redeem_last(newer, kept)
+                raise SignInRequiredError(f"{refusal} {store.sign_in}") from None
+            used, answer = newer, await self._request_with_last(newer, store)
         new = answer.get("refresh_token")
         if isinstance(new, str) and new and new != used:
             remember_secret(new)
-            await kept.replace(used, new)
-        return self._keep(answer)
+            await store.replace(used, new)
+        return self._access_token(answer)
 
-    async def _redeem(self, refresh_token: str) -> Json:
+    async def _request_with(self, refresh_token: str) -> Json:
         remember_secret(refresh_token)
         return await self._endpoint.request_token({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
-    async def _redeem_last(self, refresh_token: str, kept: RefreshTokens) -> Json:
+    async def _request_with_last(self, refresh_token: str, store: RefreshTokens) -> Json:
         try:
-            return await self._redeem(refresh_token)
+            return await self._request_with(refresh_token)
         except InvalidGrantError as refusal:
-            raise SignInRequiredError(f"{refusal} {kept.sign_in}") from None
+            raise SignInRequiredError(f"{refusal} {store.sign_in}") from None
 
-    def _keep(self, answer: Json) -> AccessToken:
+    def _access_token(self, answer: Json) -> AccessToken:
         value = answer.get("access_token")
         if not isinstance(value, str) or not value:
             raise TransientError("Sign in: the sign-in service answered without an access token. Try again later.")
@@ -187,17 +189,17 @@ class AccessTokens:
 
 
 async def run_to_completion(work: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Do the work to its end even when the caller is cancelled: a token spent and not kept is lost for good."""
+    """Await even if cancelled (up to 15 s): a rotated refresh token that is not stored is lost."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        give_up = time.monotonic() + CARRY_THROUGH_SECONDS
+        give_up = time.monotonic() + COMPLETION_SECONDS
         while not task.done() and (left := give_up - time.monotonic()) > 0:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({task}, timeout=left)
         if task.done() and not task.cancelled():
-            task.exception()  # seen here, so that nobody complains that it never was
+            task.exception()  # marks it as retrieved: asyncio would log it otherwise
         raise
 
 

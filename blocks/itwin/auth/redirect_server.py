@@ -1,4 +1,4 @@
-"""The address on this machine that a browser returns to after a sign-in: one page, loopback only."""
+"""Loopback HTTP server for the OAuth redirect (RFC 8252)."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from blocks.urls import is_loopback
 
 READ_SECONDS = 10.0
 LONGEST_REQUEST = 32 * 1024
-FOREIGN = "This page belongs to another sign-in. Go back to the terminal and open the link it shows."
+UNKNOWN_STATE = "This page belongs to another sign-in. Go back to the terminal and open the link it shows."
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -24,13 +24,13 @@ _PAGE = """<!doctype html>
 
 @dataclass(frozen=True)
 class CallbackRequest:
-    """The browser, back with an answer and waiting for a page."""
+    """A request of the browser to the redirect address; `query` holds code and state, or an error."""
 
     query: dict[str, str]
     writer: asyncio.StreamWriter
 
     async def answer(self, title: str, text: str, status: str = "200 OK") -> None:
-        """Show a page, and end the visit; a browser that has gone is no loss."""
+        """Send a page and close the connection; ignore a disconnected client."""
         body = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
         head = (
             f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
@@ -44,16 +44,16 @@ class CallbackRequest:
 
 
 class RedirectServer:
-    """Listens on the redirect address for as long as the block lasts.
+    """HTTP server on the redirect address; use as an async context manager.
 
     Raises:
-        ConfigurationError: The address is not on this machine, or its port is taken.
+        ConfigurationError: The address is not on loopback, or its port is in use.
     """
 
     def __init__(self, redirect_url: str) -> None:
         self._address = _checked(redirect_url)
         self._servers: list[asyncio.Server] = []
-        self._visits: asyncio.Queue[CallbackRequest] = asyncio.Queue()
+        self._callbacks: asyncio.Queue[CallbackRequest] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
         first, *others = _hosts(self._address.hostname or "")
@@ -66,7 +66,7 @@ class RedirectServer:
                 f"uses it, or register another redirect address with the application and set ITWIN_REDIRECT_URL."
             ) from None
         for host in others:
-            with contextlib.suppress(OSError):  # a machine without IPv6
+            with contextlib.suppress(OSError):  # machines without IPv6
                 self._servers.append(await self._listen(host, port))
         return self
 
@@ -77,27 +77,27 @@ class RedirectServer:
             server.close()
 
     async def callback(self, state: str, timeout_seconds: float) -> CallbackRequest:
-        """The browser that brings this state back; others are sent away.
+        """Wait for the request with this state; requests with another state get an error page.
 
         Raises:
-            SignInRequiredError: Nobody came in time.
+            SignInRequiredError: The user did not sign in within `timeout_seconds`.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
                 while True:
-                    callback = await self._visits.get()
+                    callback = await self._callbacks.get()
                     if hmac.compare_digest(callback.query.get("state", "").encode(), state.encode()):
                         return callback
-                    await callback.answer("Not this sign-in", FOREIGN, "400 Bad Request")
+                    await callback.answer("Not this sign-in", UNKNOWN_STATE, "400 Bad Request")
         except TimeoutError:
             raise SignInRequiredError(
                 f"Nobody signed in within {timeout_seconds:g} seconds. Run itwin-export login again."
             ) from None
 
     async def serve_message(self, title: str, text: str) -> None:
-        """Show everybody the same page, until cancelled."""
+        """Answer every request with the same page, until cancelled."""
         while True:
-            await (await self._visits.get()).answer(title, text)
+            await (await self._callbacks.get()).answer(title, text)
 
     async def _listen(self, host: str, port: int) -> asyncio.Server:
         return await asyncio.start_server(self._handle, host, port, limit=LONGEST_REQUEST)
@@ -106,13 +106,13 @@ class RedirectServer:
         target = await _read_target(reader)
         callback = CallbackRequest(dict(parse_qsl(target.query)), writer)
         if target.path == (self._address.path or "/"):
-            self._visits.put_nowait(callback)
+            self._callbacks.put_nowait(callback)
         else:
             await callback.answer("Nothing here", "This is not the page you look for.", "404 Not Found")
 
 
 async def _read_target(reader: asyncio.StreamReader) -> SplitResult:
-    """What a GET asks for; nothing when it is no GET, too long or too slow."""
+    """The target of a GET request; empty for another method, a head over 32 KiB or one slower than 10 seconds."""
     try:
         async with asyncio.timeout(READ_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -133,5 +133,5 @@ def _checked(redirect_url: str) -> SplitResult:
 
 
 def _hosts(host: str) -> list[str]:
-    """Loopback addresses to listen on; browsers try both for localhost."""
+    """The loopback addresses to listen on: browsers try IPv4 and IPv6 for localhost."""
     return ["127.0.0.1", "::1"] if host.endswith("localhost") else [host]

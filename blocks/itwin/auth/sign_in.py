@@ -1,4 +1,4 @@
-"""Sign-in of a person: authorization code with PKCE, the browser returning to a listener on this machine.
+"""Sign-in of a user: authorization code with PKCE and a loopback redirect.
 
 Vendor page: https://developer.bentley.com/apis/overview/authorization/native-spa/
 """
@@ -15,13 +15,13 @@ from blocks.itwin.auth.redirect_server import CallbackRequest, RedirectServer
 from blocks.itwin.auth.token_endpoint import InvalidGrantError, TokenEndpoint
 
 SECRET_BYTES = 48
-"""Of randomness in a verifier and in a state: 64 characters, of the 43 to 128 that PKCE (RFC 7636) allows."""
+"""Random bytes of a verifier and of a state: 64 characters, PKCE (RFC 7636) allows 43 to 128."""
 AGAIN = "Run itwin-export login again."
 
 
 @dataclass(frozen=True)
 class AuthorizationRequest:
-    """The link a person opens, and what has to come back."""
+    """The URL a user opens to sign in, with its state and PKCE verifier."""
 
     url: str
     state: str
@@ -29,7 +29,7 @@ class AuthorizationRequest:
 
     @classmethod
     def to(cls, endpoint: str, *, client_id: str, scopes: str, redirect_url: str) -> "AuthorizationRequest":
-        """A new one; state and verifier are never used twice."""
+        """Create a request with a new random state and verifier."""
         verifier, state = secrets.token_urlsafe(SECRET_BYTES), secrets.token_urlsafe(SECRET_BYTES)
         digest = hashlib.sha256(verifier.encode()).digest()
         query = urlencode(
@@ -54,18 +54,18 @@ async def sign_in(
     keep: Callable[[str], Awaitable[object]],
     timeout_seconds: float,
 ) -> None:
-    """Let a person sign in, and keep the refresh token that comes of it.
+    """Run the sign-in of a user and store the refresh token.
 
     Args:
-        endpoint: Where the code is traded for tokens.
-        redirect_url: Where the browser returns to, on this machine.
-        show: Gets the link to open.
-        keep: Gets the refresh token; the browser says "signed in" after that.
-        timeout_seconds: Longest wait for the person.
+        endpoint: The token endpoint that exchanges the code for tokens.
+        redirect_url: The loopback address registered with the application.
+        show: Called with the URL that the user opens.
+        keep: Called with the refresh token; the browser shows success after it returns.
+        timeout_seconds: Maximum wait for the user.
 
     Raises:
         ConfigurationError: The redirect address cannot be listened on.
-        NotAuthorizedError: The person refused, nobody came in time, or the code was refused.
+        NotAuthorizedError: The user declined or did not sign in in time, or the code was rejected.
     """
     async with RedirectServer(redirect_url) as server:
         authorization = AuthorizationRequest.to(
@@ -77,19 +77,19 @@ async def sign_in(
         await show(authorization.url)
         callback = await server.callback(authorization.state, timeout_seconds)
         try:
-            await keep(await _traded(callback, endpoint, authorization, redirect_url))
+            await keep(await _exchange_code(callback, endpoint, authorization, redirect_url))
         except ExportError as error:
             await callback.answer("You are not signed in", str(error))
             raise
         await callback.answer("You are signed in", "You can close this window and go back to the terminal.")
 
 
-async def _traded(
+async def _exchange_code(
     callback: CallbackRequest, endpoint: TokenEndpoint, authorization: AuthorizationRequest, redirect_url: str
 ) -> str:
-    """The refresh token for the code that the visit brought."""
+    """Exchange the code of the callback for a refresh token."""
     if (code := callback.query.get("code")) is None:
-        raise _refusal(callback)
+        raise _callback_error(callback)
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -109,7 +109,7 @@ async def _traded(
     return token
 
 
-def _refusal(callback: CallbackRequest) -> NotAuthorizedError:
+def _callback_error(callback: CallbackRequest) -> NotAuthorizedError:
     code = without_secrets(callback.query.get("error", "no code"))
     description = without_secrets(callback.query.get("error_description", "")).rstrip(".")
     said = f"{code}: {description}" if description else code

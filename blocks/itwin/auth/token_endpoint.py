@@ -1,4 +1,4 @@
-"""The sign-in service's token endpoint: who asks, where, and what a refusal means.
+"""Client of the sign-in service's token endpoint, and the mapping of its errors.
 
 Vendor page: https://developer.bentley.com/apis/overview/authorization/
 """
@@ -22,7 +22,7 @@ from blocks.itwin.transport import Json, Transport, error_from, json_object
 
 
 class Identity(BaseModel):
-    """Who asks for tokens, and where."""
+    """The client or user for whom tokens are requested, and the issuer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,23 +34,23 @@ class Identity(BaseModel):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes two identities the same caller; holds no secret."""
+        """Issuer, client id and authentication type; equal for the same caller, without secrets."""
         return (self.issuer_url, self.client_id, self.authentication_type)
 
     @property
     def scopes(self) -> str:
-        """The scope to ask for; a user's includes `offline_access`, which brings the refresh token."""
+        """The scope to request; for a user with `offline_access`, without which no refresh token is issued."""
         if self.authentication_type == "Service" or "offline_access" in self.scope.split():
             return self.scope
         return f"{self.scope} offline_access"
 
 
 class InvalidGrantError(SignInRequiredError):
-    """The service refuses the refresh token or code itself (`invalid_grant`): expired, used or withdrawn."""
+    """The refresh token or code is rejected (`invalid_grant`): it is expired, used or revoked."""
 
 
 class Endpoints(BaseModel):
-    """Where an issuer's endpoints are."""
+    """The endpoint URLs of an issuer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,7 +59,13 @@ class Endpoints(BaseModel):
 
 
 class TokenEndpoint:
-    """Where one identity asks for tokens; the issuer is asked once where that is."""
+    """Requests tokens for one identity; the endpoints are discovered once.
+
+    Args:
+        identity: The client or user for whom tokens are requested.
+        transport: Sends the requests.
+        hosts: The allow list for the discovered endpoints.
+    """
 
     def __init__(self, identity: Identity, transport: Transport, hosts: AllowedHosts) -> None:
         self.identity = identity
@@ -68,24 +74,24 @@ class TokenEndpoint:
         self._endpoints: Endpoints | None = None
 
     async def endpoints(self) -> Endpoints:
-        """Where the issuer says its endpoints are."""
+        """The issuer's endpoints, discovered on the first call."""
         if self._endpoints is None:
             self._endpoints = await discover(self.identity.issuer_url, self._transport, self._hosts)
         return self._endpoints
 
     async def request_token(self, form: Mapping[str, str]) -> Json:
-        """Ask for tokens; the client authenticates in the form, as the vendor documents.
+        """Request tokens; client id and secret are form fields (https://developer.bentley.com/apis/overview/authorization/).
 
         Raises:
-            RefusedGrantError: The refresh token or code is refused.
-            SignInRequiredError: The client is refused.
-            TransientError: No usable answer.
+            InvalidGrantError: The refresh token or code is rejected.
+            SignInRequiredError: The client is rejected.
+            TransientError: No usable response.
         """
-        asked = {**form, "client_id": self.identity.client_id}
+        fields = {**form, "client_id": self.identity.client_id}
         if self.identity.client_secret is not None:
-            asked["client_secret"] = self.identity.client_secret.get_secret_value()
+            fields["client_secret"] = self.identity.client_secret.get_secret_value()
         address = (await self.endpoints()).token
-        request = httpx.Request("POST", address, data=asked, headers={"Accept": "application/json"})
+        request = httpx.Request("POST", address, data=fields, headers={"Accept": "application/json"})
         response = await self._transport.send(request, what="Sign in")
         if response.is_success:
             return json_object(response, "Sign in")
@@ -93,7 +99,7 @@ class TokenEndpoint:
 
 
 async def discover(issuer_url: str, transport: Transport, hosts: AllowedHosts) -> Endpoints:
-    """Read the issuer's discovery document; without a usable one, the documented paths are taken."""
+    """Read the issuer's discovery document; without a usable one, use the documented endpoint paths."""
     request = httpx.Request("GET", f"{issuer_url}/.well-known/openid-configuration")
     response = await transport.send(request, what="Discover the sign-in service")
     try:
@@ -111,23 +117,23 @@ async def discover(issuer_url: str, transport: Transport, hosts: AllowedHosts) -
 
 
 def refusal_from(response: httpx.Response, identity: Identity) -> ExportError:
-    """The error that fits a refusal of the token endpoint (RFC 6749, section 5.2)."""
+    """The error for a rejected token request (RFC 6749, section 5.2)."""
     code, description = _oauth_error(response)
-    said = without_secrets(f"{code}: {description}" if description else code).rstrip(".")
+    reason = without_secrets(f"{code}: {description}" if description else code).rstrip(".")
     match code:
         case "invalid_client" | "unauthorized_client":
             return SignInRequiredError(
-                f"The sign-in service refuses client {identity.client_id} ({said}). "
+                f"The sign-in service refuses client {identity.client_id} ({reason}). "
                 f"Check ITWIN_CLIENT_ID and ITWIN_CLIENT_SECRET, or the credentials block."
             )
         case "invalid_grant":
-            return InvalidGrantError(f"The sign-in service no longer accepts the sign-in ({said}).")
+            return InvalidGrantError(f"The sign-in service no longer accepts the sign-in ({reason}).")
         case "invalid_scope":
             return ConfigurationError(f"The sign-in service refuses the scope “{identity.scopes}”. Check ITWIN_SCOPE.")
         case "":
             return error_from(response, "Sign in")
         case _:
-            return NotAuthorizedError(f"The sign-in service refuses client {identity.client_id} ({said}).")
+            return NotAuthorizedError(f"The sign-in service refuses client {identity.client_id} ({reason}).")
 
 
 def _oauth_error(response: httpx.Response) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""A refresh token that came back and cannot (yet) go where it belongs: kept in a private file, guarded by a file lock.
+"""Rotated refresh tokens in a private file, protected by a file lock.
 
-The file is readable by its owner only (mode 0600; on Windows, the access list of the user's profile sees to that). The
-lock belongs to the process: the operating system drops it when the process ends, however it ends.
+The file holds replacements of tokens whose own store (an environment variable, or a block while the Prefect server is
+unreachable) could not be updated. It is readable by its owner only (mode 0600; on Windows the access control list of
+the user's profile applies). The operating system releases the lock when the process ends for any reason.
 """
 
 import hashlib
@@ -19,29 +20,29 @@ from blocks.errors import TransientError
 from blocks.file_lock import note_no_locks
 
 LOCK_SECONDS = 120.0
-KEPT = 8  # sign-ins of one client on one machine
+KEPT = 8  # sign-ins per client and machine
 
 
 class TokenFile:
-    """The newest descendants of refresh tokens: which token each replaces is known by a hash.
+    """The newest replacements of refresh tokens, by the hash of the token they replace.
 
     Args:
-        folder: A folder of ours, readable by its owner only.
-        owner: Whose tokens these are; part of the file's name, as a hash.
+        folder: The application's folder, readable by its owner only.
+        owner: Identifies the owner of the tokens; hashed into the file's name.
     """
 
     def __init__(self, folder: Path, *owner: str) -> None:
         self.path = folder / f"refresh-{fingerprint(*owner)[:24]}.json"
 
     def successor_of(self, token: str) -> str | None:
-        """The newest token that descends from this one; none if none is known."""
+        """The newest replacement of a token; None if there is none."""
         return self._read().get(fingerprint(token))
 
     def keep(self, token: str, newest: str) -> None:
-        """Keep the newest descendant of a token and of all that led to it; a reader finds the old file or the new one.
+        """Store the newest replacement of a token and of all its predecessors, atomically.
 
         Raises:
-            DiskError: The disk refuses it; what was there before is still there.
+            DiskError: The file cannot be written; its previous content is unchanged.
         """
         before = self._read()
         before.pop(fingerprint(token), None)
@@ -52,7 +53,7 @@ class TokenFile:
             write_whole(self.path, json.dumps(entries).encode(), private=True)
 
     def forget(self) -> None:
-        """Remove the file, as soon as the tokens are where they belong."""
+        """Remove the file, once the newest token is in its own store."""
         self.path.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, str]:
@@ -66,14 +67,14 @@ class TokenFile:
 
 
 class EnvironmentTokens:
-    """The refresh token of the environment and, once the platform replaced it, its successor in a private file.
+    """The refresh token of the environment and, after its rotation, its replacement in a private file.
 
-    A token newly set in the environment wins: the file knows which token each entry descends from.
+    A new token in the environment takes precedence: the file stores which token each entry replaces.
 
     Args:
-        token: What the environment says.
-        file: Where successors are kept.
-        say: Told once where that is.
+        token: The refresh token from the environment.
+        file: Stores the replacements.
+        say: Called once with a message that names the file.
     """
 
     sign_in = "Sign in again: itwin-export login, then set ITWIN_REFRESH_TOKEN anew."
@@ -85,7 +86,12 @@ class EnvironmentTokens:
 
     @asynccontextmanager
     async def exclusively(self) -> AsyncGenerator[None]:
-        """Keep other processes on this machine from spending the token meanwhile."""
+        """Prevent other processes on this machine from using the token until the context ends.
+
+        Raises:
+            TransientError: Another process has had the lock for 120 seconds.
+            DiskError: The folder or the lock file cannot be created.
+        """
         lock = AsyncFileLock(
             self._file.path.with_suffix(".lock"), timeout=LOCK_SECONDS, mode=0o600, fallback_to_soft=False
         )
@@ -103,15 +109,15 @@ class EnvironmentTokens:
             await lock.release()
 
     async def load(self) -> str:
-        """The newest one."""
+        """The newest refresh token."""
         first = self._token.get_secret_value()
         return self._file.successor_of(first) or first
 
-    async def replace(self, used: str, new: str) -> None:  # noqa: ARG002  the file knows the environment's token only
-        """Keep the new one.
+    async def replace(self, used: str, new: str) -> None:  # noqa: ARG002  the file is keyed by the environment's token
+        """Store the replacement `new`.
 
         Raises:
-            DiskError: It cannot be kept.
+            DiskError: The file cannot be written.
         """
         self._file.keep(self._token.get_secret_value(), new)
         if self._say is not None:
@@ -125,5 +131,5 @@ class EnvironmentTokens:
 
 
 def fingerprint(*parts: str) -> str:
-    """A hash that tells tokens and owners apart and says nothing else about them."""
+    """A SHA-256 (hex digits) that identifies tokens and owners without revealing them."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Access tokens of a user: the refresh token is spent by one caller at a time, and its successor is never lost."""
+"""Access tokens of a user: one caller at a time uses the refresh token, and its replacement is always stored."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ USER = Identity(issuer_url=ISSUER, client_id="native-1", authentication_type="Us
 
 @dataclass
 class Issuer:
-    """Accepts each refresh token once and gives the next one: r0, r1, …; access tokens are a1 and so on."""
+    """A token endpoint that accepts each refresh token once and returns the next: r0, r1, …; a1, a2, … for access."""
 
     valid: str = "r0"
     lifetime: float = 100
@@ -42,7 +42,7 @@ class Issuer:
 
 @dataclass
 class Kept:
-    """A store in memory; `newer` appears when it is read for the second time, `full` refuses everything."""
+    """A store in memory; the second read returns `newer`, and a `full` one rejects writes."""
 
     token: str = "r0"
     newer: str = ""
@@ -72,7 +72,7 @@ def tokens_of(
 
 
 async def test_many_askers_spend_one_refresh_token() -> None:
-    """However many tasks ask at once, one refresh token is spent, and all get the same access token."""
+    """Concurrent tasks use one refresh token and get the same access token."""
     issuer, kept = Issuer(), Kept()
     tokens = tokens_of(issuer, kept)
     assert set(await asyncio.gather(*(tokens.token() for _ in range(50)))) == {"a1"}
@@ -80,7 +80,7 @@ async def test_many_askers_spend_one_refresh_token() -> None:
 
 
 def test_event_loops_of_a_process_share_an_access_token() -> None:
-    """Threads with event loops of their own spend one refresh token together."""
+    """Threads with separate event loops use one refresh token together."""
     issuer, kept, cache = Issuer(before_answer=lambda: time.sleep(0.05)), Kept(), TokenCache()
     got: list[str] = []
 
@@ -98,7 +98,7 @@ def test_event_loops_of_a_process_share_an_access_token() -> None:
 
 @pytest.mark.parametrize(("lifetime", "renewed_at"), [(5, 4), (100, 80), (3600, 3540)])
 async def test_tokens_are_renewed_before_they_expire(lifetime: float, renewed_at: float) -> None:
-    """A token is handed out until a fifth of its life, at most a minute, is left."""
+    """A token is used until a fifth of its lifetime, at most a minute, is left."""
     clock, issuer = FakeTime(), Issuer(lifetime=lifetime)
     tokens = tokens_of(issuer, Kept(), clock=clock)
     assert await tokens.token() == "a1"
@@ -118,7 +118,7 @@ async def test_a_rejected_token_is_renewed_once() -> None:
 
 
 async def test_a_cancelled_caller_does_not_lose_the_new_token() -> None:
-    """A caller that is cancelled while its request is on the way still keeps the token that comes back."""
+    """A caller cancelled during its request still stores the new refresh token."""
     issuer, kept = Issuer(), Kept()
     asking = asyncio.ensure_future(tokens_of(issuer, kept).token())
     issuer.before_answer = asking.cancel
@@ -128,7 +128,7 @@ async def test_a_cancelled_caller_does_not_lose_the_new_token() -> None:
 
 
 async def test_a_newer_token_is_used_when_the_known_one_is_refused() -> None:
-    """Where somebody signed in anew since, a refused token is no reason to give up."""
+    """If the user signed in again meanwhile, the newer token is used after a rejection."""
     issuer, kept = Issuer(valid="fresh"), Kept(newer="fresh")
     assert await tokens_of(issuer, kept).token() == "a1"
     assert kept.token == "r1"
@@ -136,7 +136,7 @@ async def test_a_newer_token_is_used_when_the_known_one_is_refused() -> None:
 
 @pytest.mark.parametrize("newer", ["", "as-bad"])
 async def test_without_an_accepted_token_a_person_is_told_what_to_run(newer: str) -> None:
-    """Refused for good, the error names the command that signs in again, and no token."""
+    """After a final rejection the error names the command to sign in again, and no token."""
     issuer, kept = Issuer(valid="another"), Kept(newer=newer)
     with pytest.raises(SignInRequiredError, match="itwin-export login --block ada") as caught:
         await tokens_of(issuer, kept).token()
@@ -145,13 +145,13 @@ async def test_without_an_accepted_token_a_person_is_told_what_to_run(newer: str
 
 
 async def test_without_any_refresh_token_a_person_is_told_what_to_run() -> None:
-    """A user who never signed in is told how."""
+    """For a user who never signed in the error names the command."""
     with pytest.raises(SignInRequiredError, match="itwin-export login"):
         await AccessTokens(USER, transport_to(Issuer()), HOSTS).token()
 
 
 async def test_a_token_that_cannot_be_kept_is_a_failure() -> None:
-    """When the new token cannot be stored, the caller hears of it and gets no access token."""
+    """If the new refresh token cannot be stored, the caller gets the error and no access token."""
     kept = Kept(full=True)
     with pytest.raises(ConfigurationError, match="No room"):
         await tokens_of(Issuer(), kept).token()
@@ -159,7 +159,7 @@ async def test_a_token_that_cannot_be_kept_is_a_failure() -> None:
 
 
 async def test_an_answer_without_an_access_token_still_keeps_the_refresh_token() -> None:
-    """A half answer is a passing trouble; the refresh token in it is kept."""
+    """A response without an access token is a transient error, but its refresh token is stored."""
     kept = Kept()
 
     def half(request: httpx.Request) -> httpx.Response:

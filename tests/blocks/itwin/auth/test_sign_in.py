@@ -1,4 +1,4 @@
-"""Sign-in of a person, with a browser made of HTTP requests."""
+"""Sign-in of a user, with HTTP requests in place of a browser."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ Browse = Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]
 
 @pytest.fixture(scope="module")
 def willing() -> Generator[RunningSandbox]:
-    """A sign-in service that asks no questions."""
+    """A sign-in service that grants every request without user input."""
     with running_sandbox(options=Options(auto_sign_in=True)) as running:
         yield running
 
@@ -44,7 +44,7 @@ async def follow(browser: httpx.AsyncClient, link: str) -> httpx.Response:
 async def signed_in(
     sandbox: RunningSandbox, redirect_url: str, browse: Browse = follow, *, client: Client = IDENTITY.native
 ) -> tuple[list[str], httpx.Response | None, ExportError | None]:
-    """What was kept, the page the browser ended on, and what went wrong."""
+    """The stored token, the browser's last page and the error of a sign-in."""
     secret = SecretStr(client.secret) if client.secret else None
     identity = Identity(issuer_url=sandbox.url, client_id=client.id, authentication_type="User", client_secret=secret)
     kept: list[str] = []
@@ -99,7 +99,7 @@ async def test_the_code_is_asked_for_with_pkce(willing: RunningSandbox, redirect
 
 
 async def test_an_answer_with_another_state_is_sent_away(willing: RunningSandbox, redirect_url: str) -> None:
-    """A page that brings a foreign state is turned away, and the true sign-in still succeeds."""
+    """A callback with another state gets an error page, and the sign-in still succeeds."""
     foreign: list[httpx.Response] = []
 
     async def forge_first(browser: httpx.AsyncClient, link: str) -> httpx.Response:
@@ -114,7 +114,7 @@ async def test_an_answer_with_another_state_is_sent_away(willing: RunningSandbox
 
 
 async def test_a_refusal_ends_with_a_sentence(willing: RunningSandbox, redirect_url: str) -> None:
-    """Who refuses in the browser reads so there, and the command ends as not authorised."""
+    """If the user declines, the browser shows it and the command fails as not authorised."""
 
     async def refuse(browser: httpx.AsyncClient, link: str) -> httpx.Response:
         state = parse_qs(urlsplit(link).query)["state"][0]
@@ -131,7 +131,7 @@ async def test_a_refusal_ends_with_a_sentence(willing: RunningSandbox, redirect_
 
 
 async def test_a_code_that_is_not_accepted_ends_with_a_sentence(willing: RunningSandbox, redirect_url: str) -> None:
-    """A code the service does not know ends the sign-in, and the browser says so."""
+    """An invalid code ends the sign-in with an error, which the browser shows."""
 
     async def invent(browser: httpx.AsyncClient, link: str) -> httpx.Response:
         state = parse_qs(urlsplit(link).query)["state"][0]
@@ -145,7 +145,7 @@ async def test_a_code_that_is_not_accepted_ends_with_a_sentence(willing: Running
 
 
 async def test_nobody_coming_ends_with_a_sentence(willing: RunningSandbox, redirect_url: str) -> None:
-    """When nobody signs in, the wait ends as not authorised, with the time it took."""
+    """Without a sign-in the wait times out as not authorised, and the error has the timeout."""
 
     async def look_away(browser: httpx.AsyncClient, link: str) -> httpx.Response:
         return await browser.get(f"{redirect_url.removesuffix('callback')}favicon.ico", params={"of": link[:4]})
@@ -158,7 +158,7 @@ async def test_nobody_coming_ends_with_a_sentence(willing: RunningSandbox, redir
 
 
 async def test_a_port_in_use_is_named(willing: RunningSandbox) -> None:
-    """A redirect address that something else listens on is a matter of configuration."""
+    """A redirect address whose port is in use is a configuration error."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         _, _, problem = await signed_in(willing, f"http://localhost:{port}/callback")
@@ -170,13 +170,13 @@ async def test_a_port_in_use_is_named(willing: RunningSandbox) -> None:
     "address", ["https://localhost:3113/callback", "http://example.com:3113/", "http://0.0.0.0:3113/", "localhost"]
 )
 def test_only_this_machine_is_listened_on(address: str) -> None:
-    """A redirect address that is not plain HTTP on loopback is refused before a socket is opened."""
+    """A redirect address that is not plain HTTP on loopback is rejected before a socket is opened."""
     with pytest.raises(ConfigurationError, match="ITWIN_REDIRECT_URL"):
         RedirectServer(address)
 
 
 async def test_noise_at_the_door_is_survived(willing: RunningSandbox, redirect_url: str) -> None:
-    """Connections that say nothing, or nonsense, do not keep the browser out."""
+    """Idle connections and invalid requests do not block the browser's callback."""
     address = urlsplit(redirect_url)
 
     async def shout_first(browser: httpx.AsyncClient, link: str) -> httpx.Response:

@@ -23,7 +23,7 @@ def tokens_of(file: TokenFile, first: str = "first") -> tuple[EnvironmentTokens,
 
 
 def test_only_the_owner_can_read_the_file(file: TokenFile) -> None:
-    """File and folder are for their owner alone, whatever the process's mask says (Windows: the profile's list)."""
+    """File and folder are accessible to their owner only, for any umask (on Windows by the profile's ACL)."""
     old = os.umask(0)
     try:
         file.keep("first", "second")
@@ -34,7 +34,7 @@ def test_only_the_owner_can_read_the_file(file: TokenFile) -> None:
 
 
 async def test_the_newest_token_survives_the_process(file: TokenFile) -> None:
-    """A later process with the same environment goes on from the newest token."""
+    """A later process with the same environment uses the newest token."""
     earlier, _ = tokens_of(file)
     await earlier.replace("first", "second")
     await earlier.replace("second", "third")
@@ -43,7 +43,7 @@ async def test_the_newest_token_survives_the_process(file: TokenFile) -> None:
 
 
 async def test_a_token_newly_set_in_the_environment_wins(file: TokenFile) -> None:
-    """Whoever signs in anew and sets the variable is not overruled by an old file."""
+    """A new token in the environment takes precedence over an old file."""
     earlier, _ = tokens_of(file)
     await earlier.replace("first", "second")
     later, _ = tokens_of(file, "signed-in-anew")
@@ -51,7 +51,7 @@ async def test_a_token_newly_set_in_the_environment_wins(file: TokenFile) -> Non
 
 
 async def test_two_users_of_one_application_do_not_disturb_each_other(file: TokenFile) -> None:
-    """Tokens that descend from different first ones are kept side by side."""
+    """Replacements of different first tokens are stored side by side."""
     ada, _ = tokens_of(file, "ada-1")
     ben, _ = tokens_of(file, "ben-1")
     await ada.replace("ada-1", "ada-2")
@@ -59,15 +59,15 @@ async def test_two_users_of_one_application_do_not_disturb_each_other(file: Toke
     assert (await ada.load(), await ben.load()) == ("ada-2", "ben-2")
 
 
-def test_every_ancestor_leads_to_the_newest_token(file: TokenFile) -> None:
-    """Whichever of the spent tokens turns up again, its newest descendant is found."""
+def test_every_replaced_token_leads_to_the_newest(file: TokenFile) -> None:
+    """The newest replacement is found for each token it replaced, directly or not."""
     for token, newest in (("first", "second"), ("second", "third"), ("third", "fourth")):
         file.keep(token, newest)
     assert [file.successor_of(token) for token in ("first", "second", "third")] == ["fourth"] * 3
 
 
 def test_old_sign_ins_are_forgotten(file: TokenFile) -> None:
-    """The file does not grow with every sign-in."""
+    """The file stores a limited number of sign-ins."""
     for number in range(KEPT + 3):
         file.keep(f"first-{number}", f"newest-{number}")
     assert file.successor_of("first-0") is None
@@ -75,7 +75,7 @@ def test_old_sign_ins_are_forgotten(file: TokenFile) -> None:
 
 
 async def test_it_is_said_once_where_the_token_is(file: TokenFile) -> None:
-    """The log tells once where the newest token is kept, and never the token."""
+    """The log names the file of the newest token once, and never the token."""
     tokens, said = tokens_of(file)
     await tokens.replace("first", "second-secret")
     await tokens.replace("second-secret", "third-secret")
@@ -86,7 +86,7 @@ async def test_it_is_said_once_where_the_token_is(file: TokenFile) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
 def test_an_unreadable_file_counts_as_none(file: TokenFile, content: bytes) -> None:
-    """A damaged file is passed over."""
+    """A damaged file is ignored."""
     file.path.parent.mkdir()
     file.path.write_bytes(content)
     assert file.successor_of("first") is None
@@ -100,12 +100,14 @@ def test_no_token_stands_in_the_name_of_the_file(file: TokenFile) -> None:
 
 
 async def test_what_cannot_be_kept_leaves_the_old_state(file: TokenFile) -> None:
-    """A disk that refuses the new token is reported, and the old one stays readable."""
+    """If the new token cannot be written, that is an error and the old one stays readable."""
     tokens, said = tokens_of(file)
     await tokens.replace("first", "second")
     said.clear()
     before = file.path.read_bytes()
-    elsewhere = TokenFile(file.path / "below-a-file", "owner")  # a file is no folder, not even for root
+    elsewhere = TokenFile(
+        file.path / "below-a-file", "owner"
+    )  # no folder can be created below a file, not even by root
     with pytest.raises(DiskError):
         elsewhere.keep("first", "third")
     assert file.path.read_bytes() == before

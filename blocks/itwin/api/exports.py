@@ -17,7 +17,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class RunInput:
-    """What a run exports; `changeset_id` empty is the baseline of an iModel without changesets."""
+    """The input options of a run; an empty `changeset_id` is the baseline of an iModel without changesets."""
 
     ifc_version: str
     changeset_id: str = ""
@@ -28,7 +28,7 @@ class RunInput:
 
 @dataclass(frozen=True)
 class RunOutput:
-    """Where a run puts its file; the SAS URLs are for `USER_BLOB_STORAGE` and go nowhere but to the platform."""
+    """The output options of a run; the SAS URLs (`USER_BLOB_STORAGE` only) are sent to the platform only."""
 
     location: str
     folder_id: str | None = None
@@ -40,7 +40,7 @@ class RunOutput:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """The run a create-run request leads to: a new one, or the one that already holds the iModel."""
+    """The run named by a create-run response: a new one, or the one already active for the iModel."""
 
     connection_id: str
     run_id: str
@@ -54,7 +54,7 @@ class ExportApi:
     client: ItwinClient
 
     async def list_connections(self, imodel_id: str) -> AsyncIterator[ExportConnection]:
-        """Every export connection of an iModel that the caller can see."""
+        """Iterate over the export connections of an iModel that are visible to the caller."""
         what, params = f"List the export connections of iModel {imodel_id}", {"imodelId": imodel_id}
         async for item in self.client.items(
             "/export/connections", "connections", what=what, page_size=PAGE_SIZE, params=params
@@ -64,31 +64,45 @@ class ExportApi:
     async def create_connection(
         self, imodel_id: str, *, display_name: str, authentication_type: str
     ) -> ExportConnection:
-        """Register an iModel for exporting."""
+        """Create an export connection for an iModel; `authentication_type` is `User` or `Service`."""
         what = f"Create an export connection for iModel {imodel_id}"
         body = {"iModelId": imodel_id, "displayName": display_name, "authenticationType": authentication_type}
         answer = await self.client.post("/export/connections", body, what=what)
         return model_from(ExportConnection, answer.body.get("connection"), what)
 
     async def get_connection(self, connection_id: str) -> ExportConnection:
-        """One connection."""
+        """Read one export connection.
+
+        Raises:
+            NotFoundError: It does not exist.
+        """
         what = f"Read export connection {connection_id}"
         page = await self.client.get(_connection_path(connection_id), what=what)
         return model_from(ExportConnection, page.get("connection"), what)
 
     async def create_run(
-        self, connection_id: str, asked: RunInput, output: RunOutput, *, check: Precondition | None = None
+        self, connection_id: str, run_input: RunInput, output: RunOutput, *, check: Precondition | None = None
     ) -> StartedRun:
-        """Start a run, or learn which run already holds the iModel.
+        """Start a run, or get the run that is already active for the iModel.
+
+        The platform answers 202 for a new run and 303 for the active one, whose options are unchanged:
+        https://developer.bentley.com/apis/export/operations/create-export-connection-run/.
+
+        Args:
+            connection_id: The export connection.
+            run_input: The input options.
+            output: The output options.
+            check: Called right before the request is sent; an exception it raises cancels the request.
 
         Raises:
-            ConflictError: A simultaneous request for the same iModel won; look again.
-            NotFoundError: The connection is gone.
+            ConflictError: A concurrent request for the same iModel succeeded first (409); read the state again.
+            NotFoundError: The connection does not exist.
+            TransientError: The response does not name the run.
         """
         what = f"Start an export run on connection {connection_id}"
         answer = await self.client.post(
             f"{_connection_path(connection_id)}/runs",
-            _run_body(asked, output),
+            _run_body(run_input, output),
             what=what,
             redirects=(303,),
             check=check,
@@ -96,14 +110,14 @@ class ExportApi:
         return _started(answer, connection_id, what)
 
     async def list_runs(self, connection_id: str) -> AsyncIterator[ExportRun]:
-        """Every run of a connection, in no promised order."""
+        """Iterate over the runs of a connection; their order is undocumented."""
         what = f"List the runs of export connection {connection_id}"
         path = f"{_connection_path(connection_id)}/runs"
         async for item in self.client.items(path, "runs", what=what, page_size=PAGE_SIZE):
             yield model_from(ExportRun, {**item, "connectionId": connection_id}, what)
 
     async def get_run(self, connection_id: str, run_id: str) -> ExportRun:
-        """One run with its jobs and tasks."""
+        """Read one run with its jobs and tasks."""
         what = f"Read export run {run_id}"
         path = f"{_connection_path(connection_id)}/runs/{quote(run_id, safe='')}"
         page = await self.client.get(path, what=what)
@@ -111,7 +125,7 @@ class ExportApi:
         return run.model_copy(update={"connection_id": run.connection_id or connection_id})
 
     async def get_authorization_information(self, redirect_url: str) -> AuthorizationInformation:
-        """Whether the platform holds the caller's consent to export, and where to give it."""
+        """Read whether the user has consented to exports on their behalf, and the consent page."""
         what = "Check the consent to export"
         params = {"redirectUrl": redirect_url}
         page = await self.client.get("/export/authorizationinformation", what=what, params=params)
@@ -122,16 +136,19 @@ def _connection_path(connection_id: str) -> str:
     return f"/export/connections/{quote(connection_id, safe='')}"
 
 
-def _run_body(asked: RunInput, output: RunOutput) -> Json:
-    """The request body; unknown members are refused by the platform, so what is not asked for is left out."""
+def _run_body(run_input: RunInput, output: RunOutput) -> Json:
+    """The request body; options that are empty are omitted, because their documented type is string, not null.
+
+    https://developer.bentley.com/apis/export/operations/create-export-connection-run/
+    """
     return {
         "exportType": "IFC",
-        "ifcVersion": asked.ifc_version,
+        "ifcVersion": run_input.ifc_version,
         "inputOptions": _without_empty(
-            changesetId=asked.changeset_id,
-            savedViewId=asked.saved_view_id,
-            modelIds=list(asked.model_ids),
-            mappingFileId=asked.mapping_file_id,
+            changesetId=run_input.changeset_id,
+            savedViewId=run_input.saved_view_id,
+            modelIds=list(run_input.model_ids),
+            mappingFileId=run_input.mapping_file_id,
         ),
         "outputOptions": _without_empty(
             location=output.location,

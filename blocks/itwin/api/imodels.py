@@ -12,18 +12,18 @@ PAGE_SIZE = 1000
 
 @dataclass(frozen=True)
 class IModelsApi:
-    """iModels and their changesets."""
+    """Client for iModels and their changesets."""
 
     client: ItwinClient
 
     async def get_imodel(self, imodel_id: str) -> IModel:
-        """One iModel, with its name and iTwin."""
+        """Read one iModel, with its name and iTwin."""
         what = f"Read iModel {imodel_id}"
         page = await self.client.get(f"/imodels/{quote(imodel_id, safe='')}", what=what, accept=V2_JSON)
         return model_from(IModel, page.get("iModel"), what)
 
     async def list_imodels(self, itwin_id: str) -> AsyncIterator[IModel]:
-        """Every initialized iModel of an iTwin, in full."""
+        """Iterate over the initialized iModels of an iTwin, in their full representation."""
         what = f"List the iModels of iTwin {itwin_id}"
         params = {"iTwinId": itwin_id, "state": "initialized", "$continuationToken": ""}
         async for item in self.client.items(
@@ -38,7 +38,7 @@ class IModelsApi:
             yield model_from(IModel, item, what)
 
     async def get_changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
-        """A changeset by its id (40 hex digits) or its index."""
+        """Read a changeset by its id (40 hex digits) or its index."""
         what = f"Read changeset {id_or_index} of iModel {imodel_id}"
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
         page = await self.client.get(path, what=what, accept=V2_JSON)
@@ -51,7 +51,7 @@ class IModelsApi:
         return await self.get_latest_changeset(imodel_id)
 
     async def get_latest_changeset(self, imodel_id: str) -> Changeset | None:
-        """The changeset with the highest index; none when the iModel holds its baseline only."""
+        """Read the changeset with the highest index; None for an iModel that has only its baseline."""
         what = f"Find the latest changeset of iModel {imodel_id}"
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets"
         params = {"$top": 1, "$orderBy": "index desc"}

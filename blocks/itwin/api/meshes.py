@@ -13,20 +13,25 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True)
 class MeshExportApi:
-    """Tilesets of iModels; found by listing, since reading one by its id is announced to go."""
+    """Client for mesh exports (tilesets of iModels).
+
+    Exports are read from the list: https://developer.bentley.com/apis/mesh-export/operations/get-export/ announces that
+    reading one by its id will be removed.
+    """
 
     client: ItwinClient
 
     async def list_exports(
         self, imodel_id: str = "", *, changeset_id: str = "", export_type: str = "", page_size: int = PAGE_SIZE
     ) -> AsyncIterator[MeshExport]:
-        """The mesh exports of an iModel, or of all that the caller can see, last changed first.
+        """Iterate over the mesh exports of an iModel, or of all visible iModels, last modified first.
 
-        Naming iModel and type tells the platform which tiles to make by itself; an empty changeset is no filter.
+        A request with iModel and type also tells the platform which tiles to generate for future changesets:
+        https://developer.bentley.com/apis/mesh-export/operations/get-exports/. Empty arguments are omitted.
         """
         what = f"List the mesh exports of {f'iModel {imodel_id}' if imodel_id else 'all iModels'}"
-        asked = {"iModelId": imodel_id, "changesetId": changeset_id, "exportType": export_type}
-        params = {"$orderBy": "date:desc"} | {name: value for name, value in asked.items() if value}
+        filters = {"iModelId": imodel_id, "changesetId": changeset_id, "exportType": export_type}
+        params = {"$orderBy": "date:desc"} | {name: value for name, value in filters.items() if value}
         async for item in self.client.items(
             "/mesh-export/",
             "exports",
@@ -40,11 +45,17 @@ class MeshExportApi:
     async def start_export(
         self, imodel_id: str, changeset_id: str, export_type: str, *, check: Precondition | None = None
     ) -> MeshExport | None:
-        """Ask for tiles; none where the platform takes no such requests (any more): POST is announced to go.
+        """Request the tiles of a changeset; None where the platform has no such operation (404, 405 or 410).
 
-        `check` is called right before the request goes out, however long it had to wait, and may refuse it.
+        https://developer.bentley.com/apis/mesh-export/operations/start-export/ announces its deprecation.
+
+        Args:
+            imodel_id: The iModel.
+            changeset_id: The changeset; empty for the baseline.
+            export_type: For example `3DTiles`.
+            check: Called right before the request is sent; an exception it raises cancels the request.
         """
-        what = f"Ask for tiles of iModel {imodel_id}"
+        what = f"Request the tiles of iModel {imodel_id}"
         body = {"iModelId": imodel_id, "changesetId": changeset_id, "exportType": export_type}
         try:
             answer = await self.client.post("/mesh-export/", body, what=what, check=check)
@@ -53,11 +64,14 @@ class MeshExportApi:
         return model_from(MeshExport, answer.body.get("export"), what)
 
     def link_of(self, export: MeshExport) -> str:
-        """The pre-signed link of a complete export, good for an hour; to be used without the bearer token.
+        """The SAS URL of a complete export's container, to be used without the bearer token.
+
+        It is valid for one hour (https://developer.bentley.com/apis/mesh-export/operations/get-exports/); its own
+        expiry (`se`) is what counts.
 
         Raises:
-            ConfigurationError: It leads to a host that is not allowed.
-            TransientError: The platform left it out.
+            ConfigurationError: Its host is not allowed.
+            TransientError: The platform returned no link.
         """
         if not export.mesh_url:
             raise TransientError(f"The iTwin Platform lists mesh export {export.id} without a link to its tiles.")

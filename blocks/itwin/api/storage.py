@@ -14,18 +14,18 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True)
 class StorageApi:
-    """Files and folders of an iTwin."""
+    """Client for files and folders of an iTwin's Storage."""
 
     client: ItwinClient
 
     async def get_file(self, file_id: str) -> StorageFile:
-        """What Storage knows of a file."""
+        """Read the properties of a file."""
         what = f"Read Storage file {file_id}"
         page = await self.client.get(f"/storage/files/{quote(file_id, safe='')}", what=what)
         return model_from(StorageFile, page.get("file"), what)
 
     async def list_files(self, *, folder_id: str | None, itwin_id: str) -> AsyncIterator[StorageFile]:
-        """The files of a folder, or of the iTwin's root folder."""
+        """Iterate over the files of a folder, or of the iTwin's root folder if `folder_id` is empty."""
         if folder_id:
             what, path = f"List Storage folder {folder_id}", f"/storage/folders/{quote(folder_id, safe='')}/files"
             items = self.client.items(path, "files", what=what, page_size=PAGE_SIZE)
@@ -36,7 +36,7 @@ class StorageApi:
             yield file
 
     async def search_files(self, folder_id: str, name: str) -> AsyncIterator[StorageFile]:
-        """The files whose name fits a pattern with `*`, in a folder and perhaps below it: that is not documented.
+        """Iterate over files whose name matches a pattern with `*`; whether subfolders are searched is undocumented.
 
         Vendor page: https://developer.bentley.com/apis/storage/operations/search-for-folders-and-files-in-folder.
         """
@@ -47,7 +47,15 @@ class StorageApi:
             yield file
 
     async def get_download_link(self, file_id: str) -> str:
-        """A pre-signed link to the content, to be fetched without the bearer token; its lifetime is unknown."""
+        """A pre-signed link to a file's content, to be used without the bearer token; its lifetime is undocumented.
+
+        Vendor page: https://developer.bentley.com/apis/storage/operations/download-file/ (302; other redirects are
+        undocumented and accepted).
+
+        Raises:
+            ConfigurationError: The link's host is not allowed.
+            TransientError: The response has no link.
+        """
         what = f"Get the download link of Storage file {file_id}"
         path = f"/storage/files/{quote(file_id, safe='')}/download"
         answer = await self.client.call(
@@ -59,7 +67,7 @@ class StorageApi:
 
 
 async def _files(items: AsyncIterator[dict[str, Any]], what: str) -> AsyncIterator[StorageFile]:
-    """Without the folders among them."""
+    """The files among the items; the member `type` is missing in some samples, and then the item is a file."""
     async for item in items:
         if item.get("type", "file") == "file":
             yield model_from(StorageFile, item, what)

@@ -14,7 +14,7 @@ from blocks.itwin.models import PlatformModel
 
 
 class Webhook(PlatformModel):
-    """A subscription; the secret comes once, with the answer that creates it."""
+    """A webhook subscription; the platform returns `secret` only when it is created."""
 
     id: str
     active: bool = False
@@ -27,14 +27,14 @@ class Webhook(PlatformModel):
 
 @dataclass(frozen=True)
 class WebhooksApi:
-    """The subscriptions of the caller."""
+    """Client for the caller's webhook subscriptions."""
 
     client: ItwinClient
 
     async def create_webhook(
         self, callback_url: str, *, itwin_id: str, event_types: Sequence[str], secret: SecretStr
     ) -> Webhook:
-        """Subscribe to events of an iTwin. Nothing is delivered until the webhook is activated."""
+        """Create an inactive webhook for events of an iTwin; call `activate_webhook` to start deliveries."""
         what = f"Create a webhook for iTwin {itwin_id}"
         body = {
             "callbackUrl": callback_url,
@@ -47,20 +47,20 @@ class WebhooksApi:
         return model_from(Webhook, answer.body, what)
 
     async def activate_webhook(self, webhook_id: str, *, event_types: Sequence[str], secret: SecretStr) -> Webhook:
-        """Let these events be delivered from now on, signed with this secret."""
+        """Start deliveries of these events, signed with this secret."""
         what = f"Activate webhook {webhook_id}"
         body = {"active": True, "eventTypes": list(event_types), "secret": secret.get_secret_value()}
         answer = await self.client.call("PATCH", _path(webhook_id), what=what, headers={"Accept": V2_JSON}, json=body)
         return model_from(Webhook, answer.body, what)
 
     async def list_webhooks(self) -> list[Webhook]:
-        """Every webhook of the caller."""
+        """List all webhooks of the caller."""
         what = "List the webhooks"
         page = await self.client.get("/webhooks", what=what, accept=V2_JSON)
         return [model_from(Webhook, item, what) for item in list_of_objects(page, "webhooks", what)]
 
     async def delete_webhook(self, webhook_id: str) -> None:
-        """Unsubscribe."""
+        """Delete a webhook."""
         what = f"Delete webhook {webhook_id}"
         await self.client.call("DELETE", _path(webhook_id), what=what, headers={"Accept": V2_JSON})
 

@@ -1,4 +1,4 @@
-"""Export, Storage and iModels, against the stand-in platform."""
+"""Clients of the Export, Storage and iModels APIs, against the sandbox platform."""
 
 import json
 from typing import Any
@@ -66,7 +66,7 @@ async def connect(platform: Platform, imodel_id: str = SEEDED.plant) -> str:
 async def test_asks_for_what_was_ordered_and_nothing_else(
     asked: RunInput, output: RunOutput, members: dict[str, Any]
 ) -> None:
-    """The body holds what was asked for, whole; what was not asked for, and the baseline's changeset, is left out."""
+    """The request body has the given options and omits empty ones, also the changeset of a baseline."""
     server = Server([answer(status=202, Location="/export/connections/c/runs/r")])
     await ExportApi(client_to(server)).create_run("c", asked, output)
     assert json.loads(server.requests[0].content) == {"exportType": "IFC", "ifcVersion": "IFC4.3", **members}
@@ -75,7 +75,7 @@ async def test_asks_for_what_was_ordered_and_nothing_else(
 
 @pytest.mark.parametrize("location", ["absolute", "relative"])
 async def test_a_new_run_and_the_one_that_holds_the_imodel(platform: Platform, location: Any) -> None:
-    """The first request starts a run; the second, on another connection, leads to that same run and starts none."""
+    """The first request starts a run; a second on another connection returns the same run and starts none."""
     platform.state.options.run_location = location
     first, second = await connect(platform), await connect(platform)
     started = await platform.itwin.exports.create_run(first, RunInput("IFC4.3"), PLAIN)
@@ -115,7 +115,7 @@ async def test_reads_where_the_run_is(said: httpx.Response, run: StartedRun) -> 
     ],
 )
 async def test_a_request_that_names_no_run(said: httpx.Response, kind: type[Exception]) -> None:
-    """An answer without a usable run is the error that fits; nothing is sent anywhere else."""
+    """A response that names no run is an error, and no other host receives a request."""
     server = Server([said])
     with pytest.raises(kind) as caught:
         await ExportApi(client_to(server)).create_run("c", RunInput("IFC4.3"), PLAIN)
@@ -124,7 +124,7 @@ async def test_a_request_that_names_no_run(said: httpx.Response, kind: type[Exce
 
 
 async def test_every_connection_and_run_is_listed(platform: Platform) -> None:
-    """Lists longer than a page come whole, in both spellings of the links."""
+    """Lists longer than a page are complete, in both spellings of the links."""
     connection = [await connect(platform) for _ in range(53)][-1]
     assert len([c async for c in platform.itwin.exports.list_connections(SEEDED.plant)]) == 53
     for _ in range(52):
@@ -136,7 +136,7 @@ async def test_every_connection_and_run_is_listed(platform: Platform) -> None:
 
 
 async def test_a_failed_run_is_read_whole(platform: Platform) -> None:
-    """State, result and the task's error with its exit code arrive."""
+    """A run is read with its state, result and the task's error and exit code."""
     platform.state.script(SEEDED.plant, Outcome("Success", task_result="Error", error={"bridgeExitCode": 4294967295}))
     connection = await connect(platform)
     started = await platform.itwin.exports.create_run(connection, RunInput("IFC4.3"), PLAIN)
@@ -156,7 +156,7 @@ async def test_a_changeset_by_index_and_by_id(platform: Platform, asked: str) ->
 
 
 async def test_the_latest_changeset_or_none(platform: Platform) -> None:
-    """The latest is the one with the highest index, asked for alone; a baseline has none."""
+    """The latest changeset is the one with the highest index, requested alone; a baseline has none."""
     latest = await platform.itwin.imodels.get_latest_changeset(SEEDED.plant)
     assert latest is not None
     assert latest.index == 5
@@ -165,7 +165,7 @@ async def test_the_latest_changeset_or_none(platform: Platform) -> None:
 
 
 async def test_what_is_not_there_is_named(platform: Platform) -> None:
-    """An unknown iModel, changeset, connection and run are not found, each by its name."""
+    """An unknown iModel, changeset, connection or run is a NotFoundError that names it."""
     exports, unknown = platform.itwin.exports, guid("nothing")
     with pytest.raises(NotFoundError, match=f"Read iModel {unknown}"):
         await platform.itwin.imodels.get_imodel(unknown)
@@ -178,7 +178,7 @@ async def test_what_is_not_there_is_named(platform: Platform) -> None:
 
 
 async def test_lists_initialized_imodels_only(platform: Platform) -> None:
-    """An iTwin's list holds its initialized iModels, in full."""
+    """The list of an iTwin has its initialized iModels in their full representation."""
     found = [imodel async for imodel in platform.itwin.imodels.list_imodels(SEEDED.itwin)]
     assert {imodel.display_name for imodel in found} == {"Plant A", "Bridge", "Survey", "Stadium"}
     assert {imodel.itwin_id for imodel in found} == {SEEDED.itwin}
@@ -186,7 +186,7 @@ async def test_lists_initialized_imodels_only(platform: Platform) -> None:
 
 @pytest.mark.parametrize("location", ["absolute", "relative"])
 async def test_the_download_link_is_read_and_not_followed(platform: Platform, location: Any) -> None:
-    """A file's link is handed out, absolute, without asking the host behind it."""
+    """A file's link is returned as an absolute URL, without a request to its host."""
     platform.state.options.download_location = location
     file = platform.state.add_file(platform.state.itwins[SEEDED.itwin].root_folder_id, "a.ifc", b"x")
     link = await platform.itwin.storage.get_download_link(file.id)
@@ -224,7 +224,7 @@ async def test_ids_cannot_change_the_path() -> None:
 
 
 async def test_faults_of_the_platform_are_transient(platform: Platform) -> None:
-    """A gateway's page of HTML in place of an answer is trouble that may pass."""
+    """A gateway's HTML page in place of a response is a transient error."""
     platform.state.faults.add(Fault(path="/imodels", status=502, body="<html>"))
     with pytest.raises(TransientError, match="502"):
         await platform.itwin.imodels.get_imodel(SEEDED.plant)

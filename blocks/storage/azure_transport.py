@@ -1,4 +1,4 @@
-"""How azure-identity and the synchronous storage client reach Azure: as `blocks.network` says."""
+"""HTTP transport for azure-identity and the synchronous storage client, with proxy and TLS of `blocks.network`."""
 
 import re
 from http import HTTPStatus
@@ -17,11 +17,11 @@ from blocks.urls import host_of
 _NOT_TRIED = re.compile(
     r"unavailable|not (?:fully )?configured|not installed|not found on path|no accounts", re.IGNORECASE
 )
-_LONGEST_REASON = 600
+_MAX_REASON_LENGTH = 600
 
 
 class RoutedRequestsTransport(RequestsTransport):
-    """A transport of the Azure SDK that reads nothing from the environment itself.
+    """A transport of the Azure SDK that ignores the environment's proxy and TLS variables.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
@@ -37,7 +37,7 @@ class RoutedRequestsTransport(RequestsTransport):
         base.__init__(session=session)
 
     def send(self, request: Any, **options: Any) -> Any:
-        """Send one request.
+        """Send one request, for the Azure SDK.
 
         Raises:
             ConfigurationError: The certificate is not trusted, or the proxy cannot be used.
@@ -57,7 +57,7 @@ class RoutedRequestsTransport(RequestsTransport):
 
 
 class _TrustingAdapter(HTTPAdapter):
-    """Trusts one TLS context; requests by itself would add the certificates of certifi."""
+    """An adapter with one TLS context; requests would otherwise also trust the certificates of certifi."""
 
     def __init__(self) -> None:
         self._tls = tls_context()
@@ -70,22 +70,22 @@ class _TrustingAdapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, **options, ssl_context=self._tls, proxy_ssl_context=self._tls)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave the connection as the context made it."""
+        """Keep the verification settings of the TLS context."""
 
 
 def _proxy_status(fault: AzureError) -> int:
-    """What a proxy answered to CONNECT; http.client says it in a sentence only. 0 if it was not the proxy."""
+    """The proxy's status for CONNECT, parsed from http.client's message; 0 for other errors."""
     said = (re.match(r"Tunnel connection failed: (\d{3})", str(cause)) for cause in causes_of(fault))
     return next((int(match[1]) for match in said if match), 0)
 
 
 def azure_reason(error: Exception) -> str:
-    """What an Azure error says that helps, on one line and without secrets.
+    """The useful part of an Azure error's message, on one line and without secrets.
 
-    The error of `DefaultAzureCredential` has a line for each way to sign in; those that were never tried are left out.
+    The message of `DefaultAzureCredential` has one line per credential; credentials that were not tried are omitted.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     tried = [line for line in lines if re.match(r"\w+Credential: ", line) and not _NOT_TRIED.search(line)]
     codes = [line for line in lines if "AADSTS" in line]
     useful = list(dict.fromkeys([*tried, *codes])) or lines[:1] or [type(error).__name__]
-    return without_secrets(" · ".join(useful))[:_LONGEST_REASON]
+    return without_secrets(" · ".join(useful))[:_MAX_REASON_LENGTH]

@@ -1,4 +1,4 @@
-"""Which container and blob an Azure URL names."""
+"""Parser for the container and blob name of an Azure URL."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from blocks.urls import host_of
 
 @dataclass(frozen=True)
 class BlobAddress:
-    """Host, container and blob of a URL; without its query, so it may be shown."""
+    """Host, container and blob of a URL; without its query, so it can appear in messages."""
 
     host: str
     container: str
@@ -17,15 +17,15 @@ class BlobAddress:
 
     @property
     def place(self) -> str:
-        """The container, as a sentence calls it."""
+        """The container and its host, for messages."""
         return f"container “{self.container}” on {self.host}"
 
 
 def parse_blob_address(url: str) -> BlobAddress:
-    """Split an Azure URL; `blob` is empty where it names a container only.
+    """Parse an Azure URL; `blob` is empty if it names a container only.
 
-    On IP addresses and hosts without a domain (Azurite) the account's name comes first in the path. A path of one name
-    is taken for a container: a blob of the account's root container is not told from it.
+    On IP addresses and hosts without a domain (Azurite) the path starts with the account name. A path with one segment
+    is read as a container: a blob of the account's root container looks the same.
     """
     host = host_of(url)
     parts = [unquote(part) for part in urlsplit(url).path.lstrip("/").split("/")]

@@ -1,7 +1,7 @@
-"""Will the container take and give the files of an export? Asked of the storage itself, before a run is started.
+"""Check, with requests to the storage, that a container can be written to and read before a run is started.
 
-Nothing is written: a blob is put under a condition that no blob fulfils, so that Azure looks at address, signature and
-permission and then answers 412. Error codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
+Nothing is written: a Put Blob with an `If-Match` that no blob matches makes Azure check address, signature and
+permission and then answer 412. Error codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from blocks.storage.sas_check import SasLink
 from blocks.timestamps import parse_retry_after
 
 CONNECT_SECONDS = 10.0
-"""Silence after which a host counts as not reachable."""
-TRIES = RetryPolicy(attempts=3, first_pause=0.3, longest_pause=2.0)
-IMPOSSIBLE = {"x-ms-blob-type": "BlockBlob", "If-Match": '"itwin-export-asks-whether-it-may-write"'}
-"""Headers of a Put Blob that takes no effect; a store that ignores If-Match would keep an empty blob."""
+"""Time without data after which a host counts as unreachable."""
+RETRIES = RetryPolicy(attempts=3, first_pause=0.3, longest_pause=2.0)
+UNMATCHED_PUT_HEADERS = {"x-ms-blob-type": "BlockBlob", "If-Match": '"itwin-export-asks-whether-it-may-write"'}
+"""Headers of a Put Blob without effect; a server that ignores If-Match would create an empty blob."""
 _MAY_WRITE = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CREATED}
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -35,7 +35,7 @@ class NoContainerError(ConfigurationError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the storage says to one request; `code` is Azure's own word for what is wrong."""
+    """The storage's response to one request; `code` is Azure's error code (`x-ms-error-code`)."""
 
     status: int
     code: str
@@ -45,12 +45,12 @@ class Answer:
 
 
 async def check_link(link: SasLink) -> None:
-    """Try a ready-made link with one HEAD.
+    """Check a ready-made SAS link with one HEAD request.
 
     Raises:
-        ConfigurationError: The host is not reachable, refuses the link, or lacks the container; or there is a file that
-            the link may not write over.
-        ThrottledError: The host cannot answer now.
+        ConfigurationError: The host is unreachable or rejects the link, the container does not exist, or the blob
+            exists and the link may not overwrite it.
+        ThrottledError: The host is overloaded or fails (408, 429 or 5xx).
     """
     address = link.address
     answer = await _ask("HEAD", link.url, {})
@@ -71,19 +71,19 @@ async def check_link(link: SasLink) -> None:
 
 
 async def check_writable(url: SecretStr, advice: str) -> None:
-    """Ask whether a link made from an account may write into its container.
+    """Check with a conditional Put Blob that a SAS link may write into its container.
 
     Args:
-        url: A link of any blob in it that may create and write.
-        advice: What to do about a refusal.
+        url: SAS URL of any blob in the container, with create and write permission.
+        advice: The next step for the user if the storage rejects the request.
 
     Raises:
         NoContainerError: The container does not exist.
-        ConfigurationError: The host is not reachable, or refuses.
-        ThrottledError: The host cannot answer now.
+        ConfigurationError: The host is unreachable, or rejects the request.
+        ThrottledError: The host is overloaded or fails (408, 429 or 5xx).
     """
     address = parse_blob_address(url.get_secret_value())
-    answer = await _ask("PUT", url, IMPOSSIBLE)
+    answer = await _ask("PUT", url, UNMATCHED_PUT_HEADERS)
     if answer.status == HTTPStatus.NOT_FOUND and answer.code == "ContainerNotFound":
         raise _no_container(address, answer)
     if answer.status not in _MAY_WRITE:
@@ -98,7 +98,7 @@ def _no_container(address: BlobAddress, answer: Answer) -> NoContainerError:
 
 
 async def _ask(method: str, url: SecretStr, headers: Mapping[str, str]) -> Answer:
-    """One question, repeated for a moment where no answer comes."""
+    """Send one request; repeat it up to three times without a response."""
     address = parse_blob_address(url.get_secret_value())
 
     async def once() -> Answer:
@@ -109,13 +109,13 @@ async def _ask(method: str, url: SecretStr, headers: Mapping[str, str]) -> Answe
         return
 
     try:
-        return await retry(once, no_renewal, TRIES)
+        return await retry(once, no_renewal, RETRIES)
     except ThrottledError:
         raise
     except InterruptedTransferError as error:
         raise ConfigurationError(
             f"The host of {address.place} cannot be reached. {error} Correct its address in the User Blob Storage, "
-            f"or see to the network, and start again."
+            f"or check the network, and start again."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""File names chosen by others, made safe for every file system this runs on."""
+"""Conversion of the platform's file names to names that are valid on every file system."""
 
 import re
 import unicodedata
@@ -6,35 +6,35 @@ from pathlib import PurePosixPath
 
 MANIFEST_NAME = "manifest.json"
 LONGEST_NAME = 200
-"""Bytes of UTF-8: leaves room for suffixes below the 255 of common file systems."""
+"""Maximum length in UTF-8 bytes; with suffixes it stays below the 255 of common file systems."""
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
 def is_reserved(name: str) -> bool:
-    """True for names Windows keeps for devices, with or without an extension."""
+    """True for the device names of Windows, with or without an extension."""
     return _RESERVED.fullmatch(name) is not None
 
 
 def safe_name(name: str) -> str:
-    """Turn what the platform calls a file into a name that stays in its folder and opens everywhere."""
+    """A name derived from any text that has no folder part and is valid on every file system."""
     visible = "".join(
-        "_" if unicodedata.category(character) in _UNSEEN else character
+        "_" if unicodedata.category(character) in _INVISIBLE else character
         for character in unicodedata.normalize("NFC", name)
     )
     plain = _FORBIDDEN.sub("_", visible).strip(" ").rstrip(" .")
-    return _guard(_shorten(_guard(plain))) if plain.strip(".") else "file"
+    return _prefix_if_reserved(_shorten(_prefix_if_reserved(plain))) if plain.strip(".") else "file"
 
 
-def _guard(name: str) -> str:
+def _prefix_if_reserved(name: str) -> str:
     is_taken = is_reserved(name) or name.casefold() == MANIFEST_NAME
     return f"_{name}" if is_taken else name
 
 
 def _shorten(name: str) -> str:
-    """Cut the stem, keep the extension."""
+    """Shorten a name to `LONGEST_NAME` by cutting its stem; keep the extension."""
     if len(name.encode()) <= LONGEST_NAME:
         return name
     suffix = _cut(PurePosixPath(name).suffix, 20)

@@ -1,4 +1,4 @@
-"""Is this file the IFC that was asked for? Told by its first and last bytes, whatever its size.
+"""Check that a file is a complete IFC of the requested version, from its first and last bytes.
 
 ISO 10303-21 (STEP physical file): the header names the schema, the last line closes the file.
 """
@@ -12,12 +12,12 @@ from blocks.disk import disk_errors
 from blocks.errors import ContentError
 
 _HEADER_SIZES = (64 * 1024, 4 * 1024 * 1024)
-"""Bytes that hold the header nearly always, and those that always do."""
+"""Bytes read to find the header: enough for nearly all files, then enough for all."""
 _TAIL_SIZES = (4096, 4 * 1024 * 1024)
-"""Bytes that hold the last line nearly always, and those that hold it before signatures and comments."""
+"""Bytes read to find the last line: for nearly all files, then for those with signatures and comments."""
 _BLOCK = 64 * 1024
 _PADDING = b" \t\r\n\x0b\x0c\x00\x1a"
-"""Blanks, the NULs of page blobs and preallocated files, the end-of-file mark of DOS (Ctrl-Z)."""
+"""White space, NULs (page blobs and preallocated files) and the DOS end-of-file character (Ctrl-Z)."""
 _BOM = b"\xef\xbb\xbf"
 _MARK = re.compile(rb"'|/\*|;")
 _SCHEMA = re.compile(rb"FILE_SCHEMA\(\('([^']*)'", re.IGNORECASE)
@@ -25,23 +25,23 @@ _LAST_WORD = b"END-ISO-10303-21"
 _END = re.compile(
     rb"END-ISO-10303-21\s*;(?:[\s\x00\x1a]++|/\*.*?\*/|SIGNATURE\b.*?\bENDSEC\s*;)*+\Z", re.DOTALL | re.IGNORECASE
 )
-"""The last line; after it blanks, comments and signature sections (ISO 10303-21:2016, 15) may stand."""
-_LAST_WORDS = 5
-"""How many of them are tried: a comment after the last line may hold the words too."""
+"""The last line, optionally followed by blanks, comments and signature sections (ISO 10303-21:2016, 15)."""
+_MAX_LAST_WORDS = 5
+"""Maximum number of occurrences tried: a comment after the last line may contain the same text."""
 _EDITION = re.compile(r"(IFC2X3|IFC4)(_(TC|ADD)\d|_FINAL)+")
-"""A corrigendum, an addendum or the final text of a schema, as in `IFC4_ADD2_TC1`: files name it now and then."""
+"""A schema name with a corrigendum, addendum or FINAL suffix, as in `IFC4_ADD2_TC1`; some exporters write it."""
 _AGAIN = "Export it again with force."
 
 
 def check_ifc(path: Path, ifc_version: str) -> str:
-    """Hold the file's head, tail and schema against the version asked for; returns the schema it names.
+    """Check the file's header, last line and schema; returns the schema named in its header.
 
     Args:
         path: The file.
-        ifc_version: As the Export API spells it: `IFC4.3`, `IFC2x3`, `IFC2x3 CV 2.0`, `IFC4 RV 1.2`.
+        ifc_version: The version, spelled as in the Export API: `IFC4.3`, `IFC2x3`, `IFC2x3 CV 2.0`, `IFC4 RV 1.2`.
 
     Raises:
-        ContentError: It is no IFC, not whole, or of another version.
+        ContentError: It is not an IFC file, it is incomplete, or it has another version.
     """
     with disk_errors(path.parent):
         header = _read_header(path)
@@ -59,7 +59,7 @@ def check_ifc(path: Path, ifc_version: str) -> str:
 
 
 def fits(schema: str, ifc_version: str) -> bool:
-    """Whether a schema name belongs to a version of the Export API (`IFC4X3_ADD2` to `IFC4.3`)."""
+    """True if a schema name belongs to a version of the Export API, as `IFC4X3_ADD2` to `IFC4.3`."""
     found, asked = schema.upper(), ifc_version.upper()
     if asked.startswith("IFC4.3"):
         return found.startswith("IFC4X3")
@@ -79,7 +79,7 @@ def _read_header(path: Path) -> list[bytes]:
 
 
 def _read_tail(path: Path) -> bytes:
-    """The last bytes that are no padding."""
+    """The last bytes before the padding."""
     tail = b""
     with path.open("rb") as file:
         end = _end_of_text(file, path.stat().st_size)
@@ -93,7 +93,7 @@ def _read_tail(path: Path) -> bytes:
 
 
 def _end_of_text(file: BinaryIO, size: int) -> int:
-    """Where the padding at the end begins."""
+    """The offset of the padding at the end of the file."""
     while size > 0:
         start = max(0, size - _BLOCK)
         file.seek(start)
@@ -105,7 +105,7 @@ def _end_of_text(file: BinaryIO, size: int) -> int:
 
 def _is_closed(tail: bytes) -> bool:
     words, position = tail.upper(), len(tail)
-    for _ in range(_LAST_WORDS):
+    for _ in range(_MAX_LAST_WORDS):
         position = words.rfind(_LAST_WORD, 0, position)
         if position < 0:
             return False
@@ -115,9 +115,9 @@ def _is_closed(tail: bytes) -> bool:
 
 
 def _statements(header: bytes) -> Generator[bytes]:
-    """What stands between semicolons, up to the header's end; comments and blanks outside quotes are gone.
+    """The statements of the header, without comments and without white space outside quotes.
 
-    Steps from mark to mark and never back, so that no header, however odd, costs more than reading it.
+    A single forward pass, so that the time is linear in the header's length for any content.
     """
     words: list[bytes] = []
     position = 0

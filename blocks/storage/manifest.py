@@ -1,4 +1,4 @@
-"""The note beside an export: what was asked, what came, and how to tell that it is still the same."""
+"""The manifest of a published export: request, result, and sizes and hashes of its files."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,20 +14,23 @@ from blocks.storage.file_names import MANIFEST_NAME
 Role = Literal["model", "log", "tileset", "tile"]
 
 EXPORT_FORMAT = 1
-"""Raised when the same iModel, changeset and options lead to other files than before: exports of a lower number are
-made anew. A release that changes nothing about the files leaves it as it is."""
+"""Version of the output files, increased when the same iModel, changeset and options give other files than before.
+Exports with a lower number are repeated. A release that does not change the files keeps the number."""
 FIRST_EXPORT_FORMAT = 1
-"""What manifests have that were written before the number was."""
+"""The number assumed for manifests that were written before it existed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """One file of an export; no pydantic model, of which 50 000 would take 60 MB.
+    """One file of an export; a dataclass, because 50 000 pydantic models would take 60 MB.
 
     Attributes:
         path: Relative to the manifest, with forward slashes.
-        etag: Version and digest the server gave, where it matters for the next fetch.
-        md5: Hex digits.
+        size: In bytes.
+        sha256: Hex digits.
+        mtime_ns: Modification time of the published file, nanoseconds since 1970.
+        etag: ETag from the server, for tiles that a later export may reuse.
+        md5: Hex digits, if the server named one.
     """
 
     path: str
@@ -40,14 +43,14 @@ class ManifestFile:
 
 
 class Manifest(BaseModel):
-    """What was asked for and what came of it.
+    """The request and the result of one export.
 
     Attributes:
-        run_id: Of the export run, or of the mesh export.
-        export_format: `EXPORT_FORMAT` of the tool that made the files.
-        adopted: The run was somebody else's and fitted.
-        warnings: What a reader of the files has to know, such as that the platform left something out.
-        versions: Tools and libraries that took part.
+        run_id: Id of the export run, or of the mesh export.
+        export_format: `EXPORT_FORMAT` of the release that wrote the files.
+        adopted: The run was started by another caller with the same options.
+        warnings: Limitations of the files, for example that the platform left something out.
+        versions: Versions of this tool and its libraries.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,7 +76,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a published export; none when there is none that makes sense."""
+    """Read the manifest of a published export; None if it is missing or invalid."""
     try:
         return Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
     except (OSError, ValidationError):
@@ -81,10 +84,10 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Put the manifest in place, whole.
+    """Write the manifest atomically.
 
     Raises:
-        DiskError: The disk refuses it.
+        DiskError: The file cannot be written.
     """
     with disk_errors(folder):
         write_whole(folder / MANIFEST_NAME, to_json(manifest, indent=1))

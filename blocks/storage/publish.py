@@ -1,4 +1,4 @@
-"""Put finished files where readers look, so that none of them ever meets half an export."""
+"""Publication of finished files so that readers never see an incomplete export."""
 
 import contextlib
 import dataclasses
@@ -25,20 +25,20 @@ from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write
 
 
 def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest) -> Manifest:
-    """Move staged files into place, then their manifest; returns the manifest as written.
+    """Move staged files to the destination, then write their manifest; returns the manifest as written.
 
-    Each file appears whole, and the manifest comes last. Between the two a reader may meet the old manifest
-    beside a new file: neither time stamp nor SHA-256 fits, so `verify_published` refuses the pair. Nothing is
-    deleted before the new manifest stands, and then only what the old one lists: other people's files stay.
+    Each file is replaced atomically, and the manifest last. In between a reader may see the old manifest and a new
+    file: modification time and SHA-256 differ, so `verify_published` rejects the pair. Files are deleted only after
+    the new manifest is written, and only those that the old manifest lists.
 
     Args:
-        staged: Files whose names are the paths in the manifest; best on the destination's disk.
-        destination: Made if it is not there.
-        manifest: Its `files` hold size and SHA-256; the time stamps are filled in here.
+        staged: Files named like the paths in the manifest; on another disk than the destination they are copied.
+        destination: The published folder, created if missing.
+        manifest: Its `files` have size and SHA-256; the modification times are filled in here.
 
     Raises:
-        ContentError: Files and manifest do not belong together.
-        DiskError: The disk refuses; each published file is the old or the new one, whole.
+        ContentError: The files and the manifest do not match.
+        DiskError: A file cannot be written; each published file is complete, either the old or the new one.
     """
     by_name = {path.name: path for path in staged}
     complete = manifest.model_copy(update={"files": tuple(_stamped(file, by_name) for file in manifest.files)})
@@ -57,10 +57,10 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
 
 
 def try_publishing(staging_root: Path, destination: Path) -> None:
-    """Do with an empty file what `publish_files` will do, so that nothing is fetched in vain; makes the staging folder.
+    """Check with a small file that `publish_files` will work, before a download starts; creates the staging folder.
 
     Raises:
-        ConfigurationError: It does not work there.
+        ConfigurationError: A file cannot be written, locked, moved or replaced there.
     """
     require_link_target(destination)
     target = real_path(destination)
@@ -77,7 +77,7 @@ def try_publishing(staging_root: Path, destination: Path) -> None:
 
 
 def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> None:
-    """Written where nobody looks: the draft of a killed process must not lie among published files."""
+    """Write the manifest in the staging folder and move it, so a killed process leaves no draft there."""
     write_manifest(staging, manifest)
     with disk_errors(destination):
         _move(staging / MANIFEST_NAME, destination / MANIFEST_NAME)
@@ -85,12 +85,12 @@ def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> N
 
 
 def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) -> None:
-    """Hold what lies in the folder against its manifest.
+    """Check the files of a folder against its manifest.
 
-    Size and time stamp are looked at; with `full`, or where the time differs (a backup), the SHA-256.
+    Compares size and modification time; with `full`, or if the time differs (a restored backup), the SHA-256.
 
     Raises:
-        ContentError: Names the first file that is missing or different.
+        ContentError: A file is missing or different; the message names the first one.
     """
     for file in manifest.files:
         path = folder.joinpath(*PurePosixPath(file.path).parts)
@@ -108,7 +108,7 @@ def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) ->
 def _stamped(file: ManifestFile, staged: dict[str, Path]) -> ManifestFile:
     path = staged.get(file.path)
     if path is None or not path.is_file():
-        raise ContentError(f"{file.path} is listed in the manifest but was not fetched.")
+        raise ContentError(f"{file.path} is listed in the manifest but was not downloaded.")
     state = path.stat()
     if state.st_size != file.size:
         raise ContentError(f"{file.path} has {state.st_size} bytes instead of {file.size}.")
@@ -118,14 +118,14 @@ def _stamped(file: ManifestFile, staged: dict[str, Path]) -> ManifestFile:
 def _require_match(staged: dict[str, Path], manifest: Manifest) -> None:
     names = [file.path for file in manifest.files]
     if len({name.casefold() for name in names}) != len(names) or set(names) != set(staged):
-        raise ContentError("The fetched files and the manifest do not list the same names.")
+        raise ContentError("The downloaded files and the manifest do not list the same names.")
     for name in names:
         if name != safe_name(name):
-            raise ContentError(f"{name!r} is not a name a file may have everywhere.")
+            raise ContentError(f"{name!r} is not a valid file name on every file system.")
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename; from another disk copy first, so that the last step is a rename all the same."""
+    """Move a file atomically; from another disk, copy it beside the target and rename the copy."""
     try:
         replace(source, target)
     except OSError as error:
@@ -141,7 +141,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _remove_unlisted(folder: Path, before: Manifest | None, now: Manifest) -> None:
-    """Delete what only the manifest before lists; a file somebody holds open may stay."""
+    """Delete files that only the previous manifest lists; files that cannot be deleted (open on Windows) stay."""
     kept = {file.path.casefold() for file in now.files}
     for file in before.files if before else ():
         if file.path == safe_name(file.path) and file.path.casefold() not in kept:

@@ -1,4 +1,4 @@
-"""How long to keep trying one small step, and how long to wait between two tries."""
+"""Retry policy with exponential back-off for one request of a download."""
 
 import asyncio
 import random
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class ThrottledError(InterruptedTransferError):
-    """The server asks for a pause.
+    """The server is overloaded or asks for a pause (408, 425, 429 or 5xx).
 
     Attributes:
-        retry_after: Seconds it asks for; 0 when it names none.
+        retry_after: Seconds it asks for; 0 if it names none.
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -28,30 +28,36 @@ class ThrottledError(InterruptedTransferError):
 
 
 class BlobChangedError(InterruptedTransferError):
-    """The blob is not the one the transfer began with: what was kept of it is worthless."""
+    """The blob was replaced since the download started; the parts already downloaded must be discarded."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """A back-off: pauses double from the first to the longest, in seconds, half of each left to chance."""
+    """Exponential back-off with jitter.
+
+    Attributes:
+        attempts: Maximum number of attempts.
+        first_pause: Seconds after the first attempt; doubles with each.
+        longest_pause: Maximum pause in seconds, also for `Retry-After`.
+    """
 
     attempts: int = 6
     first_pause: float = 0.5
     longest_pause: float = 30.0
 
     def pause(self, attempt: int, asked_for: float = 0.0) -> float:
-        """Seconds to wait after the given attempt (from 1); a server may ask for more, up to the longest."""
+        """Seconds to wait after an attempt (from 1): jittered back-off or `asked_for` if longer, up to the longest."""
         backoff = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1))
-        chance = random.uniform(0.5, 1)  # noqa: S311  spreads retries, guards no secret
-        return min(self.longest_pause, max(backoff * chance, asked_for))
+        jitter = random.uniform(0.5, 1)  # noqa: S311  jitter needs no secure random numbers
+        return min(self.longest_pause, max(backoff * jitter, asked_for))
 
 
 async def retry(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[None]], retry_policy: RetryPolicy) -> T:
-    """Repeat a step until it works: pause after an interruption, renew the link after a refusal.
+    """Repeat a step until it succeeds: pause after an interruption, renew the link after a rejection.
 
     Raises:
-        BlobChangedError, LinkRefusedError: At once; repeating cannot help.
-        InterruptedTransferError, LinkExpiredError: Once patience is exhausted.
+        BlobChangedError, LinkRefusedError: Immediately; retrying cannot help.
+        InterruptedTransferError, LinkExpiredError: After the last attempt.
     """
     for attempt in range(1, retry_policy.attempts):
         try:

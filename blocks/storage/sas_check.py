@@ -1,4 +1,4 @@
-"""Can a ready-made SAS link serve an export until its deadline? Told from the link, before anything is asked.
+"""Check of a ready-made SAS link's own parameters, without a request.
 
 Parameters of a SAS: https://learn.microsoft.com/rest/api/storageservices/create-service-sas
 """
@@ -14,17 +14,17 @@ from blocks.storage.blob_address import BlobAddress, parse_blob_address
 from blocks.timestamps import parse_timestamp
 
 START_TOLERANCE = timedelta(minutes=5)
-"""A link made a moment ago begins now by a clock that may be ahead of ours."""
+"""Allowance for a new link whose start time was set by a clock ahead of ours."""
 _FROZEN = {"bs": "a snapshot", "bv": "a version"}
 
 
 @dataclass(frozen=True)
 class SasLink:
-    """A ready-made link and what it is for.
+    """A ready-made SAS link and its role in an export.
 
     Attributes:
         role: `output` or `log`, for messages.
-        is_read: We read the file through it too.
+        is_read: The link is also used to download the file.
     """
 
     role: str
@@ -32,30 +32,30 @@ class SasLink:
     is_read: bool
 
     def parameter(self, name: str) -> str:
-        """A parameter of the link's query; empty where it has none."""
+        """A query parameter of the link; empty if missing."""
         return parse_qs(urlsplit(self.url.get_secret_value()).query).get(name, [""])[0]
 
     @property
     def address(self) -> BlobAddress:
-        """Where it leads, without its signature."""
+        """Host, container and blob of the link, without its signature."""
         return parse_blob_address(self.url.get_secret_value())
 
     @property
     def can_read(self) -> bool:
-        """True if it says that it may read."""
+        """True if its permissions (`sp`) include read."""
         return "r" in self.parameter("sp")
 
     @property
     def may_only_create(self) -> bool:
-        """True if it may write a blob that is not there and not over one that is."""
+        """True if it may create a blob but not overwrite one."""
         permissions = self.parameter("sp")
         return "c" in permissions and "w" not in permissions
 
     def check(self, until: datetime) -> None:
-        """Refuse a link that cannot work from now to the deadline.
+        """Check that the link is valid from now until the deadline.
 
         Raises:
-            ConfigurationError: Names the first thing that is wrong with it, and what to do.
+            ConfigurationError: Target, times or permissions are wrong; the message has the problem and what to do.
         """
         if not self.parameter("sig"):
             raise ConfigurationError(f"The {self.role} SAS link has no signature (sig): it is no SAS link. Make one.")
@@ -98,11 +98,11 @@ class SasLink:
         if isinstance(expiry, datetime) and expiry < until:
             raise ConfigurationError(
                 f"The {self.role} SAS link expires at {expiry:%Y-%m-%d %H:%M:%S} UTC, before the deadline of this "
-                f"export ({until:%Y-%m-%d %H:%M:%S} UTC). Make one that lives longer, or lower timeout_minutes."
+                f"export ({until:%Y-%m-%d %H:%M:%S} UTC). Make one that is valid longer, or lower timeout_minutes."
             )
 
     def _check_permissions(self) -> None:
-        """A link that names a stored policy (`si`) shows none."""
+        """Check `sp`, which is missing in a link that names a stored access policy (`si`)."""
         permissions = self.parameter("sp")
         may_read = self.can_read or not self.is_read
         if permissions and not (may_read and set("wc") & set(permissions)):
@@ -111,10 +111,10 @@ class SasLink:
 
 
 def check_distinct(output: SasLink, log: SasLink) -> None:
-    """Refuse two links to one blob: the log would overwrite the model.
+    """Check that output and log links name different blobs: otherwise the log would overwrite the model.
 
     Raises:
-        ConfigurationError: They lead to the same place.
+        ConfigurationError: Both links name the same blob.
     """
     if output.address == log.address:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""A pre-signed link that is renewed before it expires and after it was refused."""
+"""A pre-signed URL that is renewed before it expires and after it was rejected."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ FetchLink = Callable[[], Awaitable[str]]
 
 
 def expiry_of(url: str) -> float | None:
-    """When the link says it expires, in seconds since 1970: `se` of a SAS, `Expires` of a CDN."""
+    """Expiry of a pre-signed URL in seconds since 1970 (`se` of a SAS, `Expires` of a CDN); None if unknown."""
     query = parse_qs(urlsplit(url).query)
     if stamp := query.get("Expires", [""])[0]:
         return float(stamp) if stamp.isdecimal() else None
@@ -26,7 +26,7 @@ def expiry_of(url: str) -> float | None:
 
 
 def static_url(url: str) -> FetchLink:
-    """A link nobody can renew: the user's own SAS URL."""
+    """A `FetchLink` that always returns the same URL, for the user's own SAS URL."""
 
     async def fetch() -> str:
         return url
@@ -35,11 +35,11 @@ def static_url(url: str) -> FetchLink:
 
 
 class RenewableLink:
-    """Hands out the current link; however many ask at once, one renewal is made.
+    """The current link; concurrent callers share one renewal.
 
     Args:
-        fetch: Asks the platform for a link.
-        margin: Seconds before its expiry from which a link counts as stale.
+        fetch: Requests a new link from the platform.
+        margin: Seconds before its expiry at which a link is renewed.
     """
 
     def __init__(self, fetch: FetchLink, *, margin: float = 60.0) -> None:
@@ -54,7 +54,7 @@ class RenewableLink:
         """The link to use now.
 
         Raises:
-            LinkExpiredError: The server refuses the link and there is no other.
+            LinkExpiredError: The server rejected the link and `fetch` returns the same one again.
         """
         if self._is_stale():
             async with self._lock:
@@ -63,23 +63,23 @@ class RenewableLink:
         return self._url
 
     def mark_rejected(self, url: str) -> None:
-        """Note that the server no longer accepts this link; a newer one is not affected."""
+        """Record that the server rejected this link; ignored if it is not the current one."""
         if url == self._url:
             self._is_rejected = True
 
     def clear_rejection(self) -> None:
-        """Take the refusal back: it was not the link but the question."""
+        """Mark the link usable again: only the listing was refused."""
         self._is_rejected = False
 
     async def renew(self) -> None:
-        """Fetch a fresh link if the current one was refused or runs out."""
+        """Fetch a new link if the current one was rejected or is about to expire."""
         await self.current()
 
     def _is_stale(self) -> bool:
-        return not self._url or self._is_rejected or self._runs_out()
+        return not self._url or self._is_rejected or self._is_expiring()
 
-    def _runs_out(self) -> bool:
-        """A link that is short-lived (or a clock that is wrong) must not cause a renewal each time."""
+    def _is_expiring(self) -> bool:
+        """True if the link expires soon and is not new: a short lifetime or a wrong clock must not renew it always."""
         expiry = expiry_of(self._url)
         is_old = time.monotonic() - self._fetched_at > self._margin
         return expiry is not None and is_old and expiry - time.time() < self._margin

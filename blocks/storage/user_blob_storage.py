@@ -1,4 +1,4 @@
-"""The `User Blob Storage` block: your own Azure container, where the platform puts exports and we fetch them."""
+"""The `User Blob Storage` block: an Azure container of the user that receives the exports."""
 
 import asyncio
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from blocks.storage.sas_check import SasLink, check_distinct
 CLOCK_SKEW = timedelta(minutes=15)
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 PROBE = ".itwin-export-check"
-"""Name of the blob that is asked about before a run and never written."""
+"""Blob name used in the access check before a run; it is never written."""
 _WRITE_ONLY = BlobSasPermissions(create=True, write=True)
 
 
 @dataclass(frozen=True)
 class BlobTarget:
-    """Where one run writes: SAS URLs for the platform. Never a parameter, a result or a log line."""
+    """SAS URLs that one run writes to; they must not appear in parameters, results or logs."""
 
     output: SecretStr
     logs: SecretStr | None
@@ -99,13 +99,13 @@ class UserBlobStorage(Block):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """The blob storage that the environment holds.
+        """Create the block from environment variables.
 
         Raises:
-            ConfigurationError: There is none, or half of one.
+            ConfigurationError: Variables are missing.
         """
-        minted = settings.blob_connection_string is not None and settings.blob_container
-        if not minted and settings.blob_output_sas_url is None:
+        has_account = settings.blob_connection_string is not None and settings.blob_container
+        if not has_account and settings.blob_output_sas_url is None:
             raise ConfigurationError(
                 "USER_BLOB_STORAGE needs ITWIN_BLOB_CONNECTION_STRING and ITWIN_BLOB_CONTAINER, or "
                 "ITWIN_BLOB_OUTPUT_SAS_URL, or a saved User Blob Storage block. None of them is set."
@@ -119,19 +119,19 @@ class UserBlobStorage(Block):
 
     @property
     def place(self) -> str:
-        """Where files are written, without secrets: what tells two storages apart in notes."""
-        if not self._mints:
+        """URL of the target folder or blob without secrets; identifies the storage in run records."""
+        if not self._has_account:
             return _given(self.output_sas_url).get_secret_value().partition("?")[0]
         with self._service() as service:
             return f"{service.url.partition('?')[0].rstrip('/')}/{self.container}/{self.prefix.strip('/')}"
 
     def check(self, *, until: datetime, save_logs: bool) -> None:
-        """Refuse what cannot work until the deadline, as far as the block itself tells; asks nobody.
+        """Check the block's own values until the deadline, without a request to the storage.
 
         Raises:
             ConfigurationError: No link can be made, or a ready-made one has the wrong target, times or permissions.
         """
-        if self._mints:
+        if self._has_account:
             self.output_for("check", until=until, save_logs=save_logs)
             return
         links = self._ready_made(save_logs=save_logs)
@@ -141,20 +141,20 @@ class UserBlobStorage(Block):
             check_distinct(*links)
 
     async def verify_access(self, *, until: datetime, save_logs: bool) -> None:
-        """Ask the storage, before anything is started, whether it takes and gives the files of an export.
+        """Check with requests to the storage that an export's files can be written and read, before a run is started.
 
-        Creates the container where the block says so; writes nothing else.
+        Creates a missing container if `create_container` is set; writes nothing else.
 
         Raises:
-            ConfigurationError: It is not reachable, refuses, or has no such container.
-            ThrottledError: It cannot answer now.
+            ConfigurationError: The storage is unreachable or rejects the request, or the container does not exist.
+            ThrottledError: The storage is overloaded or fails (408, 429 or 5xx).
         """
-        if not self._mints:
+        if not self._has_account:
             for link in self._ready_made(save_logs=save_logs):
                 if link.is_read or link.can_read:
                     await check_link(link)
             return
-        url = await asyncio.to_thread(self._minted, PROBE, _WRITE_ONLY, until)
+        url = await asyncio.to_thread(self._new_sas_url, PROBE, _WRITE_ONLY, until)
         try:
             await check_writable(url, self._advice)
         except NoContainerError:
@@ -164,31 +164,31 @@ class UserBlobStorage(Block):
             await check_writable(url, self._advice)
 
     def output_for(self, blob_name: str, *, until: datetime, save_logs: bool) -> BlobTarget:
-        """Links the platform writes to: write-only and good until `until` when minted here."""
-        if not self._mints:
+        """SAS URLs for the platform: ready-made ones, or new write-only ones that expire at `until`."""
+        if not self._has_account:
             return BlobTarget(_given(self.output_sas_url), self.logs_sas_url if save_logs else None)
-        logs = self._minted(_log_name(blob_name), _WRITE_ONLY, until) if save_logs else None
-        return BlobTarget(self._minted(blob_name, _WRITE_ONLY, until), logs)
+        logs = self._new_sas_url(_log_name(blob_name), _WRITE_ONLY, until) if save_logs else None
+        return BlobTarget(self._new_sas_url(blob_name, _WRITE_ONLY, until), logs)
 
     def link_to(self, blob_name: str, *, until: datetime) -> SecretStr:
-        """A link we read the exported file from."""
-        if not self._mints:
+        """SAS URL to download the exported file: the ready-made one, or a new one that expires at `until`."""
+        if not self._has_account:
             return _given(self.output_sas_url)
-        return self._minted(blob_name, BlobSasPermissions(read=True), until)
+        return self._new_sas_url(blob_name, BlobSasPermissions(read=True), until)
 
     def link_to_log(self, blob_name: str, *, until: datetime) -> SecretStr | None:
-        """A link we read the exporter's log from; none where a ready-made one may not be read."""
-        if self._mints:
-            return self._minted(_log_name(blob_name), BlobSasPermissions(read=True), until)
+        """SAS URL to download the exporter's log; None if a ready-made one has no read permission."""
+        if self._has_account:
+            return self._new_sas_url(_log_name(blob_name), BlobSasPermissions(read=True), until)
         url = self.logs_sas_url
         return url if url is not None and SasLink("log", url, is_read=False).can_read else None
 
     @property
-    def _mints(self) -> bool:
+    def _has_account(self) -> bool:
         return bool(self.container and (self.connection_string or self.account_url))
 
     def _ready_made(self, *, save_logs: bool) -> list[SasLink]:
-        """The ready-made links that an export uses."""
+        """The ready-made links used by an export."""
         links = [SasLink("output", _given(self.output_sas_url), is_read=True)]
         if save_logs and self.logs_sas_url is not None:
             links.append(SasLink("log", self.logs_sas_url, is_read=False))
@@ -205,11 +205,11 @@ class UserBlobStorage(Block):
             with self._service() as service:
                 service.get_container_client(str(self.container)).create_container()
         except ResourceExistsError:
-            return  # another export was faster
+            return  # a concurrent export created it
         except AzureError as error:
             raise self._unusable(error, f"container {self.container} does not exist and cannot be created") from None
 
-    def _minted(self, blob_name: str, permission: BlobSasPermissions, until: datetime) -> SecretStr:
+    def _new_sas_url(self, blob_name: str, permission: BlobSasPermissions, until: datetime) -> SecretStr:
         name = "/".join(part for part in (self.prefix.strip("/"), blob_name) if part)
         start, expiry = datetime.now(UTC) - CLOCK_SKEW, until
         try:
@@ -244,7 +244,7 @@ class UserBlobStorage(Block):
 
 
 def _delegation_key(service: BlobServiceClient, start: datetime, expiry: datetime) -> UserDelegationKey:
-    """A key to sign links with; signed in first, because the storage client repeats a refused sign-in for a minute."""
+    """A key that signs SAS links; signs in first, because the storage client retries that for a minute."""
     service.credential.get_token(STORAGE_SCOPE)
     return service.get_user_delegation_key(start, expiry)
 

@@ -26,7 +26,7 @@ class MeshExportApi:
     ) -> AsyncIterator[MeshExport]:
         """Iterate over the mesh exports of an iModel, or of all visible iModels, last modified first.
 
-        A request with iModel and type also tells the platform which tiles to generate for future changesets:
+        A request with iModel and type also tells the platform which type of tiles to generate automatically:
         https://developer.bentley.com/apis/mesh-export/operations/get-exports/. Empty arguments are omitted.
         """
         what = f"List the mesh exports of {f'iModel {imodel_id}' if imodel_id else 'all iModels'}"

@@ -1,4 +1,4 @@
-"""A container is asked before a run whether it takes and gives the files: against a real Azurite and a small server."""
+"""The container check before a run, against a real Azurite and a scripted server."""
 
 import base64
 import secrets
@@ -32,7 +32,7 @@ def storage_of(azurite: RunningAzurite, **changes: Any) -> UserBlobStorage:
 
 
 def link(azurite: RunningAzurite, permissions: str, *, container: str = CONTAINER, key: str = "") -> SecretStr:
-    """A ready-made link of a blob that is not there."""
+    """A ready-made link of a blob that does not exist."""
     query = generate_blob_sas(
         account_name=ACCOUNT,
         container_name=container,
@@ -50,7 +50,7 @@ def names_in(azurite: RunningAzurite, container: str) -> list[str]:
 
 
 async def refused(storage: UserBlobStorage) -> str:
-    """The sentence that the check refuses a storage with."""
+    """The message with which the check rejects a storage."""
     with pytest.raises(ConfigurationError) as caught:
         await storage.verify_access(until=UNTIL, save_logs=True)
     assert "sig=" not in str(caught.value)
@@ -75,7 +75,7 @@ async def test_a_missing_container_is_named(azurite: RunningAzurite) -> None:
 
 
 async def test_a_missing_container_is_created_where_the_block_says_so(azurite: RunningAzurite) -> None:
-    """With create_container it is there afterwards, empty, and a second check finds it."""
+    """With create_container the container is created empty, and a second check passes."""
     name = f"made-{secrets.token_hex(4)}"
     for _ in range(2):
         await storage_of(azurite, container=name, create_container=True).verify_access(until=UNTIL, save_logs=True)
@@ -83,7 +83,7 @@ async def test_a_missing_container_is_created_where_the_block_says_so(azurite: R
 
 
 async def test_a_wrong_account_key_is_refused_at_once(azurite: RunningAzurite) -> None:
-    """A key that is not the account's is told with what to check."""
+    """For a wrong account key the error says what to check."""
     wrong = base64.b64encode(secrets.token_bytes(64)).decode()
     text = azurite.connection_string.replace(azurite.key, wrong)
     said = await refused(storage_of(azurite, connection_string=SecretStr(text)))
@@ -93,7 +93,7 @@ async def test_a_wrong_account_key_is_refused_at_once(azurite: RunningAzurite) -
 
 
 async def test_a_ready_made_link_is_tried(azurite: RunningAzurite) -> None:
-    """A link whose blob is not there yet passes; one that is signed wrongly or leads to no container does not."""
+    """A link of a blob that does not exist yet passes; a wrong signature or a missing container does not."""
     await UserBlobStorage(output_sas_url=link(azurite, "rcw")).verify_access(until=UNTIL, save_logs=True)
     wrong = base64.b64encode(secrets.token_bytes(64)).decode()
     said = await refused(UserBlobStorage(output_sas_url=link(azurite, "rcw", key=wrong)))
@@ -103,7 +103,7 @@ async def test_a_ready_made_link_is_tried(azurite: RunningAzurite) -> None:
 
 
 async def test_a_link_that_may_not_overwrite_what_is_there(azurite: RunningAzurite) -> None:
-    """Where the blob exists already, a link that may only create is refused."""
+    """If the blob exists, a link without write permission is rejected."""
     with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
         service.get_blob_client(CONTAINER, "given.ifc").upload_blob(b"earlier", overwrite=True)
         storage = UserBlobStorage(output_sas_url=link(azurite, "rc"))
@@ -115,7 +115,7 @@ async def test_a_link_that_may_not_overwrite_what_is_there(azurite: RunningAzuri
 
 @pytest.mark.parametrize("way", ["account", "link"])
 async def test_a_host_that_is_not_there(way: str) -> None:
-    """A host that nobody answers at is named before anything is started, for an account and for a link."""
+    """An unreachable host is an error that names it, for an account and for a link."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/acc"
@@ -132,7 +132,7 @@ async def test_a_host_that_is_not_there(way: str) -> None:
 
 @pytest.fixture
 def busy() -> Generator[tuple[str, list[str]]]:
-    """A host that answers 503, and what it was asked."""
+    """A host that answers 503 and records the requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -142,7 +142,7 @@ def busy() -> Generator[tuple[str, list[str]]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class calls it so
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -152,7 +152,7 @@ def busy() -> Generator[tuple[str, list[str]]]:
 
 
 async def test_a_host_that_cannot_answer_now_is_asked_again(busy: tuple[str, list[str]]) -> None:
-    """A 503 is no verdict: it is asked a few times, and what remains is an error worth another attempt."""
+    """A 503 is retried a few times and is then a transient error."""
     url, asked = busy
     storage = UserBlobStorage(output_sas_url=SecretStr(f"{url}/acc/c/model.ifc?sp=rcw&sig=s"))
     with pytest.raises(ThrottledError, match="cannot answer now"):

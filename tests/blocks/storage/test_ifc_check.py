@@ -1,4 +1,4 @@
-"""A file is the IFC asked for, or an error says what it is instead."""
+"""A file is the requested IFC, or the error tells what it is instead."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +44,7 @@ def test_real_files(schema: Schema, version: str, tmp_path: Path) -> None:
     ],
 )
 def test_fits(schema: str, version: str, expected: bool) -> None:
-    """IFC4 is not IFC4.3, whatever its name begins with."""
+    """A schema with the prefix of another version, such as IFC4 and IFC4.3, is not accepted for it."""
     assert fits(schema, version) is expected
 
 
@@ -61,7 +61,7 @@ def test_fits(schema: str, version: str, expected: bool) -> None:
     ],
 )
 def test_ways_to_write_a_header(statement: str, tmp_path: Path) -> None:
-    """Comments, line breaks, quotes and length of the header do not matter."""
+    """Headers of any length with comments, line breaks and quotes are accepted."""
     assert check_ifc(write(tmp_path, HEAD + statement + TAIL), "IFC4 RV 1.2") == "IFC4"
 
 
@@ -115,7 +115,7 @@ def test_foreign_heads_and_tails_refused(text: str, complaint: str, tmp_path: Pa
 
 
 def test_hostile_tail(tmp_path: Path) -> None:
-    """Megabytes of last words, comments and signatures without an end cost no more than reading them a few times."""
+    """Megabytes of unfinished comments and signatures are checked in about the time of reading them a few times."""
     for ending in ("END-ISO-10303-21;/*", "END-ISO-10303-21;SIGNATURE", "END-ISO-10303-21;/**/"):
         with pytest.raises(ContentError, match="cut off"):
             check_ifc(write(tmp_path, HEAD + ending * 250_000 + "x"), "IFC4 RV 1.2")
@@ -123,7 +123,7 @@ def test_hostile_tail(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", ["\ufeff", "\n\n", "/* made by hand */\n"])
 def test_before_the_first_word(before: str, tmp_path: Path) -> None:
-    """A byte-order mark, blank lines or a comment may stand at the head, blanks and comments at the end."""
+    """A byte-order mark, blank lines or a comment may come first, blanks and comments last."""
     text = before + HEAD + "FILE_SCHEMA(('IFC4'));" + TAIL + " \r\n/* end */\n"
     assert check_ifc(write(tmp_path, text), "IFC4 RV 1.2") == "IFC4"
 
@@ -140,13 +140,13 @@ def test_before_the_first_word(before: str, tmp_path: Path) -> None:
     ],
 )
 def test_refused(text: str, complaint: str, tmp_path: Path) -> None:
-    """What is no IFC, not whole or of another version is refused with a reason."""
+    """A file that is not IFC, incomplete or of another version is rejected with the reason."""
     with pytest.raises(ContentError, match=complaint):
         check_ifc(write(tmp_path, text), "IFC4 RV 1.2")
 
 
 def test_hostile_header(tmp_path: Path) -> None:
-    """Megabytes of quotes, slashes and open comments cost no more than reading them."""
+    """Megabytes of quotes, slashes and open comments are checked in about the time of reading them."""
     path = write(tmp_path, HEAD + "'/*" * 1_000_000 + TAIL)
     with pytest.raises(ContentError):
         check_ifc(path, "IFC4 RV 1.2")

@@ -1,4 +1,4 @@
-"""Whether an IFC holds anything to see, told without a parser."""
+"""Detection of products in an IFC without a parser."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,12 +58,12 @@ def test_every_class_is_told_rightly(schema: str, tmp_path: Path) -> None:
     ],
 )
 def test_spellings(line: str, expected: bool, tmp_path: Path) -> None:
-    """Blanks and lower case make no difference, a site with a shape shows something, a name in a text does not."""
+    """Blanks and lower case are accepted, a site with a shape counts, a class name in a string does not."""
     assert holds_product(write(tmp_path, line)) is expected
 
 
 def test_a_product_across_two_chunks_is_seen(tmp_path: Path) -> None:
-    """Wherever the file is cut for reading, the one product in it is found."""
+    """The only product is found wherever a chunk boundary falls."""
     for filler in range(1024 * 1024 - 60, 1024 * 1024 + 10, 7):
         path = tmp_path / "model.ifc"
         path.write_bytes(b" " * filler + f"#1=IFCWALL('{GUID}',#2,$);".encode() + b" " * 2000)

@@ -1,4 +1,4 @@
-"""A reader meets a whole export or none, and can tell which."""
+"""Publication is atomic for readers, and an incomplete export is detected."""
 
 import contextlib
 import errno
@@ -75,7 +75,7 @@ def test_readers_see_no_drafts(tmp_path: Path) -> None:
 
 
 def test_publish(tmp_path: Path) -> None:
-    """Published files lie beside a manifest that proves them; the staging folder is empty."""
+    """After publication the files match their manifest and the staging folder is empty."""
     written = published(tmp_path, model="one", log="two")
     assert read_manifest(tmp_path / "out") == written
     verify_published(tmp_path / "out", written)
@@ -85,7 +85,7 @@ def test_publish(tmp_path: Path) -> None:
 
 
 def test_publish_again(tmp_path: Path) -> None:
-    """What only the old manifest lists goes; a stranger's file stays."""
+    """Files that only the old manifest lists are deleted; other files stay."""
     published(tmp_path, model="one", log="two")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     published(tmp_path, model="three")
@@ -98,7 +98,7 @@ def test_publish_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("full", [True, False])
 def test_old_manifest_beside_new_file(full: bool, tmp_path: Path) -> None:
-    """A crash between file and manifest leaves a pair that does not verify, though the sizes agree."""
+    """After a crash between file and manifest the verification fails, even with equal sizes."""
     before = published(tmp_path, model="one")
     (tmp_path / "out" / "model.ifc").write_text("two")
     with pytest.raises(ContentError, match=r"model\.ifc .* is not the file that was exported"):
@@ -106,14 +106,14 @@ def test_old_manifest_beside_new_file(full: bool, tmp_path: Path) -> None:
 
 
 def test_touched_file(tmp_path: Path) -> None:
-    """A file with another time stamp and the same bytes is the same file."""
+    """A file with another modification time and the same bytes passes."""
     manifest = published(tmp_path, model="one")
     os.utime(tmp_path / "out" / "model.ifc", (1, 1))
     verify_published(tmp_path / "out", manifest)
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """A file that was deleted is named."""
+    """A missing file is an error that names it."""
     manifest = published(tmp_path, model="one")
     (tmp_path / "out" / "model.ifc").unlink()
     with pytest.raises(ContentError, match=r"model\.ifc is missing"):
@@ -121,7 +121,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_silent_change(tmp_path: Path) -> None:
-    """A change that keeps size and time stamp is found by the full check only."""
+    """A change with the same size and modification time is detected by the full check only."""
     manifest = published(tmp_path, model="one")
     path = tmp_path / "out" / "model.ifc"
     stamp = path.stat().st_mtime_ns
@@ -133,7 +133,7 @@ def test_silent_change(tmp_path: Path) -> None:
 
 
 def test_reader_meanwhile(tmp_path: Path) -> None:
-    """A reader that looks all the time sees whole files, and what verifies is what the manifest says."""
+    """A constant reader sees complete files only, and a verified export is what its manifest says."""
     published(tmp_path, model="v0" * 50_000)
     done = threading.Event()
     seen: list[tuple[str, str]] = []
@@ -158,7 +158,7 @@ def test_reader_meanwhile(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["manifest.json", "a/b", "nul.ifc"])
 def test_unfit_names(name: str, tmp_path: Path) -> None:
-    """A manifest that lists a name files may not have is refused before anything moves."""
+    """A manifest with an invalid file name is rejected before any file is moved."""
     staged = stage(tmp_path / "staging", model="one")
     manifest = manifest_of(*staged)
     wrong = manifest.model_copy(update={"files": (replace(manifest.files[0], path=name),)})
@@ -168,7 +168,7 @@ def test_unfit_names(name: str, tmp_path: Path) -> None:
 
 
 def test_wrong_size(tmp_path: Path) -> None:
-    """A staged file that is not as long as its manifest says is not published."""
+    """A staged file with another size than in its manifest is not published."""
     staged = stage(tmp_path / "staging", model="one")
     manifest = manifest_of(*staged)
     staged[0].write_text("longer")
@@ -191,7 +191,7 @@ def test_other_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_open_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target another program holds open for a moment (Windows) is tried again."""
+    """Replacing a target that another program has open for a moment (Windows) is retried."""
     refusals = iter([PermissionError(), PermissionError()])
     rename = Path.replace
 
@@ -207,7 +207,7 @@ def test_open_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_open_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target that stays closed to us is a sentence about the folder; the staged file is not lost."""
+    """A target that cannot be replaced is an error that names the folder; the staged file stays."""
 
     def refuse(_source: Path, _target: Path) -> Path:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -220,7 +220,7 @@ def test_open_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"manifest_version": 2}'])
 def test_unreadable_manifest(text: str, tmp_path: Path) -> None:
-    """A manifest that makes no sense counts as none."""
+    """An invalid manifest is read as None."""
     (tmp_path / "manifest.json").write_text(text)
     assert read_manifest(tmp_path) is None
 
@@ -250,13 +250,13 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     ],
 )
 def test_safe_name(name: str, expected: str) -> None:
-    """Names that could leave the folder, hide or not open are changed, others are not."""
+    """Names with folders, hidden characters or reserved words are changed, others are not."""
     assert safe_name(name) == expected
 
 
 @given(st.text(st.characters() | st.sampled_from(string.punctuation + " ."), max_size=400))
 def test_any_name(name: str) -> None:
-    """Whatever the platform calls a file, its name is safe and stays as it is when made safe again."""
+    """The safe name of any text is valid, and `safe_name` leaves it unchanged."""
     safe = safe_name(name)
     assert safe == safe_name(safe)
     assert 0 < len(safe.encode()) <= LONGEST_NAME

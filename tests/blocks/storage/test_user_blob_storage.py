@@ -1,4 +1,4 @@
-"""The user's own container: links that do what they must and nothing more, against a real Azurite."""
+"""SAS links of the user's container have the needed permissions only, against a real Azurite."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ async def fetch(link: SecretStr, target: Path) -> bytes:
 
 
 async def test_what_the_platform_writes_we_read(storage: UserBlobStorage, tmp_path: Path) -> None:
-    """Model and log written through the platform's links arrive through ours, byte for byte, in the folder named."""
+    """Model and log written with the platform's links are read unchanged with ours, in the configured folder."""
     target = storage.output_for("m/a b.ifc", until=UNTIL, save_logs=True)
     assert target.logs is not None
     assert [await upload(target.output), await upload(target.logs, b"log")] == [201, 201]
@@ -71,7 +71,7 @@ async def test_what_the_platform_writes_we_read(storage: UserBlobStorage, tmp_pa
 
 
 async def test_the_platforms_link_cannot_read(storage: UserBlobStorage, tmp_path: Path) -> None:
-    """The link the platform gets is write-only: reading through it is refused."""
+    """The platform's link is write-only: reading with it fails."""
     target = storage.output_for("write-only.ifc", until=UNTIL, save_logs=False)
     assert await upload(target.output) == 201
     with pytest.raises(TransferError):
@@ -80,19 +80,19 @@ async def test_the_platforms_link_cannot_read(storage: UserBlobStorage, tmp_path
 
 
 async def test_our_link_cannot_write(storage: UserBlobStorage) -> None:
-    """The link we read through is read-only: writing through it is refused."""
+    """Our link is read-only: writing with it fails."""
     assert await upload(storage.link_to("read-only.ifc", until=UNTIL)) == 403
     assert parameter(storage.link_to("read-only.ifc", until=UNTIL), "sp") == "r"
 
 
 async def test_a_link_is_good_for_one_blob_only(storage: UserBlobStorage) -> None:
-    """The signature does not fit another name in the same container."""
+    """The signature is not valid for another blob of the container."""
     link = storage.output_for("mine.ifc", until=UNTIL, save_logs=False).output.get_secret_value()
     assert await upload(SecretStr(link.replace("mine.ifc", "other.ifc"))) == 403
 
 
 def test_links_live_until_the_deadline_and_began_before_now(storage: UserBlobStorage) -> None:
-    """Expiry is the moment asked for; the start leaves room for a clock that is behind."""
+    """The expiry is as requested; the start is earlier to allow for clock skew."""
     target = storage.output_for("a.ifc", until=UNTIL, save_logs=True)
     assert target.logs is not None
     for link in (target.output, target.logs):
@@ -108,14 +108,14 @@ def test_no_log_link_where_no_log_is_wanted(storage: UserBlobStorage) -> None:
 
 
 def test_nothing_printed_holds_a_signature(storage: UserBlobStorage) -> None:
-    """A target, a link and the place of a storage show no signature."""
+    """Printed targets, links and `place` contain no signature."""
     target = storage.output_for("a.ifc", until=UNTIL, save_logs=True)
     given = UserBlobStorage(output_sas_url=ready_made())
     assert "sig=" not in f"{target} {target!r} {storage.link_to('a', until=UNTIL)!r} {storage.place} {given.place}"
 
 
 def test_places_tell_storages_apart(storage: UserBlobStorage) -> None:
-    """Another folder, or another ready-made blob, is another place; a fresh signature is not."""
+    """`place` differs for another folder or blob, but not for a new signature."""
     other = storage.model_copy(update={"prefix": "other"})
     assert storage.place.endswith(f"/{CONTAINER}/models")
     assert other.place != storage.place
@@ -160,7 +160,7 @@ EARLY = "2026-01-02T03:04:05Z"
     ],
 )
 def test_a_link_that_cannot_work_is_refused(output: SecretStr, logs: SecretStr | None, said: str) -> None:
-    """A link that ends before the deadline, lacks a permission or is none is refused before anything is started."""
+    """A link that expires before the deadline, lacks a permission or is no SAS link is rejected by the check."""
     with pytest.raises(ConfigurationError, match=said) as caught:
         UserBlobStorage(output_sas_url=output, logs_sas_url=logs).check(until=UNTIL, save_logs=True)
     assert KEY not in str(caught.value)
@@ -168,7 +168,7 @@ def test_a_link_that_cannot_work_is_refused(output: SecretStr, logs: SecretStr |
 
 @pytest.mark.parametrize(("logs", "readable"), [(None, False), (ready_made("w"), False), (ready_made("rw"), True)])
 def test_a_ready_made_log_is_read_where_that_is_allowed(logs: SecretStr | None, readable: bool) -> None:
-    """A log behind a link that may not read is not tried."""
+    """Without read permission there is no link to the log."""
     link = UserBlobStorage(output_sas_url=ready_made(), logs_sas_url=logs).link_to_log("a", until=UNTIL)
     assert (link is not None) == readable
 
@@ -183,7 +183,7 @@ def test_a_ready_made_log_is_read_where_that_is_allowed(logs: SecretStr | None, 
     ],
 )
 def test_a_connection_string_that_cannot_be_used(text: str) -> None:
-    """Whatever is wrong with it, the message says what to check and repeats no key."""
+    """For an invalid connection string the message says what to check and contains no key."""
     storage = UserBlobStorage(connection_string=SecretStr(text), container="c")
     with pytest.raises(ConfigurationError, match="connection string") as caught:
         storage.check(until=UNTIL, save_logs=False)
@@ -191,7 +191,7 @@ def test_a_connection_string_that_cannot_be_used(text: str) -> None:
 
 
 def test_the_environment_names_a_storage() -> None:
-    """A connection string with a container makes one, a ready-made link makes one, half of one does not."""
+    """The environment needs a connection string with a container, or a ready-made link."""
     string, container = SecretStr(f"AccountName=a;AccountKey={KEY}"), "exports"
     minted = UserBlobStorage.from_settings(Settings(blob_connection_string=string, blob_container=container))
     assert (minted.connection_string, minted.container) == (string, container)

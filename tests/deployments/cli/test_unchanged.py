@@ -72,8 +72,8 @@ async def test_what_may_need_doing_is_left_to_a_flow_run(
     """Anything new, forced or damaged, and any other place that may name a server or credentials, needs a flow run."""
     report = await export_ifc(SEEDED.bridge)
 
-    async def is_unchanged(**options: bool) -> bool:
-        return await asyncio.to_thread(find_unchanged, ifc_request(SEEDED.bridge, **options)) is not None
+    async def is_unchanged(*, force: bool = False) -> bool:
+        return await asyncio.to_thread(find_unchanged, ifc_request(SEEDED.bridge, force=force)) is not None
 
     assert await is_unchanged()
     assert not await is_unchanged(force=True)

@@ -83,7 +83,8 @@ def test_another_user_gets_nothing(stack: LocalMachine) -> None:
     """Another user reads, changes and starts nothing through the server; neither does a page of another origin."""
     for status, body in answers_to(*attempts(stack.url)):
         assert (status, body) in {(401, '{"exception_message":"Unauthorized"}'), (400, "Invalid host header")}
-    push = ("POST", f"{stack.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", {}, {"count": 1})
+    no_headers: dict[str, str] = {}
+    push = ("POST", f"{stack.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", no_headers, {"count": 1})
     assert [status for status, _ in answers_to(push)] == [401]
     preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     refused = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight)

@@ -1,4 +1,4 @@
-"""What the Prefect API's failures mean to an export."""
+"""Mapping of Prefect API failures to `ExportError`."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,16 +11,19 @@ from blocks.errors import ConfigurationError, TransientError, without_secrets
 
 @contextmanager
 def prefect_errors(what: str) -> Generator[None]:
-    """Turn failures of the Prefect API into errors of the family.
+    """Map failures of the Prefect API to `ExportError`.
+
+    Args:
+        what: What is requested, for messages.
 
     Raises:
-        ConfigurationError: What is asked for is not there, or not allowed.
-        TransientError: No usable answer.
+        ConfigurationError: The object does not exist, or access is denied (401, 403, 404).
+        TransientError: The API cannot be reached, or answers another error status.
     """
     try:
         yield
     except ObjectNotFound:
-        raise ConfigurationError(f"{what}: it is no longer on the Prefect server.") from None
+        raise ConfigurationError(f"{what}: it does not exist on the Prefect server.") from None
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         if status in {401, 403, 404}:

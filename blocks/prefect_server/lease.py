@@ -1,12 +1,14 @@
-"""One holder at a time among all processes that share a Prefect server, killed ones included.
+"""A lease that one process at a time holds among all that share a Prefect server, also after crashes.
 
-A Prefect variable is the guard: its name is unique, so creating it takes the guard; deleting it by its id gives it
-back. The holder changes the variable every few seconds. Who waits and sees no change for a while deletes that very
-variable, by its id, so a guard taken anew by somebody else is never touched. No clock is compared with another one, and
-the time that the server itself stands still is not held against the holder.
+The lease is a Prefect variable. Its name is unique, so creating it acquires the lease; deleting it by its id releases
+it. The holder updates the variable every few seconds (heartbeat). A waiting process that sees no update for a while
+treats the lease as stale and deletes the variable by its id, so that a lease acquired by another process meanwhile is
+unaffected. Clocks of different machines are never compared, and time in which the server does not respond does not
+count towards staleness.
 
-Prefect's own concurrency leases last a minute at least, expire up to 15 seconds late and are forgotten, with the slot
-still taken, when a server restarts with its default settings.
+Prefect's own concurrency leases (https://docs.prefect.io/v3/concepts/global-concurrency-limits) last at least a
+minute. Observed with 3.9.1: they expire up to 15 seconds late, and a server that restarts with its default settings
+forgets the lease but keeps its slot occupied.
 """
 
 import asyncio
@@ -31,167 +33,182 @@ from blocks.prefect_server.errors import prefect_errors
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 0.5
-LONGEST_LOOK = 0.2  # of the time after which a holder is taken for dead
+MAX_COUNTED_SHARE = 0.2  # of `stale`: the most that one read adds to the unchanged time
 
 
 @dataclass(frozen=True)
-class GuardTimes:
-    """How long things take; seconds.
+class LeaseTimes:
+    """Intervals of a lease, in seconds.
 
     Attributes:
-        beat: Between two signs of life of the holder.
-        stale: Without a sign of life for so long, the holder is taken for dead.
-        patience: Longest wait for the guard.
+        heartbeat: Time between two heartbeats of the holder.
+        stale: Time without a heartbeat after which the lease is stale.
+        timeout: Maximum wait for the lease.
     """
 
-    beat: float = 4.0
+    heartbeat: float = 4.0
     stale: float = 20.0
-    patience: float = 180.0
+    timeout: float = 180.0
 
 
 @dataclass
-class Hold:
-    """The guard, while it is ours.
+class HeldLease:
+    """A lease that this process has acquired.
 
     Attributes:
-        last_beat: When the newest sign of life was sent, by our own clock; seconds.
-        taken_over: From somebody who was taken for dead, and may yet come round.
+        client: Client of the Prefect API.
+        variable_id: The variable that is the lease.
+        times: Intervals of the lease.
+        last_heartbeat: When the latest successful heartbeat was sent (seconds of the monotonic clock).
+        taken_over: The previous holder's lease was stale; that process may be suspended and resume later.
     """
 
     client: PrefectClient
     variable_id: UUID
-    times: GuardTimes
-    last_beat: float
+    times: LeaseTimes
+    last_heartbeat: float
     taken_over: bool
 
     async def check(self) -> None:
-        """Make sure that nobody can have taken us for dead, for example because this process stood still.
+        """Check that the lease is still held, for example after this process was suspended.
 
         Raises:
-            TransientError: Somebody has, or the Prefect API does not tell.
+            TransientError: Another process has taken the lease over, or the Prefect API gives no usable response.
         """
-        if time.monotonic() - self.last_beat > self.times.stale / 2:
-            with prefect_errors("Making sure that it is our turn to sign in"):
+        if time.monotonic() - self.last_heartbeat > self.times.stale / 2:
+            with prefect_errors("Check the sign-in lease"):
                 await self.heartbeat()
 
     async def heartbeat(self) -> None:
-        """Change the guard, which only its holder can: for others it is gone.
+        """Update the variable.
 
         Raises:
-            TransientError: It is gone for us: others have taken us for dead.
+            TransientError: It no longer exists: another process treated the lease as stale and deleted it.
         """
         sent_at = time.monotonic()
-        sign = {"value": {"beat": secrets.token_hex(4)}}
+        heartbeat = {"value": {"beat": secrets.token_hex(4)}}
         try:
-            await self.client.request("PATCH", "/variables/{id}", path_params={"id": self.variable_id}, json=sign)
+            await self.client.request("PATCH", "/variables/{id}", path_params={"id": self.variable_id}, json=heartbeat)
         except httpx.HTTPStatusError as error:
             if error.response.status_code == HTTPStatus.NOT_FOUND:
-                raise TransientError("This process stood still while it was signing in. Try again.") from None
+                raise TransientError(
+                    "This process was suspended while it was signing in, and another one took over. Try again."
+                ) from None
             raise
-        self.last_beat = max(self.last_beat, sent_at)
+        self.last_heartbeat = max(self.last_heartbeat, sent_at)
 
 
 class Lease:
-    """The guard of that name: lower-case letters, digits and underscores."""
+    """A named lease.
 
-    def __init__(self, name: str, times: GuardTimes | None = None) -> None:
+    Args:
+        name: Name of the Prefect variable: lower-case letters, digits and underscores.
+        times: Intervals; all processes should use the same.
+    """
+
+    def __init__(self, name: str, times: LeaseTimes | None = None) -> None:
         self._name = name
-        self._times = times or GuardTimes()
+        self._times = times or LeaseTimes()
 
     @asynccontextmanager
-    async def held(self) -> AsyncGenerator[Hold]:
-        """Hold the guard.
+    async def held(self) -> AsyncGenerator[HeldLease]:
+        """Acquire the lease, send heartbeats until the context ends, and release it.
 
         Raises:
-            TransientError: Others held it all the time, or the Prefect API cannot be reached.
+            TransientError: It was not free within the timeout, or the Prefect API cannot be reached.
         """
         async with get_client() as client:
-            with prefect_errors("Taking turns to sign in"):
-                hold = await self._take(client)
-            beating = asyncio.create_task(_beat(hold))
+            with prefect_errors("Acquire the sign-in lease"):
+                held = await self._acquire(client)
+            heartbeats = asyncio.create_task(_send_heartbeats(held))
             try:
-                yield hold
+                yield held
             finally:
-                beating.cancel()
-                await _give_back(client, hold)
+                heartbeats.cancel()
+                await _release(client, held)
 
-    async def _take(self, client: PrefectClient) -> Hold:
-        """Wait until the guard is ours.
+    async def _acquire(self, client: PrefectClient) -> HeldLease:
+        """Wait until the lease is acquired.
 
-        While another one has it, it is read and not asked for: every refusal is a failed write, and the garbage that
-        those leave behind can freeze a Prefect server on SQLite for a minute.
+        While another process holds it, the variable is only read. Each rejected creation (409) is a failed write, and
+        many of them were observed to block a Prefect server on SQLite for a minute.
         """
-        mine = secrets.token_hex(8)
-        watch = _Watch(self._times.stale)
-        give_up = time.monotonic() + self._times.patience
+        holder_id = secrets.token_hex(8)
+        detector = StalenessDetector(self._times.stale)
+        deadline = time.monotonic() + self._times.timeout
         pause = FIRST_PAUSE_SECONDS
         taken_over, other = False, None
-        while (asked_at := time.monotonic()) < give_up:
-            if other is None and (taken := await self._try_to_take(client, mine)) is not None:
-                return Hold(client, taken, self._times, asked_at, taken_over)
+        while (asked_at := time.monotonic()) < deadline:
+            if other is None and (acquired := await self._try_to_acquire(client, holder_id)) is not None:
+                return HeldLease(client, acquired, self._times, asked_at, taken_over)
             other = await client.read_variable_by_name(self._name)
             if other is None:
                 continue
-            if _holder(other) == mine:  # our request got through and its answer was lost
-                return Hold(client, other.id, self._times, asked_at, taken_over)
-            if watch.shows_no_life(other):
+            if _holder(other) == holder_id:  # our creation succeeded, but its response was lost
+                return HeldLease(client, other.id, self._times, asked_at, taken_over)
+            if detector.is_stale(other):
                 await _delete(client, other.id)
                 taken_over, other = True, None
                 continue
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter is no secret
             pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
         raise TransientError(
-            f"Other processes kept signing in for {self._times.patience:g} seconds (Prefect variable {self._name}). "
+            f"Other processes were signing in for {self._times.timeout:g} seconds (Prefect variable {self._name}). "
             f"Try again later."
         )
 
-    async def _try_to_take(self, client: PrefectClient, mine: str) -> UUID | None:
+    async def _try_to_acquire(self, client: PrefectClient, holder_id: str) -> UUID | None:
         try:
-            created = await client.create_variable(VariableCreate(name=self._name, value={"holder": mine}))
+            created = await client.create_variable(VariableCreate(name=self._name, value={"holder": holder_id}))
         except ObjectAlreadyExists:
             return None
         return created.id
 
 
-class _Watch:
-    """Looks at another holder: for how long has nothing changed?
+class StalenessDetector:
+    """Detects a lease that has not changed for a given time, measured with this process's clock.
 
-    Between two looks only so much time counts, because a server that left us waiting may have left the holder waiting.
+    The time between two reads counts only up to a maximum, because a server that responded slowly to this process may
+    have responded slowly to the holder.
+
+    Args:
+        stale: Seconds without a change.
     """
 
     def __init__(self, stale: float) -> None:
         self._stale = stale
-        self._seen: tuple[UUID, str] | None = None
-        self._looked_at = 0.0
+        self._version: tuple[UUID, str] | None = None
+        self._read_at = 0.0
         self._unchanged = 0.0
 
-    def shows_no_life(self, other: Variable) -> bool:
-        now, sign = time.monotonic(), (other.id, str(other.value))
-        passed, self._looked_at = now - self._looked_at, now
-        if sign != self._seen:
-            self._seen, self._unchanged = sign, 0.0
+    def is_stale(self, other: Variable) -> bool:
+        """Compare with the previous read; true once the unchanged time has reached `stale`."""
+        now, version = time.monotonic(), (other.id, str(other.value))
+        elapsed, self._read_at = now - self._read_at, now
+        if version != self._version:
+            self._version, self._unchanged = version, 0.0
         else:
-            self._unchanged += min(passed, self._stale * LONGEST_LOOK)
+            self._unchanged += min(elapsed, self._stale * MAX_COUNTED_SHARE)
         return self._unchanged >= self._stale
 
 
-async def _beat(hold: Hold) -> None:
-    """Show signs of life until cancelled; one that fails or hangs is made up for by the next."""
-    async with asyncio.TaskGroup() as signs:
+async def _send_heartbeats(held: HeldLease) -> None:
+    """Send heartbeats until cancelled; one that fails or hangs does not delay the next."""
+    async with asyncio.TaskGroup() as group:
         while True:
-            await asyncio.sleep(hold.times.beat)
-            signs.create_task(_try_to_show_life(hold))
+            await asyncio.sleep(held.times.heartbeat)
+            group.create_task(_try_heartbeat(held))
 
 
-async def _try_to_show_life(hold: Hold) -> None:
+async def _try_heartbeat(held: HeldLease) -> None:
     with contextlib.suppress(httpx.HTTPError, TransientError):
-        await hold.heartbeat()
+        await held.heartbeat()
 
 
-async def _give_back(client: PrefectClient, hold: Hold) -> None:
-    """Give the guard back; where that fails, it is taken for dead after a while."""
+async def _release(client: PrefectClient, held: HeldLease) -> None:
+    """Release the lease; if that fails, it becomes stale after a while."""
     with contextlib.suppress(httpx.HTTPError):
-        await asyncio.shield(_delete(client, hold.variable_id))
+        await asyncio.shield(_delete(client, held.variable_id))
 
 
 async def _delete(client: PrefectClient, variable_id: UUID) -> None:

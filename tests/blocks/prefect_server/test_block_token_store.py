@@ -16,15 +16,15 @@ from blocks.errors import ConfigurationError, SignInRequiredError, TransientErro
 from blocks.itwin.auth.token_file import TokenFile
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.prefect_server.block_token_store import BlockTokens
-from blocks.prefect_server.lease import GuardTimes, Lease
+from blocks.prefect_server.lease import Lease, LeaseTimes
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
 
 NAME = "ada-block"
-STALLED = GuardTimes(beat=0.1, stale=1, patience=60)
-QUICK = GuardTimes(beat=0.1, stale=0.6, patience=20)
-LIVELY = GuardTimes(beat=1, stale=4, patience=60)
-"""A busy server may keep a sign of life waiting for a second or two."""
+STALLED = LeaseTimes(heartbeat=0.1, stale=1, timeout=60)
+QUICK = LeaseTimes(heartbeat=0.1, stale=0.6, timeout=20)
+LIVELY = LeaseTimes(heartbeat=1, stale=4, timeout=60)
+"""For slow servers, which may delay a heartbeat by a second or two."""
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def document_id_of(block: ItwinCredentials) -> UUID:
 
 
 async def test_only_the_token_is_stored(saved: ItwinCredentials, file: TokenFile) -> None:
-    """Storing a token leaves alone what somebody edited in the block meanwhile, secrets included."""
+    """Storing a token keeps fields that were edited in the block meanwhile, secrets included."""
     tokens = tokens_of(saved, file)
     async with tokens.exclusively():
         used = await tokens.load()
@@ -80,12 +80,12 @@ async def test_only_the_token_is_stored(saved: ItwinCredentials, file: TokenFile
 
 
 async def test_a_token_that_cannot_be_stored_waits_on_this_machine(saved: ItwinCredentials, file: TokenFile) -> None:
-    """While the Prefect server is away, storing fails loudly; the next caller on this machine still has the token."""
+    """If the Prefect server is unreachable, storing fails, and the next caller on this machine has the token."""
     tokens = tokens_of(saved, file)
     used = await tokens.load()
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}),
-        pytest.raises(TransientError, match="did not get into the block") as caught,
+        pytest.raises(TransientError, match="could not be stored in the block") as caught,
     ):
         await tokens.replace(used, "second-token")
     assert "second-token" not in str(caught.value)
@@ -99,10 +99,10 @@ async def test_a_token_that_cannot_be_stored_waits_on_this_machine(saved: ItwinC
     assert not file.path.exists()
 
 
-async def test_a_late_write_does_not_bring_a_spent_token_back(
+async def test_a_late_write_does_not_restore_a_used_token(
     saved: ItwinCredentials, file: TokenFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the server takes a token late, after another process has spent it, its successor is still found."""
+    """If the server stores a token late, after another process used it, its replacement is still found."""
     late, on_its_way, arrives = tokens_of(saved, file), asyncio.Event(), asyncio.Event()
     put = PrefectClient.update_block_document
 
@@ -125,8 +125,8 @@ async def test_a_late_write_does_not_bring_a_spent_token_back(
     assert await tokens_of(saved, file).load() == "third"
 
 
-async def test_a_guard_taken_over_leaves_the_newest_token_in_the_file(saved: ItwinCredentials, file: TokenFile) -> None:
-    """Who took another one for dead keeps the new token on this machine too, for the dead one may come round."""
+async def test_a_lease_taken_over_leaves_the_newest_token_in_the_file(saved: ItwinCredentials, file: TokenFile) -> None:
+    """After taking over a stale lease the new token stays in the file too: the previous holder may resume."""
     async with get_client() as client:
         name = f"itwin_export_sign_in_{document_id_of(saved).hex}"
         await client.request("POST", "/variables/", json={"name": name, "value": {"beat": 1}})
@@ -141,21 +141,21 @@ async def test_a_guard_taken_over_leaves_the_newest_token_in_the_file(saved: Itw
 
 
 async def test_an_old_waiting_token_does_not_overrule_the_block(saved: ItwinCredentials, file: TokenFile) -> None:
-    """A token that waits for a block signed in anew meanwhile is not used."""
+    """A token in the file is not used if the user signed in to the block again meanwhile."""
     file.keep("first", "stale")
     await saved.model_copy(update={"refresh_token": SecretStr("signed-in-anew")}).asave(NAME, overwrite=True)
     assert await tokens_of(saved, file).load() == "signed-in-anew"
 
 
 async def test_a_block_without_a_token_asks_for_a_sign_in(saved: ItwinCredentials, file: TokenFile) -> None:
-    """A block nobody signed in with names the command that does."""
+    """For a block without a token the error names the command to sign in."""
     await saved.model_copy(update={"refresh_token": None}).asave(NAME, overwrite=True)
     with pytest.raises(SignInRequiredError, match=f"itwin-export login --block {NAME}"):
         await tokens_of(saved, file).load()
 
 
 async def test_a_deleted_block_is_named(saved: ItwinCredentials, file: TokenFile) -> None:
-    """A block that is gone is a matter of configuration."""
+    """A deleted block is a configuration error."""
     tokens = tokens_of(saved, file)
     await cast("Any", ItwinCredentials).adelete(NAME)
     with pytest.raises(ConfigurationError, match=NAME):
@@ -163,13 +163,13 @@ async def test_a_deleted_block_is_named(saved: ItwinCredentials, file: TokenFile
     await saved.asave(NAME)
 
 
-async def test_the_guard_is_held_by_one_at_a_time() -> None:
-    """Ten tasks with guards of their own never hold it together, and leave nothing behind."""
+async def test_the_lease_is_held_by_one_at_a_time() -> None:
+    """Of ten tasks one at a time holds the lease, and no variable is left afterwards."""
     inside, most = 0, 0
 
     async def turn() -> None:
         nonlocal inside, most
-        async with Lease("test_guard_one").held():
+        async with Lease("test_lease_one").held():
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.02)
@@ -178,31 +178,31 @@ async def test_the_guard_is_held_by_one_at_a_time() -> None:
     await asyncio.gather(*(turn() for _ in range(10)))
     assert most == 1
     async with get_client() as client:
-        assert await client.read_variable_by_name("test_guard_one") is None
+        assert await client.read_variable_by_name("test_lease_one") is None
 
 
-async def test_a_living_holder_keeps_the_guard() -> None:
-    """A holder that takes longer than the dead are waited for is not robbed, because it shows signs of life."""
+async def test_a_holder_with_heartbeats_keeps_the_lease() -> None:
+    """A holder that takes longer than `stale` keeps the lease, because it sends heartbeats."""
     order: list[str] = []
     entered = asyncio.Event()
 
     async def hold_long() -> None:
-        async with Lease("test_guard_long", LIVELY).held():
+        async with Lease("test_lease_long", LIVELY).held():
             entered.set()
             await asyncio.sleep(LIVELY.stale * 2.5)
             order.append("holder")
 
     async def wait() -> None:
         await entered.wait()
-        async with Lease("test_guard_long", LIVELY).held():
+        async with Lease("test_lease_long", LIVELY).held():
             order.append("waiter")
 
     await asyncio.gather(hold_long(), wait())
     assert order == ["holder", "waiter"]
 
 
-async def test_a_server_that_stands_still_is_no_dead_holder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nobody gets an answer, a holder cannot show life either, and is not taken for dead for that."""
+async def test_an_unresponsive_server_makes_no_lease_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the server does not respond, missing heartbeats do not make a lease stale."""
     read = PrefectClient.read_variable_by_name
 
     async def read_late(*arguments: Any, **more: Any) -> Any:
@@ -212,20 +212,20 @@ async def test_a_server_that_stands_still_is_no_dead_holder(monkeypatch: pytest.
             await asyncio.sleep(STALLED.stale)
 
     async def wait() -> None:
-        async with Lease("test_guard_stall", STALLED).held():
+        async with Lease("test_lease_stall", STALLED).held():
             pass
 
-    async with Lease("test_guard_stall", GuardTimes(beat=60)).held() as hold:
+    async with Lease("test_lease_stall", LeaseTimes(heartbeat=60)).held() as held:
         with monkeypatch.context() as patched:
             patched.setattr(PrefectClient, "read_variable_by_name", read_late)
             waiting = asyncio.create_task(wait())
-            await asyncio.sleep(STALLED.stale * 2.5)  # two looks: in between, longer than the dead are waited for
-        await hold.heartbeat()  # which is refused to whom others have taken for dead
+            await asyncio.sleep(STALLED.stale * 2.5)  # two reads, with more than `stale` seconds between them
+        await held.heartbeat()  # fails if another process has taken over
     await waiting
 
 
-async def test_a_sign_of_life_that_hangs_does_not_stop_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A holder goes on showing life while one sign gets no answer, and an answer that comes late makes it no older."""
+async def test_a_heartbeat_that_hangs_does_not_stop_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats continue while one hangs, and its late response does not reset the time of the last one."""
     send = PrefectClient.request
     hung, goes_on, answered, answered_late = (asyncio.Event() for _ in range(4))
 
@@ -241,28 +241,28 @@ async def test_a_sign_of_life_that_hangs_does_not_stop_the_next(monkeypatch: pyt
         return answer
 
     monkeypatch.setattr(PrefectClient, "request", hang_once)
-    async with Lease("test_guard_hung", LIVELY).held() as hold, asyncio.timeout(30):
-        taken_at = hold.last_beat
+    async with Lease("test_lease_hung", LIVELY).held() as held, asyncio.timeout(30):
+        taken_at = held.last_heartbeat
         await answered.wait()
         await asyncio.sleep(0)
-        assert (before := hold.last_beat) > taken_at
+        assert (before := held.last_heartbeat) > taken_at
         goes_on.set()
         await answered_late.wait()
         await asyncio.sleep(0)
-        assert hold.last_beat >= before
+        assert held.last_heartbeat >= before
 
 
-async def test_a_dead_holder_loses_the_guard() -> None:
-    """A guard whose holder shows no sign of life is taken over."""
+async def test_a_stale_lease_is_taken_over() -> None:
+    """A lease without heartbeats is taken over."""
     async with get_client() as client:
-        variable = await client.request("POST", "/variables/", json={"name": "test_guard_dead", "value": {"beat": 1}})
+        variable = await client.request("POST", "/variables/", json={"name": "test_lease_dead", "value": {"beat": 1}})
     assert variable.is_success
-    async with Lease("test_guard_dead", QUICK).held() as hold:
-        assert str(hold.variable_id) != variable.json()["id"]
+    async with Lease("test_lease_dead", QUICK).held() as held:
+        assert str(held.variable_id) != variable.json()["id"]
 
 
-async def test_waiting_for_the_guard_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits asks for the guard once and then looks: refused requests can freeze a server on SQLite."""
+async def test_waiting_for_the_lease_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waiting process tries to create the variable once and then only reads it."""
     create = PrefectClient.create_variable
     asked = 0
 
@@ -271,34 +271,34 @@ async def test_waiting_for_the_guard_writes_nothing(monkeypatch: pytest.MonkeyPa
         asked += 1
         return await create(*arguments, **more)
 
-    async with Lease("test_guard_seen", GuardTimes()).held():
+    async with Lease("test_lease_seen", LeaseTimes()).held():
         monkeypatch.setattr(PrefectClient, "create_variable", create_counted)
-        with pytest.raises(TransientError, match="test_guard_seen"):
-            async with Lease("test_guard_seen", GuardTimes(patience=2)).held():
-                pytest.fail("two hold the guard")
+        with pytest.raises(TransientError, match="test_lease_seen"):
+            async with Lease("test_lease_seen", LeaseTimes(timeout=2)).held():
+                pytest.fail("two held the lease")
     assert asked == 1
 
 
-async def test_patience_has_an_end() -> None:
-    """Whoever waits in vain for the guard is told what holds it."""
-    async with Lease("test_guard_busy", QUICK).held():
-        with pytest.raises(TransientError, match="test_guard_busy"):
-            async with Lease("test_guard_busy", GuardTimes(beat=9, stale=9, patience=0.5)).held():
-                pytest.fail("two hold the guard")
+async def test_waiting_for_the_lease_times_out() -> None:
+    """After the timeout the error names the variable."""
+    async with Lease("test_lease_busy", QUICK).held():
+        with pytest.raises(TransientError, match="test_lease_busy"):
+            async with Lease("test_lease_busy", LeaseTimes(heartbeat=9, stale=9, timeout=0.5)).held():
+                pytest.fail("two held the lease")
 
 
-async def test_a_holder_that_was_taken_for_dead_does_not_go_on() -> None:
-    """A process that stood still until somebody else took the guard must not spend the token."""
-    async with Lease("test_guard_still", GuardTimes(beat=9, stale=0.4)).held() as hold:
+async def test_a_holder_that_lost_the_lease_does_not_go_on() -> None:
+    """A process that was suspended until another one took over must not use the token."""
+    async with Lease("test_lease_still", LeaseTimes(heartbeat=9, stale=0.4)).held() as held:
         await asyncio.sleep(0.5)
-        async with Lease("test_guard_still", QUICK).held():
-            with pytest.raises(TransientError, match="stood still"):
-                await hold.check()
+        async with Lease("test_lease_still", QUICK).held():
+            with pytest.raises(TransientError, match="was suspended"):
+                await held.check()
 
 
-async def test_a_slow_holder_whom_nobody_robbed_goes_on() -> None:
-    """A process that stood still, or waited for a busy server, makes sure of the guard and keeps it."""
-    async with Lease("test_guard_slow", GuardTimes(beat=9, stale=0.4)).held() as hold:
+async def test_a_slow_holder_that_kept_the_lease_goes_on() -> None:
+    """A process that was suspended, but not replaced, renews the lease and keeps it."""
+    async with Lease("test_lease_slow", LeaseTimes(heartbeat=9, stale=0.4)).held() as held:
         await asyncio.sleep(0.5)
-        await hold.check()
-        assert time.monotonic() - hold.last_beat < 0.4
+        await held.check()
+        assert time.monotonic() - held.last_heartbeat < 0.4

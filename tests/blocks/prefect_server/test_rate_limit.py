@@ -1,4 +1,4 @@
-"""A budget that several processes share by way of a real Prefect server."""
+"""The rate limiter shared by several processes, with a real Prefect server."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ PER_SECOND = (PER_MINUTE - BURST) / 60
 
 
 def budget(name: str) -> SharedRateLimiter:
-    """What one process has."""
+    """The shared rate limiter of one process."""
     return SharedRateLimiter(name, PER_MINUTE, burst_of(PER_MINUTE), RequestLimiter(10_000_000))
 
 
@@ -47,7 +47,7 @@ async def test_processes_share_one_budget() -> None:
 
 
 async def test_the_limit_is_made_on_demand_and_kept_current() -> None:
-    """The first request makes the limit; another figure changes it."""
+    """The first request creates the limit; another budget updates it."""
     await budget("test-made").admit()
     await SharedRateLimiter("test-made", 2 * PER_MINUTE, burst_of(2 * PER_MINUTE), RequestLimiter(10_000_000)).admit()
     async with get_client() as client:
@@ -55,18 +55,18 @@ async def test_the_limit_is_made_on_demand_and_kept_current() -> None:
     assert limit.slot_decay_per_second == 2 * PER_SECOND
 
 
-async def test_without_the_server_each_keeps_its_own_pace(caplog: pytest.LogCaptureFixture) -> None:
-    """While the Prefect server is away requests go on, and the log says so once."""
+async def test_without_the_server_the_local_limiter_is_used(caplog: pytest.LogCaptureFixture) -> None:
+    """While the Prefect server is unreachable requests continue, with one warning in the log."""
     shared = budget("test-away")
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
         for _ in range(50):
             await shared.admit()
-    assert caplog.text.count("own pace") == 1
+    assert caplog.text.count("uses its own") == 1
 
 
 @pytest.mark.parametrize(("asked", "kind"), [("true", SharedRateLimiter), ("false", RequestLimiter)])
 async def test_sharing_is_a_setting(monkeypatch: pytest.MonkeyPatch, asked: str, kind: type[object]) -> None:
-    """`ITWIN_SHARE_REQUESTS` decides whether a process takes part."""
+    """`ITWIN_SHARE_REQUESTS` selects the shared or the local rate limiter."""
     monkeypatch.setenv("ITWIN_SHARE_REQUESTS", asked)
     transport = ItwinCredentials(client_id="one", client_secret=SecretStr("two")).transport()
     assert isinstance(transport._limiter, kind)  # pyright: ignore[reportPrivateUsage]

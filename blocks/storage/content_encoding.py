@@ -25,16 +25,16 @@ class DecodeError(ValueError):
 
 
 def encoding_of(headers: Mapping[str, str]) -> str | None:
-    """The encoding that an answer announces; none for plain bytes. Names of headers as the mapping has them."""
+    """The Content-Encoding of a response; None for unencoded content."""
     name = (headers.get("Content-Encoding") or headers.get("content-encoding") or "").strip().lower()
     return None if name in {"", "identity"} else name
 
 
 def require_decodable(encoding: str | None, name: str) -> None:
-    """Refuse what cannot be decoded here.
+    """Check that an encoding is supported.
 
     Raises:
-        ContentError: Names the file and its encoding.
+        ContentError: It is not; the message names the file and the encoding.
     """
     if encoding and encoding not in _WINDOWS:
         raise ContentError(
@@ -52,10 +52,10 @@ class Decoder:
         self._come = self._given = 0
 
     def decode(self, piece: bytes) -> Generator[bytes]:
-        """What the piece holds.
+        """Yield the decoded content of the next piece.
 
         Raises:
-            DecodeError: It does not follow the encoding, or holds far too much.
+            DecodeError: It is invalid, or expands to more than 100 times its size.
         """
         self._come += len(piece)
         while piece:
@@ -74,7 +74,7 @@ class Decoder:
             yield decoded
 
     def finish(self) -> None:
-        """Raise `DecodeError` unless the end has come."""
+        """Raise `DecodeError` if the encoded stream is incomplete."""
         if not self._stream.eof:
             raise DecodeError("it ends too early")
 

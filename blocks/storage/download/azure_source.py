@@ -1,4 +1,4 @@
-"""Ranges of a blob behind a SAS URL, read with the Azure SDK and checked by us."""
+"""Range source for a blob with a SAS URL, read with the Azure SDK; each response is checked here."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -16,23 +16,23 @@ from blocks.network import proxy_for
 from blocks.storage.blob_address import parse_blob_address
 from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
-from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
+from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
 from blocks.urls import host_of
 
 LARGEST_RANGE = 16 * 1024 * 1024
-"""The SDK holds each range in memory; above this size it would split the range."""
+"""Bytes per range, which the SDK holds in memory; it would split a longer range."""
 
 _SDK_FAULTS = (AzureError, aiohttp.ClientError, OSError, ValueError, TypeError, LookupError, AttributeError)
-"""Besides its own errors the SDK lets raw ones through when a header is garbled."""
+"""The SDK raises these besides its own errors if a response header is invalid."""
 
 
 class AzureBlobRanges:
     """A `RangeSource` over azure-storage-blob; use as an async context manager.
 
     Args:
-        fetch_link: Yields a SAS URL of the blob that is fresh.
-        stall_seconds: Silence after which a connection is given up.
+        fetch_link: Returns a new SAS URL of the blob.
+        stall_seconds: Time without data after which a connection is closed.
     """
 
     chunk_size = 4 * 1024 * 1024
@@ -54,11 +54,11 @@ class AzureBlobRanges:
         await self._session.close()
 
     async def properties(self) -> BlobProperties:
-        """Ask for the blob's properties."""
+        """Request the blob's properties."""
         url = await self._current()
-        async with AsyncExitStack() as answers:
+        async with AsyncExitStack() as responses:
             try:
-                hook = self._guard(url, answers)
+                hook = self._response_hook(url, responses)
                 properties = await self._client(url).get_blob_properties(raw_response_hook=hook)
                 settings = properties.content_settings
                 md5 = bytes(settings.content_md5) if settings.content_md5 else None
@@ -68,10 +68,10 @@ class AzureBlobRanges:
                 raise broken_connection(fault, url) from None
 
     async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
-        """Yield one range, whole: the SDK collects it in memory."""
+        """Yield one range as a single piece: the SDK collects it in memory."""
         url = await self._current()
         is_pinned = is_strong(properties.etag)
-        async with AsyncExitStack() as answers:
+        async with AsyncExitStack() as responses:
             try:
                 stream: Any = await self._client(url).download_blob(
                     start,
@@ -80,7 +80,7 @@ class AzureBlobRanges:
                     decompress=False,  # a range of a compressed blob cannot be decoded by itself
                     etag=properties.etag if is_pinned else None,
                     match_condition=MatchConditions.IfNotModified if is_pinned else None,
-                    raw_response_hook=self._guard(url, answers, (start, length), properties),
+                    raw_response_hook=self._response_hook(url, responses, (start, length), properties),
                 )
                 content: bytes = await stream.readall()
             except _SDK_FAULTS as fault:
@@ -88,10 +88,10 @@ class AzureBlobRanges:
         yield content
 
     async def renew(self) -> None:
-        """Get a fresh link unless another caller just did.
+        """Get a new link unless another caller just did.
 
         Raises:
-            LinkRefusedError: There is no other link than the one that was refused.
+            LinkRefusedError: The link was rejected and there is no other.
         """
         await self._current()
 
@@ -102,7 +102,7 @@ class AzureBlobRanges:
             raise _refused_for_good(next(iter(self._refused), "")) from None
 
     def _client(self, url: str) -> BlobClient:
-        """One client per link; those of former links stay open for the reads they still serve."""
+        """One client per link; clients of earlier links stay open for reads in progress."""
         if url not in self._clients:
             proxy = proxy_for(url)
             client = BlobClient.from_blob_url(
@@ -119,21 +119,21 @@ class AzureBlobRanges:
             self._open.push_async_callback(client.close)
         return self._clients[url]
 
-    def _guard(
+    def _response_hook(
         self,
         url: str,
-        answers: AsyncExitStack,
+        responses: AsyncExitStack,
         wanted: tuple[int, int] | None = None,
         properties: BlobProperties | None = None,
     ) -> Callable[[Any], None]:
-        """Look at each answer before the SDK does; close it in the end: the SDK leaves broken ones open."""
+        """A hook that checks each response before the SDK and closes it later: the SDK leaves failed ones open."""
 
-        def look(response: Any) -> None:
+        def check_response(response: Any) -> None:
             answer = response.http_response
-            answers.callback(answer.internal_response.close)
+            responses.callback(answer.internal_response.close)
             self._check(url, answer.status_code, answer.headers, wanted, properties)
 
-        return look
+        return check_response
 
     def _check(
         self,
@@ -143,7 +143,7 @@ class AzureBlobRanges:
         wanted: tuple[int, int] | None,
         properties: BlobProperties | None,
     ) -> None:
-        if status not in BYTES_COME:
+        if status not in CONTENT_STATUSES:
             error = _refusal(status, headers, url)
             if isinstance(error, LinkExpiredError):
                 self._link.mark_rejected(url)
@@ -157,7 +157,7 @@ class AzureBlobRanges:
 
 
 def _refusal(status: int, headers: Mapping[str, str], url: str) -> ExportError:
-    """The error for an answer without bytes; where something is missing, it says whether that is the container."""
+    """The error for a response without content; a 404 tells whether the container or the blob is missing."""
     address, code = parse_blob_address(url), headers.get("x-ms-error-code", "")
     if status not in {404, 410}:
         return refusal(status, headers, address.host)

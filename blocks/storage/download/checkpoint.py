@@ -1,4 +1,4 @@
-"""Which chunks of a file are on the disk: survives the process, never holds a link."""
+"""Checkpoint of a download: a file that lists the finished chunks; it contains no link."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class ChunkCheckpoint:
 
     @classmethod
     def load(cls, path: Path, part: Path, properties: BlobProperties, chunk_size: int) -> Self:
-        """Read what is known of this very version cut into these very chunks; else begin an empty one."""
+        """Load the checkpoint if it is for this version of the blob and this chunk size; otherwise an empty one."""
         fresh = cls(properties, chunk_size)
         if properties.etag is None or not part.exists() or part.stat().st_size != properties.size:
             return fresh
@@ -34,17 +34,17 @@ class ChunkCheckpoint:
         return fresh
 
     def save(self, path: Path) -> None:
-        """Write it whole."""
+        """Write the checkpoint atomically."""
         write_whole(path, json.dumps(self._head() | {"finished": sorted(self.finished)}).encode())
 
     @property
     def count(self) -> int:
-        """How many chunks the file has."""
+        """Number of chunks of the file."""
         return -(-self.properties.size // self.chunk_size)
 
     @property
     def missing(self) -> Iterator[int]:
-        """The chunks still to be fetched, in order."""
+        """Indices of the missing chunks, in order."""
         return (index for index in range(self.count) if index not in self.finished)
 
     @property
@@ -53,7 +53,7 @@ class ChunkCheckpoint:
         return sum(self.extent(index)[1] for index in self.finished)
 
     def extent(self, index: int) -> tuple[int, int]:
-        """Start and length of a chunk."""
+        """Start and length of a chunk in bytes."""
         start = index * self.chunk_size
         return start, min(self.chunk_size, self.properties.size - start)
 

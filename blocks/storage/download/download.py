@@ -1,4 +1,4 @@
-"""Fetch one big blob into a file, in ranges: no wrong byte passes, no finished byte is fetched twice."""
+"""Download of one large blob in parallel ranges, with checks of every range and resumption after interruptions."""
 
 import asyncio
 import hashlib
@@ -20,13 +20,13 @@ from blocks.storage.retry import BlobChangedError, RetryPolicy, retry
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are here and the bytes in all."""
+"""Called with the bytes downloaded and the total bytes."""
 
 WORKERS, MORE_WORKERS = 8, 16
 SLOW_FIRST_BYTE = 0.03
-"""Seconds: with a longer way to the host twice the workers pay (6 times one connection at 44 ms)."""
+"""Response time in seconds above which more workers are faster (6 times one connection at 44 ms)."""
 VERSIONS = 3
-"""How often a blob may change, or fail its MD5, before that is the answer."""
+"""Attempts with a blob that changes, or does not match its MD5, before the error is raised."""
 
 _WRITE_SIZE = 1024 * 1024
 _SAVE_SECONDS = 2.0
@@ -34,12 +34,12 @@ _DISK_THREADS = 3
 
 
 class _DigestError(ContentError):
-    """All bytes came and are not what the server promised, by their MD5 or their encoding."""
+    """The blob is complete, but does not match its MD5 or its encoding."""
 
 
 @dataclass(frozen=True)
 class DownloadedFile:
-    """A file that arrived whole; `md5` only when the server promised one, and then it is that one.
+    """A complete downloaded file; `md5` is the server's digest, if it named one.
 
     Attributes:
         stored_size: Bytes at the server; others than `size` where the blob is compressed. So is `md5` of those.
@@ -62,32 +62,32 @@ async def download(
     on_progress: Progress | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> DownloadedFile:
-    """Fetch the blob to `target`; until it is whole there is only a `.part` and its journal.
+    """Download the blob to `target`; until it is complete there is only a `.part` file and its checkpoint.
 
     A blob without an ETag cannot be resumed. Without an MD5 a bit that flips on the way (under TLS: inside
     the server) goes unnoticed; for IFC the content check catches some. One download per target at a time.
     A blob that is stored compressed (Content-Encoding) is checked as it is stored and kept decoded.
 
     Args:
-        source: The blob.
+        source: Reads ranges of the blob.
         target: The file to write, on the disk where it will stay.
         chunk_size: Bytes per request; by default what the source says.
-        workers: Requests at once; by default 8, or 16 when the host is far away.
-        on_progress: Told after each chunk.
-        retry_policy: Retries of one range.
+        workers: Concurrent requests; by default 8, or 16 if the host responds slowly.
+        on_progress: Called after each chunk.
+        retry_policy: Retries of one range request.
 
     Raises:
-        InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
-        ContentError: The bytes are not those whose MD5 the server promised.
-        NotFoundError: The blob is gone.
-        DiskError: The disk refuses the data.
+        InterruptedTransferError, LinkExpiredError: Finished chunks are kept for the next call.
+        ContentError: The content does not match the server's MD5.
+        NotFoundError: The blob does not exist.
+        DiskError: The file cannot be written.
     """
-    steady = retry_policy or RetryPolicy()
+    policy = retry_policy or RetryPolicy()
     for version in range(1, VERSIONS + 1):
-        properties = await _named(target, retry(source.properties, source.renew, steady))
+        properties = await _named(target, retry(source.properties, source.renew, policy))
         require_decodable(properties.encoding, target.name)
         transfer = _Transfer(
-            source, target, ChunkCheckpoint(properties, chunk_size or source.chunk_size), steady, on_progress
+            source, target, ChunkCheckpoint(properties, chunk_size or source.chunk_size), policy, on_progress
         )
         try:
             return await _named(target, transfer.run(workers))
@@ -99,7 +99,7 @@ async def download(
 
 
 async def _named(target: Path, step: Awaitable[T]) -> T:
-    """Say which file it was and that nothing is lost."""
+    """Add the file's name to the error, and that finished parts are kept."""
     try:
         return await step
     except BlobChangedError as error:
@@ -111,7 +111,7 @@ async def _named(target: Path, step: Awaitable[T]) -> T:
 
 
 class _Digests:
-    """SHA-256 (and MD5 where it will be compared) of a file that grows, fed in order."""
+    """SHA-256 (and MD5 if the server named one) of a growing file, computed in order."""
 
     def __init__(self, path: Path, *, with_md5: bool) -> None:
         self._path = path
@@ -120,7 +120,7 @@ class _Digests:
         self._md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
 
     def advance(self, until: int) -> None:
-        """Read on from where the last call stopped; what was just written is still in memory."""
+        """Hash the file from the end of the last call up to `until` bytes; recent data is in the page cache."""
         with self._path.open("rb", buffering=0) as file:
             file.seek(self._offset)
             while self._offset < until and (block := file.read(min(_WRITE_SIZE, until - self._offset))):
@@ -153,9 +153,9 @@ class _Transfer:
         self._target = target
         self._properties = checkpoint.properties
         self._retry_policy = retry_policy
-        self._tell = on_progress
+        self._on_progress = on_progress
         self._part = target.with_name(f"{target.name}.part")
-        self._note = target.with_name(f"{target.name}.part.json")
+        self._checkpoint_path = target.with_name(f"{target.name}.part.json")
         self._checkpoint = checkpoint
         self._digests = _Digests(self._part, with_md5=checkpoint.properties.md5 is not None)
         self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
@@ -170,28 +170,30 @@ class _Transfer:
             held.close()
             return await self._on_disk(self._finish)
         finally:
-            self._disk.shutdown()  # who is cancelled while the file is being opened has to close it too
+            self._disk.shutdown()  # waits for a pending `_open`, so that a cancelled download closes its file
             held.close()
 
     def forget(self) -> None:
-        """Throw away what was kept of a version that is no more."""
+        """Delete the part file and checkpoint of an outdated version."""
         with disk_errors(self._target.parent):
-            self._note.unlink(missing_ok=True)
+            self._checkpoint_path.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
 
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run blocking disk work beside the event loop, in few threads of our own."""
+        """Run a blocking disk operation in a small thread pool."""
         with disk_errors(self._target.parent):
             return await asyncio.get_running_loop().run_in_executor(self._disk, partial(work, *arguments))
 
     def _open(self, held: ExitStack) -> PartFile:
         self._part.parent.mkdir(parents=True, exist_ok=True)
-        self._checkpoint = ChunkCheckpoint.load(self._note, self._part, self._properties, self._checkpoint.chunk_size)
+        self._checkpoint = ChunkCheckpoint.load(
+            self._checkpoint_path, self._part, self._properties, self._checkpoint.chunk_size
+        )
         require_room(self._part.parent, self._properties.size - self._checkpoint.finished_bytes)
         return held.enter_context(PartFile(self._part, self._properties.size))
 
     async def _choose_workers(self) -> int:
-        """Time one more small request, now that a connection is open."""
+        """Measure the response time on an open connection to choose the number of workers."""
         if len(list(self._checkpoint.missing)) <= WORKERS:
             return WORKERS
         asked_at = time.monotonic()
@@ -199,22 +201,22 @@ class _Transfer:
         return MORE_WORKERS if time.monotonic() - asked_at > SLOW_FIRST_BYTE else WORKERS
 
     async def _fetch_missing(self, file: PartFile, workers: int) -> None:
-        """Every missing chunk, the hashes following close behind; the journal is saved however this ends."""
+        """Download the missing chunks and hash the file meanwhile; save the checkpoint also after an error."""
         missing = iter(list(self._checkpoint.missing))
-        moved = asyncio.Event()
+        progressed = asyncio.Event()
 
         async def work() -> None:
             for index in missing:
                 await retry(partial(self._fetch, file, index), self._source.renew, self._retry_policy)
                 self._checkpoint.finished.add(index)
-                moved.set()
+                progressed.set()
                 await self._report(file)
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(work())
-                group.create_task(self._follow(moved))
+                group.create_task(self._follow(progressed))
         except ExceptionGroup as faults:
             raise _worst(faults) from None
         finally:
@@ -222,7 +224,7 @@ class _Transfer:
                 await self._on_disk(self._save, file, frozenset(self._checkpoint.finished))
 
     async def _fetch(self, file: PartFile, index: int) -> None:
-        """One chunk; more bytes than asked for are refused before they are written."""
+        """Download one chunk; excess bytes are rejected before they are written."""
         start, length = self._checkpoint.extent(index)
         offset, held, size = start, list[bytes](), 0
         async with aclosing(self._source.read(start, length, self._properties)) as pieces:
@@ -239,11 +241,11 @@ class _Transfer:
             raise InterruptedTransferError(f"The body ended {missing} bytes too early.")
         await self._on_disk(file.write, offset, held)
 
-    async def _follow(self, moved: asyncio.Event) -> None:
-        """Hash the unbroken beginning of the file as it grows."""
+    async def _follow(self, progressed: asyncio.Event) -> None:
+        """Hash the contiguous start of the file as it grows."""
         reached = 0
         while True:
-            moved.clear()
+            progressed.clear()
             while reached in self._checkpoint.finished:
                 reached += 1
             await self._on_disk(
@@ -251,19 +253,19 @@ class _Transfer:
             )
             if reached == self._checkpoint.count:
                 return
-            await moved.wait()
+            await progressed.wait()
 
     async def _report(self, file: PartFile) -> None:
-        if self._tell:
-            self._tell(self._checkpoint.finished_bytes, self._properties.size)
+        if self._on_progress:
+            self._on_progress(self._checkpoint.finished_bytes, self._properties.size)
         if time.monotonic() - self._saved_at > _SAVE_SECONDS:
             self._saved_at = time.monotonic()
             await self._on_disk(self._save, file, frozenset(self._checkpoint.finished))
 
     def _save(self, file: PartFile, finished: frozenset[int]) -> None:
-        """First the bytes, then the note that they are there: true even after a power cut."""
+        """Flush the data before the checkpoint, so that the checkpoint is correct even after a power cut."""
         file.sync()
-        ChunkCheckpoint(self._properties, self._checkpoint.chunk_size, set(finished)).save(self._note)
+        ChunkCheckpoint(self._properties, self._checkpoint.chunk_size, set(finished)).save(self._checkpoint_path)
 
     def _finish(self) -> DownloadedFile:
         if self._digests.md5 != self._properties.md5:
@@ -275,7 +277,7 @@ class _Transfer:
         if self._properties.encoding:
             size, sha256 = self._decode(self._properties.encoding)
         replace(self._part, self._target)
-        self._note.unlink(missing_ok=True)
+        self._checkpoint_path.unlink(missing_ok=True)
         sync_folder(self._target.parent)
         properties = self._properties
         return DownloadedFile(self._target, size, sha256, self._digests.md5, properties.etag, properties.size)
@@ -292,11 +294,11 @@ class _Transfer:
                 f"{self._target.name} is stored with Content-Encoding {encoding}, but its bytes cannot be decoded: "
                 f"{error}. Export the iModel again."
             ) from None
-        self._note.unlink(missing_ok=True)
+        self._checkpoint_path.unlink(missing_ok=True)
         replace(decoded, self._part)
         return size, sha256
 
 
 def _worst(faults: ExceptionGroup[Exception]) -> Exception:
-    """The fault that decides what to do next: one that retrying does not cure goes first."""
+    """The error to raise: one that is not transient comes first."""
     return min(faults.exceptions, key=lambda fault: isinstance(fault, ExportError) and fault.is_transient)

@@ -1,4 +1,4 @@
-"""Ranges of a blob behind a pre-signed HTTP link.
+"""Range source for a blob with a pre-signed HTTP URL.
 
 aiohttp moves 5 GB/s from loopback where httpx moves 1.3 and, unlike httpx, logs no URL. No redirect is
 followed, no cookie kept, no credential sent: the link is the only key.
@@ -18,12 +18,12 @@ from yarl import URL
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
 from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted, via
 from blocks.storage.content_encoding import encoding_of
-from blocks.storage.download.source import BYTES_COME, BlobProperties, check_range, is_strong, refusal
+from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.signed_url import FetchLink, RenewableLink
 from blocks.urls import host_of
 
 STALL_SECONDS = 30.0
-"""A body that brings nothing for this long is given up and asked for again."""
+"""Time in seconds without data after which a request is aborted and repeated."""
 READ_BUFFER = 512 * 1024
 """Bytes aiohttp holds per connection; the default of 64 KiB costs a fifth of the speed."""
 
@@ -32,7 +32,7 @@ _TOTAL = re.compile(r"bytes (?:0-0|\*)/(\d{1,18})")
 
 
 def new_session(stall_seconds: float) -> aiohttp.ClientSession:
-    """A session that adds nothing of its own, no proxy and no password of `.netrc` either.
+    """An aiohttp session without cookies, redirects, environment proxies and `.netrc` passwords.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
@@ -51,10 +51,10 @@ def new_session(stall_seconds: float) -> aiohttp.ClientSession:
 async def get(
     session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
 ) -> AsyncGenerator[aiohttp.ClientResponse]:
-    """Ask once and map every fault of the connection; messages name the host only.
+    """Send one GET request and map connection failures; messages name the host only.
 
     Raises:
-        InterruptedTransferError: No answer, a stall or a broken body.
+        InterruptedTransferError: No response, a stall or an incomplete body.
         ConfigurationError: The host's certificate is not trusted, or the proxy refuses.
     """
     try:
@@ -67,7 +67,7 @@ async def get(
 
 
 def broken_connection(fault: BaseException, url: str) -> ExportError:
-    """The error for a connection that failed, also where an SDK wraps what aiohttp raised; it names the host only."""
+    """The error for a failed connection, also wrapped by an SDK; its message names the host only."""
     host = host_of(url)
     if (reason := certificate_fault(fault)) is not None:
         return untrusted(host, reason)
@@ -83,8 +83,8 @@ class HttpRanges:
     """A `RangeSource` over plain HTTP; use as an async context manager.
 
     Args:
-        fetch_link: Yields a pre-signed URL that is fresh.
-        stall_seconds: Silence after which a connection is given up.
+        fetch_link: Returns a new pre-signed URL.
+        stall_seconds: Time without data after which a connection is closed.
     """
 
     chunk_size = 8 * 1024 * 1024
@@ -100,12 +100,12 @@ class HttpRanges:
         await self._session.close()
 
     async def properties(self) -> BlobProperties:
-        """Ask for the first byte: links for S3-like hosts are signed for GET only."""
+        """Request the first byte, not HEAD: pre-signed links of S3-like hosts are valid for GET only."""
         async with self._get({"Range": "bytes=0-0"}) as response:
             match = _TOTAL.fullmatch(response.headers.get("Content-Range", ""))
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and match and match[1] == "0":
                 return _properties(0, response.headers)
-            if response.status not in BYTES_COME:
+            if response.status not in CONTENT_STATUSES:
                 raise self._refused(response)
             if response.status == HTTPStatus.OK and response.content_length is not None:
                 return _properties(response.content_length, response.headers)
@@ -114,12 +114,12 @@ class HttpRanges:
             return _properties(int(match[1]), response.headers)
 
     async def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
-        """Yield the pieces of one range as they come in."""
+        """Yield the pieces of one range as they are received."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"}
         if properties.etag and is_strong(properties.etag):
             headers["If-Match"] = properties.etag
         async with self._get(headers) as response:
-            if response.status not in BYTES_COME:
+            if response.status not in CONTENT_STATUSES:
                 raise self._refused(response)
             host = response.url.host or ""
             check_range(response.status, response.headers, host, (start, length), properties)
@@ -127,7 +127,7 @@ class HttpRanges:
                 yield piece
 
     async def renew(self) -> None:
-        """Get a fresh link unless another caller just did."""
+        """Get a new link unless another caller just did."""
         await self._link.renew()
 
     @asynccontextmanager
@@ -150,7 +150,7 @@ def _properties(size: int, headers: Mapping[str, str]) -> BlobProperties:
 
 
 def _whole_md5(headers: Mapping[str, str]) -> bytes | None:
-    """The digest of the whole blob; `Content-MD5` of a partial answer is that of the part."""
+    """The MD5 of the whole blob; the `Content-MD5` of a partial response is that of the part."""
     said = headers.get("x-ms-blob-content-md5")
     if said is None and "Content-Range" not in headers:
         said = headers.get("Content-MD5")
@@ -158,7 +158,7 @@ def _whole_md5(headers: Mapping[str, str]) -> bytes | None:
 
 
 def decode_md5(text: str | None) -> bytes | None:
-    """Read a digest in Base64; what is no MD5 digest is none."""
+    """Decode an MD5 in Base64; None if it is missing or invalid."""
     try:
         digest = base64.b64decode(text or "", validate=True)
     except binascii.Error:

@@ -1,4 +1,4 @@
-"""One big blob, read in ranges: what a source of ranges promises, and the checks no client library makes.
+"""Protocol of a range source, and the checks of range responses that client libraries do not make.
 
 Seen with azure-storage-blob and others: a self-consistent answer that is shorter than asked for, a
 whole body in place of a range and another version of the blob pass unnoticed. So each answer is held against
@@ -22,13 +22,13 @@ from blocks.storage.content_encoding import encoding_of
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.timestamps import parse_retry_after
 
-BYTES_COME = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}
+CONTENT_STATUSES = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}
 _CONTENT_RANGE = re.compile(r"bytes \d{1,18}-\d{1,18}/(\d{1,18})")
 
 
 @dataclass(frozen=True)
 class BlobProperties:
-    """What the server says about the whole blob as stored: bytes, version, MD5 digest, encoding."""
+    """Properties of the stored blob: size in bytes, ETag, MD5 digest and Content-Encoding."""
 
     size: int
     etag: str | None = None
@@ -37,27 +37,27 @@ class BlobProperties:
 
 
 class RangeSource(Protocol):
-    """A blob behind a link that may have to be renewed.
+    """A blob that can be read in ranges with a renewable link.
 
     Attributes:
-        chunk_size: Bytes worth asking for at once, given what the source holds in memory.
+        chunk_size: Recommended bytes per request, which may be held in memory.
     """
 
     chunk_size: int
 
     async def properties(self) -> BlobProperties:
-        """Ask for size and version."""
+        """Request the blob's properties."""
         ...
 
     def read(self, start: int, length: int, properties: BlobProperties) -> AsyncGenerator[bytes]:
-        """Yield the pieces of a range of exactly this version; safe to call many times at once.
+        """Yield the pieces of a range of this version of the blob; may be called concurrently.
 
-        The caller counts the bytes: a body that ends early is the one fault no header tells.
+        The caller counts the bytes: no header reveals a body that ends early.
         """
         ...
 
     async def renew(self) -> None:
-        """Get a fresh link after a `LinkExpiredError`; callers at the same moment share one."""
+        """Get a new link after a `LinkExpiredError`; concurrent callers share one."""
         ...
 
 
@@ -67,7 +67,7 @@ def is_strong(etag: str | None) -> bool:
 
 
 def refusal(status: int, headers: Mapping[str, str], host: str) -> ExportError:
-    """The error for an answer that brings no bytes."""
+    """The error for a response without content."""
     if status in {401, 403}:
         return LinkExpiredError(f"{host} no longer accepts the link (HTTP {status}); a fresh one is needed.")
     if status in {404, 410}:
@@ -83,11 +83,11 @@ def refusal(status: int, headers: Mapping[str, str], host: str) -> ExportError:
 def check_range(
     status: int, headers: Mapping[str, str], host: str, wanted: tuple[int, int], properties: BlobProperties
 ) -> None:
-    """Hold the answer to a range request against what was asked.
+    """Check the response to a range request.
 
     Raises:
         BlobChangedError: It is another version of the blob.
-        InterruptedTransferError: It is anything but the range asked for.
+        InterruptedTransferError: It is not the requested range.
     """
     start, length = wanted
     if headers.get("ETag") != properties.etag:

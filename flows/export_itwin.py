@@ -1,4 +1,4 @@
-"""Export every iModel of an iTwin: the runbooks of the single exports, many at once in one process.
+"""Export every iModel of an iTwin: the export_flows of the single exports, many at once in one process.
 
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment.
 """
@@ -8,7 +8,7 @@ from prefect import flow
 from flows.export_ifc import export_ifc
 from flows.export_mesh import export_mesh
 from flows.signatures import batch_request, with_signature
-from tasks.batch.export_all import ExportFlow, conclude, export_all, list_imodels, publish_report
+from tasks.batch.export_all import ExportFlow, export_all, list_imodels, publish_report, raise_if_failed
 from tasks.batch.options import BatchRequest
 from tasks.batch.shards import export_in_shards
 from tasks.load_blocks import load_credentials
@@ -22,10 +22,10 @@ async def export_itwin(request: BatchRequest) -> BatchReport:
     itwin = await load_credentials(request.credentials)
     async with itwin.get_client():
         imodels = await list_imodels(itwin, request)
-        runbooks: dict[ExportFormat, ExportFlow] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
+        export_flows: dict[ExportFormat, ExportFlow] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
         if request.shards > 1:
             report = await export_in_shards(request, imodels)
         else:
-            report = await export_all(request, imodels, runbooks)
+            report = await export_all(request, imodels, export_flows)
     await publish_report(request, report, imodels)
-    return conclude(report, request.fail_when)
+    return raise_if_failed(report, request.fail_when)

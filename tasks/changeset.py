@@ -1,4 +1,4 @@
-"""Which changeset is exported."""
+"""Resolve the changeset that a flow run exports."""
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, RUN_ID
@@ -17,9 +17,10 @@ from tasks.retry import is_transient
     result_serializer="json",
 )
 async def resolve_changeset(credentials: ItwinCredentials, imodel_id: str, changeset: str = "") -> str:
-    """The id of the asked changeset (an id or an index), else of the latest.
+    """The id of the requested changeset, given as id or index, or of the latest when `changeset` is empty.
 
-    An iModel without changesets has only its baseline: an empty id. A retry of the same flow run gets the same answer.
+    For an iModel without changesets the result is an empty string: its baseline is exported. Retries of the same flow
+    run get the same result.
 
     Raises:
         NotFoundError: There is no such iModel or changeset.

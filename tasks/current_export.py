@@ -1,4 +1,4 @@
-"""An export that is already published: whether it is what is asked for, and what to report of it."""
+"""Decide whether a published export is current, and report it."""
 
 from datetime import UTC, datetime
 
@@ -12,26 +12,26 @@ BASELINE = ""
 
 
 def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Manifest | None:
-    """The manifest of an identical export that is still whole; none if there is none or a fresh one is forced.
+    """The manifest of a published export with the same request and changeset; None if there is none or `force` is set.
 
     Raises:
-        ContentError: There is one, and its files are damaged.
+        ContentError: There is such an export, but its files are damaged.
     """
     manifest = None if request.policy.force else read_manifest(request.folder)
-    if manifest is None or _what(manifest) != _wanted(request, changeset_id, api_url):
+    if manifest is None or _identity_of(manifest) != _wanted_identity(request, changeset_id, api_url):
         return None
     verify_published(request.folder, manifest, full=request.policy.verify)
     return manifest
 
 
 def report_unchanged(manifest: Manifest, request: ExportRequest) -> ExportReport:
-    """The report when nothing is to be done."""
+    """Report an export that is skipped because it is current."""
     now = datetime.now(UTC)
     report = report_of(manifest, request, started_at=now)
     return report.model_copy(update={"skipped": True, "adopted": False, "finished_at": now})
 
 
-def _what(manifest: Manifest) -> tuple[object, ...]:
+def _identity_of(manifest: Manifest) -> tuple[object, ...]:
     return (
         manifest.format,
         manifest.imodel_id,
@@ -42,12 +42,12 @@ def _what(manifest: Manifest) -> tuple[object, ...]:
     )
 
 
-def _wanted(request: ExportRequest, changeset_id: str, api_url: str) -> tuple[object, ...]:
+def _wanted_identity(request: ExportRequest, changeset_id: str, api_url: str) -> tuple[object, ...]:
     return (request.format, request.imodel_id, changeset_id, request.options, api_url, EXPORT_FORMAT)
 
 
 def report_of(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
-    """The report of a published export; tiles are counted, and listed in the manifest only."""
+    """Create the report from a manifest; tiles are counted, and only the manifest lists them."""
     folder = request.folder.relative_to(request.output_dir).as_posix()
     return ExportReport(
         imodel_id=manifest.imodel_id,

@@ -1,4 +1,4 @@
-"""When a flow run first started, the same in every attempt."""
+"""The time at which a flow run first started, the same in every attempt."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from prefect.cache_policies import INPUTS, RUN_ID
 
 @task(cache_policy=INPUTS - "now" + RUN_ID, persist_result=True, result_serializer="json")
 async def record_first_start(subject: str, now: datetime) -> datetime:  # noqa: ARG001  part of the key
-    """When this flow run first looked at what is there, by the platform's clock: what is younger than that serves it.
+    """The platform's time when this flow run first read what is published; retries get the value of the first attempt.
 
-    The same in every attempt.
+    Runs and mesh exports that started later can serve this flow run.
     """
     return now

@@ -1,19 +1,19 @@
-"""How parameters look in the form of Prefect's UI."""
+"""Annotations that control how Prefect's UI shows flow parameters in its form."""
 
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
 OptionalText = Annotated[str | None, WithJsonSchema({"type": "string"}), Field(json_schema_extra={"default": ""})]
-"""A text that may be left out, as an empty field; the bare union would be shown as a choice between “str” and “None”.
+"""An optional text, shown as a text field; for `str | None` alone the form offers a choice between “str” and “None”.
 
-The form hands over what the schema calls the default, and refuses a null there.
+The form submits the default that the schema names, and rejects null for a string.
 """
 
 
 def titled(title: str) -> Any:
-    """A title for a parameter, for use inside `Annotated`; without one the form shows the bare name.
+    """A title for a parameter, for use inside `Annotated`; without it the form shows the parameter name.
 
-    Prefect sets `title` itself and keeps only what comes this way.
+    Prefect overwrites `title` in the schema, but keeps what `json_schema_extra` holds.
     """
     return Field(json_schema_extra={"title": title})

@@ -1,4 +1,7 @@
-"""A look at what is there holds good for a moment; a request that had to wait longer is not sent on its strength."""
+"""Preconditions that stop a request when the read it is based on has become too old.
+
+A request may wait for the rate limit after the read. If it waits longer than `FRESH_SECONDS`, the read is repeated.
+"""
 
 import time
 from collections.abc import Callable
@@ -6,31 +9,31 @@ from collections.abc import Callable
 from blocks.itwin.transport import Precondition
 
 FRESH_SECONDS = 10.0
-"""So long a look holds good; the request after it may wait longer for the rate limit."""
+"""Highest age of a read, in seconds, at which the request based on it is sent."""
 MAX_READS = 3
-"""Where requests always wait longer than that, the third look has to do."""
+"""The last of three reads is accepted at any age."""
 
 
 class StaleReadError(Exception):
-    """What was seen no longer holds: nothing has been sent."""
+    """The read is too old or another process has acted since; the request was not sent."""
 
 
 def freshness_check(
     number: int, *, fresh_seconds: float = FRESH_SECONDS, is_overtaken: Callable[[], bool] = lambda: False
 ) -> Precondition:
-    """What to call right before the request that follows the look which begins now.
+    """Create the precondition of a request that follows a read which begins now; the transport calls it before sending.
+
+    The precondition raises `StaleReadError` when the read must be repeated.
 
     Args:
-        number: How many looks came before; the last of `MAX_READS` may be old.
-        fresh_seconds: So long it holds good.
-        is_overtaken: Whether something was noted meanwhile.
-
-    The check raises `StaleReadError` when the look is to be repeated.
+        number: Number of earlier reads; the last of `MAX_READS` is accepted at any age.
+        fresh_seconds: Highest age of the read.
+        is_overtaken: True if another process has recorded something since the read.
     """
-    looked_at = time.monotonic()
+    read_at = time.monotonic()
 
     def check() -> None:
-        is_old = number + 1 < MAX_READS and time.monotonic() - looked_at > fresh_seconds
+        is_old = number + 1 < MAX_READS and time.monotonic() - read_at > fresh_seconds
         if is_old or is_overtaken():
             raise StaleReadError
 

@@ -1,4 +1,4 @@
-"""News about iModels as Prefect events: what starts `export-ifc/on-changes`."""
+"""Detect changes of iModels and emit them as Prefect events, which start `export-ifc/on-changes`."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,15 +22,17 @@ LONGEST_EXPORT = timedelta(minutes=LONGEST_TIMEOUT_MINUTES)
 
 
 async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None = None) -> None:
-    """Tell Prefect that there is new data in an iModel; returns when the server has the event.
+    """Emit the event `itwin.imodel.changed`; returns when the Prefect server has accepted it.
 
     Args:
         imodel_id: The iModel.
-        reason: What told of it: the type of a webhook's event, or `watch-imodels`.
-        changeset_id: The changeset it is about. `export-ifc/on-changes` exports that one; after pushes
-            (`iModels.changesReady.v1`), of which several may be one event, the latest.
+        reason: Source of the change: the event type of a webhook, or `watch-imodels`.
+        changeset_id: The changeset that the event names. `export-ifc/on-changes` exports it, except after a push
+            (`iModels.changesReady.v1`): one event may stand for several pushes, so the latest is exported.
 
-    `prefect.events.emit_event` would hand it to a thread and never say whether it arrived.
+    Raises:
+        httpx.HTTPStatusError: The Prefect server rejected the event. `prefect.events.emit_event` sends in a background
+            thread and reports no failure; therefore the request is made here.
     """
     event = Event(
         event=CHANGED,
@@ -46,15 +48,16 @@ async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None =
     retries=3,
     retry_delay_seconds=[1, 3, 8],
     retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,  # a fresh look is the point
+    cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )
 async def find_changed(
     credentials: ItwinCredentials, itwin_id: str, imodel_ids: list[str] | None, output_dir: str | None
 ) -> dict[str, str]:
-    """The iModels whose latest changeset is not the exported one, each with that changeset.
+    """Map the id of each iModel that has changed since its export to the id of its latest changeset.
 
-    An iModel last pushed to long before its export began needs no second look: one request tells the times of all.
+    The list of iModels contains the time of the last push. Only iModels pushed to after their export may have begun
+    need a request of their own.
     """
     wanted = {imodel_id.strip().lower() for imodel_id in imodel_ids or ()}
     changed: dict[str, str] = {}
@@ -67,7 +70,7 @@ async def find_changed(
             changeset_id = latest.id if latest else ""
             if manifest is None or manifest.changeset_id != changeset_id:
                 changed[imodel.id.lower()] = changeset_id
-    get_run_logger().info("%s iModels have changed since their export.", len(changed))
+    get_run_logger().info("%s iModels have changed since their last export.", len(changed))
     return changed
 
 
@@ -76,13 +79,13 @@ def _folder_of(imodel: IModel, output_dir: str | None) -> Path:
 
 
 def _is_older(imodel: IModel, manifest: Manifest | None) -> bool:
-    """True if the push was over before the export can have begun."""
+    """True if the last push ended before the export can have begun."""
     pushed = imodel.last_changeset_push_date_time
     return manifest is not None and isinstance(pushed, datetime) and pushed < manifest.created_at - LONGEST_EXPORT
 
 
 def announcement_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001  Prefect's shape
-    """One announcement for each changeset of an iModel."""
+    """Cache key: one event for each changeset of an iModel."""
     return f"announced-{parameters['imodel_id']}-{parameters['changeset_id'] or 'baseline'}"
 
 
@@ -90,11 +93,11 @@ def announcement_key(context: TaskRunContext, parameters: dict[str, Any]) -> str
     retries=3,
     retry_delay_seconds=[1, 3, 8],
     cache_key_fn=announcement_key,
-    cache_expiration=REMINDED_AFTER,  # an export that failed is started again after a day, not at every look
+    cache_expiration=REMINDED_AFTER,  # a failed export is started again after a day, not every ten minutes
     persist_result=True,
     result_serializer="json",
 )
 async def announce_change(imodel_id: str, changeset_id: str) -> str:
-    """Emit the event, once for each changeset; the moment it was."""
+    """Emit the event once for each changeset; returns the time (ISO 8601, UTC) at which it was emitted."""
     await emit_change(imodel_id, reason="watch-imodels", changeset_id=changeset_id or None)
     return datetime.now(UTC).isoformat()

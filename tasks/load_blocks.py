@@ -1,4 +1,7 @@
-"""Blocks by name; `default` falls back to the environment. Not tasks: a task's result could be persisted."""
+"""Load Prefect blocks by name; `default` falls back to the environment.
+
+These are plain functions, because Prefect could persist the result of a task, and blocks hold secrets.
+"""
 
 from typing import TypeVar
 
@@ -16,22 +19,22 @@ Loaded = TypeVar("Loaded", bound=Block)
 
 
 async def load_credentials(name: str) -> ItwinCredentials:
-    """The saved credentials of that name.
+    """The credentials block of that name, or the credentials of the environment if `default` is not saved.
 
     Raises:
-        ConfigurationError: There are none; the message lists the saved ones.
+        ConfigurationError: There is no such block, or the environment lacks a setting; the message lists saved blocks.
     """
     saved = await load_saved(ItwinCredentials, name)
     return saved or ItwinCredentials.from_settings(read_settings())
 
 
 async def load_saved(kind: type[Loaded], name: str) -> Loaded | None:
-    """The saved block of that name; none when `default` was never saved.
+    """The saved block of that name; None when `default` is not saved.
 
     Raises:
-        ConfigurationError: There is none of that name, or it is not usable.
+        ConfigurationError: There is no block of that name, or its content is invalid.
     """
-    check_network()  # Prefect's client breaks off with a stack trace where SSL_CERT_FILE names nothing
+    check_network()  # Prefect's client raises FileNotFoundError if SSL_CERT_FILE names a missing file
     slug = kind.get_block_type_slug()
     saved = await _saved_names(kind)
     if name in saved:

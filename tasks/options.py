@@ -1,7 +1,7 @@
-"""What a person asks for, checked before anything is sent: the part that all export flows share.
+"""Parameters that all export flows share, validated before the first request.
 
-Each flow has one model of its parameters, in the room of its format. The flow and the command line check with the same
-model: `IfcRequest.check(imodel_id=…, …)`.
+Each flow has one model of its parameters, in the package of its format. The flow and the command line validate with the
+same model: `IfcRequest.check(imodel_id=…, …)`.
 """
 
 import re
@@ -35,15 +35,15 @@ _NO_OPTIONS = frozenset(
 
 
 def check_output_dir(value: str | Path | None) -> Path:
-    """The folder for exports, absolute; the configured one where none is named."""
+    """The absolute path of the output folder; `ITWIN_OUTPUT_DIR` if `value` is empty."""
     return Path(value or read_settings().output_dir).expanduser().absolute()
 
 
 def check_guid(value: str, name: str) -> str:
-    """A GUID in lower case.
+    """The GUID in lower case, without surrounding blanks.
 
     Raises:
-        InputError: It is none; the sentence uses `name`.
+        InputError: The text is not a GUID; the message calls it `name`.
     """
     text = value.strip()
     if not _GUID.fullmatch(text):
@@ -55,12 +55,12 @@ def check_guid(value: str, name: str) -> str:
 
 
 def guid(name: str) -> Any:
-    """For use inside `Annotated`: a GUID, called `name` in messages."""
+    """A validator for use inside `Annotated`: the value is a GUID, called `name` in messages."""
     return BeforeValidator(lambda value: check_guid(str(value), name))
 
 
 def _timeout(value: object) -> object:
-    """Minutes as a duration; what is a duration already stays."""
+    """Convert minutes to a timedelta; a timedelta is returned unchanged."""
     if not isinstance(value, int | float):
         return value
     if not 0 < value <= LONGEST_TIMEOUT_MINUTES:
@@ -72,7 +72,9 @@ def _changeset(value: object) -> str:
     """A changeset id in lower case, an index, or an empty string for the latest."""
     text = "" if value is None else str(value).strip()
     if text and not _CHANGESET.fullmatch(text):
-        raise InputError(f"“{text}” is not a changeset: give 40 hex digits, an index, or nothing for the latest.")
+        raise InputError(
+            f"“{text}” is not a changeset: give 40 hex digits, an index, or leave it empty for the latest."
+        )
     return text.lower()
 
 
@@ -85,14 +87,14 @@ OptionalId = Annotated[str | None, BeforeValidator(_blank_as_none)]
 
 
 class Options(BaseModel, frozen=True):
-    """Parameters of a flow, checked; parameters that a model does not know are for other models."""
+    """Base of the parameter models; parameters that a model does not declare are ignored."""
 
     @classmethod
     def check(cls, **parameters: object) -> Self:
-        """The parameters of a flow as this model.
+        """Validate the parameters of a flow.
 
         Raises:
-            InputError: One of them cannot be understood; the sentence names it and says what to do.
+            InputError: A parameter is invalid; the message names it and says what to do.
         """
         try:
             return cls.model_validate(parameters)
@@ -101,7 +103,11 @@ class Options(BaseModel, frozen=True):
 
 
 class Policy(Options, frozen=True):
-    """How an export is to be had; with `verify`, files that are there are read whole before they count."""
+    """How an export is carried out.
+
+    `timeout` is the longest wait. `force` exports even if an identical export is published. `verify` reads published
+    files completely before they count as current; otherwise size and modification time are compared.
+    """
 
     timeout: Annotated[timedelta, BeforeValidator(_timeout)] = Field(
         default=timedelta(minutes=240), validation_alias=AliasChoices("timeout", "timeout_minutes")
@@ -111,7 +117,7 @@ class Policy(Options, frozen=True):
 
 
 class ExportOptions(Options, frozen=True):
-    """What an export flow takes besides its iModel: the same for all iModels of a batch."""
+    """Parameters of an export flow without the iModel and changeset: the same for all iModels of a batch."""
 
     output_dir: OutputDir
     credentials: str = "default"
@@ -119,10 +125,10 @@ class ExportOptions(Options, frozen=True):
 
     @classmethod
     def check(cls, **parameters: object) -> Self:
-        """The parameters of a flow as this model, when exports can be put into the folder.
+        """Validate the parameters of a flow, and that the output folder is writable.
 
         Raises:
-            InputError: A parameter cannot be understood, or the folder cannot be written to.
+            InputError: A parameter is invalid, or the folder is not writable.
         """
         checked = super().check(**parameters, policy=parameters)
         require_writable(checked.output_dir)
@@ -130,7 +136,7 @@ class ExportOptions(Options, frozen=True):
 
 
 class ExportRequest(ExportOptions, frozen=True):
-    """One export as asked for."""
+    """The parameters of one export."""
 
     format: ClassVar[ExportFormat]
 
@@ -139,32 +145,32 @@ class ExportRequest(ExportOptions, frozen=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What makes two exports of the same changeset different."""
+        """The parameters that influence the content: exports of one changeset with equal options are identical."""
         return self.model_dump(mode="json", exclude=set(_NO_OPTIONS))
 
     @property
     def folder(self) -> Path:
-        """Where readers find the export."""
+        """Folder of the published export."""
         return self.output_dir / self.imodel_id / self.format
 
     @property
     def state_dir(self) -> StateDir:
-        """Where unfinished work and notes of it lie, out of readers' sight."""
+        """Folder of unfinished downloads and run records of this iModel."""
         return StateDir.of_imodel(self.output_dir, self.imodel_id)
 
     @property
     def staging_root(self) -> StateDir:
-        """Where exports are fetched to, before they are published."""
+        """Folder that exports are downloaded to before they are published."""
         return self.state_dir
 
 
 def state_dir_of(output_dir: str | Path | None, imodel_id: str) -> StateDir:
-    """Where unfinished work of one iModel and notes of it lie, below a folder as a flow is given it."""
+    """The state folder of one iModel, for `output_dir` as it is given to a flow."""
     return StateDir.of_imodel(check_output_dir(output_dir), imodel_id)
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first fault, for a person."""
+    """One sentence about the first validation error."""
     fault = error.errors(include_url=False)[0]
     name = next((part for part in reversed(fault["loc"]) if isinstance(part, str)), "the request")
     if fault["type"] == "literal_error":

@@ -1,22 +1,22 @@
-"""What the exports of one batch share: its places at the platform. A single export has nothing to share."""
+"""Slots that limit how many exports of a batch wait for the platform at once; a single export is not limited."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 
-_places: ContextVar[asyncio.Semaphore | None] = ContextVar("places", default=None)
+_slots: ContextVar[asyncio.Semaphore | None] = ContextVar("platform_slots", default=None)
 
 
 def share_slots(count: int) -> None:
-    """Let all exports that begin in this context together hold so many places."""
-    _places.set(asyncio.Semaphore(count))
+    """Limit the exports that start in this context to `count` slots in total."""
+    _slots.set(asyncio.Semaphore(count))
 
 
 def in_batch() -> bool:
-    """True in exports that are part of a batch."""
-    return _places.get() is not None
+    """True if the current export is part of a batch."""
+    return _slots.get() is not None
 
 
 def platform_slot() -> AbstractAsyncContextManager[None]:
-    """Wait for a place and hold it while the platform works: what is fetched meanwhile takes none."""
-    return _places.get() or nullcontext()
+    """Acquire a slot for the time that the platform works on an export; downloads need no slot."""
+    return _slots.get() or nullcontext()

@@ -1,4 +1,4 @@
-"""Waiting for the platform: polled politely, by its own clock, through every weather until the deadline."""
+"""Poll the platform with back-off until a deadline by the platform's clock; transient errors are tolerated."""
 
 import asyncio
 import random
@@ -16,12 +16,14 @@ from blocks.settings import read_settings
 
 CREATION_GRACE = timedelta(minutes=2)
 MAX_CONCURRENT_POLLS = 8
-"""Looks on their way at once in one event loop. The others wait, the longest due first, where they are in nobody's
-way: of the requests that the budget allows, those that bring an export forward are not behind a thousand looks."""
-LAST_POLL_SECONDS = 60.0
-"""What the last look may take, which begins at the deadline."""
+"""Polls that one event loop sends at once; further polls wait in order of arrival.
 
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+They wait before the rate limiter, so that requests which start or fetch an export do not queue behind a thousand polls.
+"""
+LAST_POLL_SECONDS = 60.0
+"""Time limit of the last poll, which begins at the deadline."""
+
+_poll_semaphores: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 Log = Logger | LoggerAdapter[Logger]
 Found = TypeVar("Found")
@@ -29,16 +31,16 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class PollBackoff:
-    """How often a run is looked at; seconds."""
+    """Pauses between two polls, in seconds."""
 
     first: float
     longest: float
 
     def pause(self, age: float) -> float:
-        """Seconds until the next look: a tenth of the run's age between the two settings, slightly jittered.
+        """Seconds until the next poll: a tenth of the age, between `first` and `longest`, with up to 7 % jitter.
 
-        A run older than 16 times the longest pause is looked at every sixteenth of its age, so that hours of waiting
-        cost few requests.
+        Beyond an age of 16 times `longest`, the pause is a sixteenth of the age, so that hours of waiting need few
+        requests.
         """
         steady = min(age / 10, max(self.longest, age / 16))
         return max(self.first, steady) * random.uniform(0.93, 1.0)  # noqa: S311  jitter is no secret
@@ -46,16 +48,17 @@ class PollBackoff:
 
 @dataclass
 class Poller(Generic[Found]):
-    """Looking for something again and again, through every weather until the deadline.
+    """Repeats a read until it returns a result or the deadline passes; transient errors are logged and tolerated.
 
     Args:
-        name: What is looked at, for messages.
-        look: One look; none while it is not there yet.
-        age: How long it has been waited for.
+        name: What is read, for messages.
+        read: Reads once; returns None while there is no result yet.
+        age: Returns how long the wait has lasted.
+        timeout: Longest wait.
     """
 
     name: str
-    look: Callable[[], Awaitable[Found | None]]
+    read: Callable[[], Awaitable[Found | None]]
     age: Callable[[], timedelta]
     timeout: timedelta
     pace: PollBackoff
@@ -63,11 +66,11 @@ class Poller(Generic[Found]):
     sleep: Callable[[float], Any] = asyncio.sleep
     _complained: str = ""
 
-    async def found(self) -> Found | None:
-        """What was looked for; none when the deadline passed first.
+    async def poll(self) -> Found | None:
+        """Poll until there is a result; None when the deadline passes first.
 
         Raises:
-            ExportError: An answer that cannot get better, such as 403.
+            ExportError: A failure that is not transient, such as 403.
         """
         while True:
             found = await self._poll_in_time()
@@ -77,7 +80,7 @@ class Poller(Generic[Found]):
             await self.sleep(max(0.0, min(self.pace.pause(age), self.timeout.total_seconds() - age)))
 
     async def _poll_in_time(self) -> Found | None:
-        """One look; none where the platform's pause (429) lasts beyond the deadline."""
+        """Poll once; None if a pause that the platform asks for (429) lasts beyond the deadline."""
         left = (self.timeout - self.age()).total_seconds()
         try:
             async with asyncio.timeout(max(left, LAST_POLL_SECONDS)):
@@ -86,10 +89,10 @@ class Poller(Generic[Found]):
             return None
 
     async def _poll_once(self) -> Found | None:
-        """One look; none too when it failed in a way that the next one may not."""
+        """Poll once; None also after a transient error."""
         try:
-            async with _looks_due():
-                found = await self.look()
+            async with _poll_semaphore():
+                found = await self.read()
         except ExportError as error:
             if not error.is_transient:
                 raise
@@ -99,25 +102,25 @@ class Poller(Generic[Found]):
         return found
 
     def _complain(self, problem: str) -> None:
-        kind = problem.partition(" (")[0]  # without the correlation id, which is never the same
+        kind = problem.partition(" (")[0]  # without the correlation id, which differs in each message
         if kind != self._complained:
             self._complained = kind
-            self.log.warning("Looking at %s failed; trying on. %s", self.name, problem)
+            self.log.warning("Reading %s failed; trying again. %s", self.name, problem)
 
 
-def _looks_due() -> asyncio.Semaphore:
-    """Where looks that are due wait for their turn; asyncio's semaphore lets the first come first."""
-    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_CONCURRENT_POLLS))
+def _poll_semaphore() -> asyncio.Semaphore:
+    """The semaphore of the current event loop; asyncio wakes waiters in order of arrival."""
+    return _poll_semaphores.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_CONCURRENT_POLLS))
 
 
 @dataclass
 class RunPoller:
-    """One run being waited for.
+    """Polls one export run until it is finished.
 
     Args:
-        since: When the wait began, by the platform's clock; a run tells its own start as soon as it has one.
+        since: Start of the wait, by the platform's clock; used until the run has a start time.
         timeout: Longest wait, counted from the run's own start, or from `since`.
-        counts_own_age: Count from the run's own start.
+        counts_own_age: True to count from the run's own start, False to count from `since`.
     """
 
     itwin: ItwinApis
@@ -133,27 +136,27 @@ class RunPoller:
     _started_at: datetime | None = None
 
     async def finished(self) -> ExportRun:
-        """The run once it is finished, however it ended.
+        """Wait for the run and return it once it has ended, successfully or not.
 
         Raises:
-            ExportTimeoutError: The deadline passed first; the remote run goes on.
-            ExportError: An answer that cannot get better, such as 403 or a run gone for good.
+            ExportTimeoutError: The deadline passed first; the run continues at the platform.
+            ExportError: A failure that is not transient, such as 403 or a deleted run.
         """
         name = f"export run {self.run_id}"
-        rounds = Poller(name, self._look, self._age, self.timeout, self.pace, self.log, self.sleep)
-        run = await rounds.found()
+        poller = Poller(name, self._read_run, self._age, self.timeout, self.pace, self.log, self.sleep)
+        run = await poller.poll()
         if run is None:
             raise self._too_late()
         return run
 
-    async def _look(self) -> ExportRun | None:
-        """The run if it is finished."""
+    async def _read_run(self) -> ExportRun | None:
+        """Read the run; None while it is not finished."""
         try:
             run = await self.itwin.exports.get_run(self.connection_id, self.run_id)
         except NotFoundError:
             if self._seen or self._age() > CREATION_GRACE:
                 raise
-            return None  # a run may be unknown for a moment after its creation
+            return None  # undocumented: a new run may answer 404 for a short time
         if self.counts_own_age:
             self._started_at = run.start_date_time or self._started_at
         self._note_state(run)
@@ -171,7 +174,7 @@ class RunPoller:
         if isinstance(run.state, ExecutionState):
             self.log.info("Export run %s: %s", self.run_id, state)
         else:
-            self.log.warning("Export run %s is in the unknown state “%s”; waiting on.", self.run_id, state)
+            self.log.warning("Export run %s is in the unknown state “%s”; waiting for its end.", self.run_id, state)
 
     def _too_late(self) -> ExportTimeoutError:
         return ExportTimeoutError(
@@ -182,6 +185,6 @@ class RunPoller:
 
 
 def read_poll_backoff() -> PollBackoff:
-    """How often runs are looked at, as the environment says."""
+    """The back-off that `ITWIN_POLL_SECONDS` and `ITWIN_POLL_MAX_SECONDS` set."""
     settings = read_settings()
     return PollBackoff(settings.poll_seconds, settings.poll_max_seconds)

@@ -1,4 +1,4 @@
-"""Exports that are already published: found, described in a manifest, reported."""
+"""Published exports: find a current one, draft the manifest, report the result."""
 
 import asyncio
 import platform
@@ -21,16 +21,16 @@ TOOL_VERSION = version("itwin-export")
 
 
 async def find_published(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> Manifest | None:
-    """The manifest of an identical export that is still whole; none if there is none or a fresh one is forced."""
+    """The manifest of a published, identical and undamaged export; None if there is none or `force` is set."""
     try:
         return await asyncio.to_thread(find_current, request, changeset_id, credentials.api_url)
     except ContentError as error:
-        get_run_logger().warning("The published export is damaged and will be made anew. %s", error)
+        get_run_logger().warning("The published export is damaged and is exported again. %s", error)
         return None
 
 
 async def report_skipped(manifest: Manifest, request: ExportRequest) -> ExportReport:
-    """The report of an export that was already there."""
+    """Report an export that was already published, and show it in an artifact."""
     get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", manifest.changeset_id)
     report = report_unchanged(manifest, request)
     await _show(report)
@@ -38,7 +38,7 @@ async def report_skipped(manifest: Manifest, request: ExportRequest) -> ExportRe
 
 
 async def report_published(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
-    """The report of an export that has just been published."""
+    """Report an export that has just been published, and show it in an artifact."""
     report = report_of(manifest, request, started_at=started_at)
     log = get_run_logger()
     log.info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
@@ -49,7 +49,7 @@ async def report_published(manifest: Manifest, request: ExportRequest, *, starte
 
 
 def draft_manifest(credentials: ItwinCredentials, request: ExportRequest, **facts: Any) -> Manifest:
-    """The manifest of a fresh export; `facts` are the members that only the export itself can tell."""
+    """Create the manifest of a new export; `facts` are the members that the request does not determine."""
     return Manifest(
         api_url=credentials.api_url,
         imodel_id=request.imodel_id,
@@ -64,14 +64,14 @@ def draft_manifest(credentials: ItwinCredentials, request: ExportRequest, **fact
 
 
 async def _show(report: ExportReport) -> None:
-    """One artifact a flow run: what people look at in the UI; a batch shows all its exports in a table of its own."""
+    """Create one artifact per flow run; an export in a batch has none, because the batch lists all in one table."""
     if in_batch():
         return
     rows = [{"File": file.path, "Role": file.role, "Bytes": file.size, "SHA-256": file.sha256} for file in report.files]
     changeset = report.changeset_id or "the baseline"
     source = f"{_source(report)}, result {report.result}"
     notes = "".join(f"\n\n⚠ {warning}" for warning in report.warnings)
-    skipped = " Nothing was to be done: this export is already there and verified." if report.skipped else ""
+    skipped = " Skipped: this export is already published and verified." if report.skipped else ""
     what = f"iModel `{report.imodel_id}` from {changeset}, in `{report.output_dir}`"
     await acreate_table_artifact(
         table=rows, key=f"export-{report.format}-{report.imodel_id}", description=f"{what}. {source}.{skipped}{notes}"

@@ -1,4 +1,4 @@
-"""What an export ends with: values people read and scripts parse."""
+"""Results of export flows, as JSON for scripts and as tables for people."""
 
 from datetime import datetime
 from typing import Literal
@@ -20,7 +20,7 @@ class ExportedFile(BaseModel):
 
 
 class BatchFailure(BaseModel):
-    """An export of a batch that did not work out, and why."""
+    """A failed export of a batch; `error` is the message for people."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,7 +30,7 @@ class BatchFailure(BaseModel):
 
 
 class ExportReport(BaseModel):
-    """One export: what was exported, from which changeset, by which run, how big, where.
+    """The result of one export; sizes are in bytes, times have a time zone.
 
     `changeset_id` is empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
     `adopted` is true when the files come from a run that this flow run did not start.

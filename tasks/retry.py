@@ -1,4 +1,4 @@
-"""What the decorators of all tasks share: which failures are worth another attempt."""
+"""The retry condition that all tasks use."""
 
 import logging
 from typing import Any
@@ -10,13 +10,13 @@ from blocks.errors import ExportError
 
 
 async def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001  Prefect's shape
-    """True if the same attempt may work in a moment; everything else is final."""
+    """True if the task failed with an `ExportError` that is transient; Prefect retries only then."""
     outcome: object = await state.aresult(raise_on_failure=False)
     return isinstance(outcome, ExportError) and outcome.is_transient
 
 
-class _WithoutKnownTraces(logging.Filter):
-    """Our errors are sentences for people: their stack says nothing more, in no log and no UI."""
+class _WithoutExpectedTracebacks(logging.Filter):
+    """Removes tracebacks of `ExportError` from logs: the message says what went wrong and what to do."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], ExportError):
@@ -25,4 +25,4 @@ class _WithoutKnownTraces(logging.Filter):
 
 
 for _name in ("prefect.flow_runs", "prefect.task_runs"):
-    logging.getLogger(_name).addFilter(_WithoutKnownTraces())
+    logging.getLogger(_name).addFilter(_WithoutExpectedTracebacks())

@@ -1,4 +1,4 @@
-"""What is kept beside the published exports, out of readers' sight: unfinished downloads, and notes of runs.
+"""Folders for unfinished downloads and run records, beside the published exports.
 
     <output_dir>/
     ├── .itwin-export/                        StateDir.of_batches
@@ -7,16 +7,16 @@
         ├── .itwin-export/                    StateDir.of_imodel
         │   ├── runs/<time>-<random>.json     one request for an export run (tasks.ifc.run_records)
         │   ├── followed/<flow run>.json      the export run that a flow run follows; touched every 30 s while it does
-        │   ├── <export run>/                 an IFC export being fetched: files, parts and their checkpoints
-        │   ├── mesh/                         a tileset being fetched
-        │   ├── <name>-<flow run>/            the same, where another process has that folder or nothing can be locked
-        │   ├── <name>.lock                   held by the process that fetches into the folder of that name
-        │   └── mesh-publish.lock             held while a tileset is swapped into place
-        ├── ifc/                              what readers find
-        └── mesh/                             what readers find; where this is a link, tilesets are fetched into
-                                              .itwin-export/<iModel>/ beside the folder that it leads to
+        │   ├── <export run>/                 an IFC export being downloaded: files, parts, checkpoints
+        │   ├── mesh/                         a tileset being downloaded
+        │   ├── <name>-<flow run>/            the same, if another process uses that folder or locks are absent
+        │   ├── <name>.lock                   held by the process that downloads into the folder of that name
+        │   └── mesh-publish.lock             held while a tileset replaces the one before
+        ├── ifc/                              the published IFC files
+        └── mesh/                             the published tileset; if this is a link, tilesets are downloaded into
+                                              .itwin-export/<iModel>/ beside the target of the link
 
-Everything but the lock in use and the notes of the past week goes with `purge`. Nothing in here holds a secret.
+`purge` removes everything that has not changed for a week, except locks in use. No file in here contains a secret.
 """
 
 import time
@@ -35,54 +35,57 @@ from blocks.storage.file_names import safe_name
 
 KEPT_FOR = timedelta(days=7)
 FOLDER = ".itwin-export"
-_NOTES = frozenset({"runs", "followed", "batches"})
-"""Folders of notes: each note goes by its own age."""
+_RECORD_FOLDERS = frozenset({"runs", "followed", "batches"})
+"""Folders of records: each record is removed by its own age."""
 
 
 @dataclass(frozen=True)
 class StateDir:
-    """One folder of unfinished work and notes, which need not exist yet."""
+    """One folder of unfinished downloads and records; it is created when it is first written to."""
 
     root: Path
 
     @classmethod
     def of_imodel(cls, output_dir: Path, imodel_id: str) -> Self:
-        """That of one iModel's exports."""
+        """The state folder of one iModel."""
         return cls(output_dir / imodel_id.strip().lower() / FOLDER)
 
     @classmethod
     def of_batches(cls, output_dir: Path) -> Self:
-        """That of everything exported to a folder."""
+        """The state folder of all batches that export to a folder."""
         return cls(output_dir / FOLDER)
 
     @property
     def runs(self) -> Path:
-        """Notes of the export runs that were asked for."""
+        """Folder of the records of requested export runs."""
         return self.root / "runs"
 
     def followed(self, flow_run_id: str) -> Path:
-        """The note of the export run that a flow run follows."""
+        """The file that records which export run a flow run waits for."""
         return self.root / "followed" / f"{flow_run_id}.json"
 
     def batch(self, flow_run_id: str) -> Path:
-        """The report of a flow run that exports an iTwin or a shard of one."""
+        """The file with the report of a flow run that exports an iTwin or a shard of it."""
         return self.root / "batches" / f"{flow_run_id}.json"
 
     @property
     def publish_lock(self) -> Path:
-        """Held while a tileset is swapped into place."""
+        """The lock file held while a tileset is published."""
         return self.root / "mesh-publish.lock"
 
     @contextmanager
     def staging(self, name: str, owner: str) -> Generator[Path]:
-        """A folder to fetch into: always the same, so that an interrupted download resumes; another while it is in use.
+        """A folder to download into: the same each time, so that an interrupted download resumes.
 
-        The lock is the operating system's: it goes with the process, however that ends. Where there are no locks, each
-        owner has a folder of its own.
+        While another process uses that folder, or if the file system has no locks, the folder is one of the owner's
+        own. The operating system releases the lock when the process ends.
 
         Args:
-            name: What is fetched.
-            owner: Who fetches it, such as the id of a flow run; part of the other folder's name.
+            name: What is downloaded: an export run id, or `mesh`.
+            owner: Id of the flow run; part of the name of its own folder.
+
+        Raises:
+            DiskError: The folder cannot be created.
         """
         with disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
@@ -94,16 +97,16 @@ class StateDir:
 
 
 def purge(folder: Path) -> None:
-    """Remove what nobody has changed for a week from the folder itself; its folders of notes stay."""
+    """Remove files and folders that have not changed for a week; folders of records stay."""
     oldest = time.time() - KEPT_FOR.total_seconds()
     for path in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # another process may be faster
-            if path.name not in _NOTES and path.stat().st_mtime < oldest:
+        with suppress(FileNotFoundError):  # another process may have removed it
+            if path.name not in _RECORD_FOLDERS and path.stat().st_mtime < oldest:
                 remove_folder(path) if path.is_dir() else path.unlink()
 
 
 def _take_lock(stack: ExitStack, path: Path) -> bool:
-    """Whether this process has the folder of that name to itself."""
+    """True if this process got the lock."""
     try:
         return stack.enter_context(file_lock(path, is_waiting=False))
     except Timeout:

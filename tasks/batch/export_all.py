@@ -1,4 +1,7 @@
-"""Many exports in one process: at a pace the Prefect server digests, and a bad one never stops the rest."""
+"""Run many exports in one process, with limits on starts per second and on exports at the platform.
+
+A failed export is reported and the others continue.
+"""
 
 import asyncio
 import contextlib
@@ -28,10 +31,10 @@ from tasks.retry import is_transient
 
 TASK_RUNS_PER_EXPORT = 8
 SPARE_SHARE = 0.5
-"""Exports in hand beyond those at the platform: what fetches or prepares leaves no place there empty."""
+"""Exports that prepare or download, as a share of `max_active`: they run beside those that wait for the platform."""
 
 ItemStatus = Literal["waiting", "active", "exported", "skipped", "failed"]
-STANDINGS: tuple[ItemStatus, ...] = ("waiting", "active", "exported", "skipped", "failed")
+STATUSES: tuple[ItemStatus, ...] = ("waiting", "active", "exported", "skipped", "failed")
 ExportFlow = Callable[..., Awaitable[ExportReport]]
 
 
@@ -45,30 +48,31 @@ class BatchItem:
 
 @dataclass
 class Progress:
-    """How a batch stands."""
+    """Counts of the exports of a batch by status, for the progress artifact."""
 
     total: int
-    standings: dict[BatchItem, ItemStatus] = field(default_factory=dict[BatchItem, ItemStatus])
+    statuses: dict[BatchItem, ItemStatus] = field(default_factory=dict[BatchItem, ItemStatus])
 
     def __str__(self) -> str:
-        counted = Counter(self.standings.values())
-        counted["waiting"] = self.total - len(self.standings)
-        return ", ".join(f"{counted[status]} {status}" for status in STANDINGS)
+        counted = Counter(self.statuses.values())
+        counted["waiting"] = self.total - len(self.statuses)
+        return ", ".join(f"{counted[status]} {status}" for status in STATUSES)
 
     @property
     def percent(self) -> float:
-        """How much is over, however it ended."""
-        over = sum(status != "active" for status in self.standings.values())
+        """Share of the exports that have ended, successfully or not, from 0 to 100."""
+        over = sum(status != "active" for status in self.statuses.values())
         return 100 * over / self.total if self.total else 100.0
 
 
 class StartRateLimiter:
-    """Lets exports begin at a steady pace; one that turned out to need no run gives most of its share back.
+    """Limits how many exports start per second; a skipped export returns most of its allowance.
 
-    A Prefect server digests 29 to 47 task runs a second; above that its event queue overflows without a word.
+    Measured: a Prefect 3.9 server processes 29 to 47 task runs per second. Above that, its event queue (10 000 events)
+    overflows and events are lost without an error.
 
     Args:
-        task_runs_per_second: What this process may ask of the server.
+        task_runs_per_second: How many task runs this process may start per second.
     """
 
     def __init__(self, task_runs_per_second: float) -> None:
@@ -76,14 +80,14 @@ class StartRateLimiter:
         self._next = time.monotonic()
 
     async def wait(self) -> None:
-        """Wait for one's turn."""
+        """Wait until the next export may start."""
         now = time.monotonic()
-        turn = max(self._next, now)
-        self._next = turn + self._spacing
-        await asyncio.sleep(turn - now)
+        start = max(self._next, now)
+        self._next = start + self._spacing
+        await asyncio.sleep(start - now)
 
     def give_back(self) -> None:
-        """Let the next one begin earlier: only one of the task runs was needed."""
+        """Let the next export start earlier: a skipped export needs only one task run."""
         self._next -= self._spacing * (TASK_RUNS_PER_EXPORT - 1) / TASK_RUNS_PER_EXPORT
 
 
@@ -91,22 +95,22 @@ class StartRateLimiter:
     retries=3,
     retry_delay_seconds=[1, 3, 8],
     retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,  # what is in the iTwin changes by the day
+    cache_policy=NO_CACHE,  # iModels are added and removed between runs
     persist_result=False,
 )
 async def list_imodels(credentials: ItwinCredentials, request: BatchRequest) -> list[IModel]:
-    """The initialized iModels of the iTwin that are asked for, by name.
+    """List the requested iModels of the iTwin that are initialized, sorted by display name.
 
     Raises:
         NotFoundError: There is no such iTwin.
-        InputError: An iModel asked for is not in it, or none is chosen and that was not allowed.
+        InputError: A requested iModel is not in the iTwin, or none is selected and `allow_empty` is false.
     """
     async with credentials.get_client() as itwin:
         found = [imodel async for imodel in itwin.imodels.list_imodels(request.itwin_id)]
     absent = request.imodel_ids - {imodel.id.lower() for imodel in found}
     if absent:
         raise InputError(
-            f"iTwin {request.itwin_id} holds no initialized iModel {', '.join(sorted(absent))} that this client may "
+            f"iTwin {request.itwin_id} has no initialized iModel {', '.join(sorted(absent))} that this client may "
             f"see. Check the ids, or leave imodel_ids out."
         )
     wanted = request.imodel_ids or {imodel.id.lower() for imodel in found}
@@ -114,39 +118,39 @@ async def list_imodels(credentials: ItwinCredentials, request: BatchRequest) -> 
     chosen = [imodel for imodel in found if imodel.id.lower() in wanted and part in imodel.display_name.casefold()]
     if not chosen and not request.allow_empty:
         raise InputError(_nothing_chosen(request, len(found)))
-    get_run_logger().info("%s of %s iModels are to be exported.", len(chosen), len(found))
+    get_run_logger().info("%s of %s iModels are selected for export.", len(chosen), len(found))
     return sorted(chosen, key=lambda imodel: (imodel.display_name, imodel.id))
 
 
 def _nothing_chosen(request: BatchRequest, count: int) -> str:
     named = f", and no name contains “{request.name_contains}”" if request.name_contains and count else ""
     return (
-        f"There is nothing to export: iTwin {request.itwin_id} holds {count} initialized iModels that this client may "
-        f"see{named}. Check the iTwin id and the name, or accept an empty choice: --allow-empty (allow_empty=true)."
+        f"There is nothing to export: iTwin {request.itwin_id} has {count} initialized iModels that this client may "
+        f"see{named}. Check the iTwin id and the name, or accept an empty selection: --allow-empty (allow_empty=true)."
     )
 
 
 async def export_all(
-    request: BatchRequest, imodels: Sequence[IModel], runbooks: Mapping[ExportFormat, ExportFlow]
+    request: BatchRequest, imodels: Sequence[IModel], export_flows: Mapping[ExportFormat, ExportFlow]
 ) -> BatchReport:
-    """Run every export and report how each ended; a failed one stops no other.
+    """Run every export and return one report of all; when an export fails, the others continue.
 
     Raises:
-        asyncio.CancelledError: The batch was cancelled; remote runs go on and the next batch picks them up.
+        asyncio.CancelledError: The batch was cancelled; export runs continue at the platform for the next batch.
     """
     items = [BatchItem(imodel, chosen) for imodel in imodels for chosen in request.formats]
-    in_hand = asyncio.Semaphore(math.ceil(request.max_active * (1 + SPARE_SHARE)))
+    export_slots = asyncio.Semaphore(math.ceil(request.max_active * (1 + SPARE_SHARE)))
     progress = Progress(len(items))
-    admission = StartRateLimiter(read_settings().task_runs_per_second)
+    start_limiter = StartRateLimiter(read_settings().task_runs_per_second)
 
     async def export(item: BatchItem) -> ExportReport:
-        async with in_hand:
-            await admission.wait()
-            with _standing(progress, item):
-                report = await _run(runbooks[item.format], request, item)
-                progress.standings[item] = "skipped" if report.skipped else "exported"
+        async with export_slots:
+            await start_limiter.wait()
+            with _tracked_status(progress, item):
+                report = await _run(export_flows[item.format], request, item)
+                progress.statuses[item] = "skipped" if report.skipped else "exported"
         if report.skipped:
-            admission.give_back()
+            start_limiter.give_back()
         return report
 
     share_slots(request.max_active)
@@ -156,68 +160,72 @@ async def export_all(
 
 
 async def publish_report(request: BatchRequest, report: BatchReport, imodels: Sequence[IModel]) -> None:
-    """One table of all exports, the failed ones first, and the report as a file beside the exports."""
+    """Write the report to a file beside the exports, and to a table artifact that lists failed exports first."""
     keep_batch_report(request.output_dir, str(flow_run.get_id()), report)
     names = {imodel.id.lower(): imodel.display_name for imodel in imodels}
     failed = [
-        {"iModel": names.get(one.imodel_id, one.imodel_id), "Format": one.format, "Result": f"failed: {one.error}"}
-        for one in report.failures
+        {
+            "iModel": names.get(entry.imodel_id, entry.imodel_id),
+            "Format": entry.format,
+            "Result": f"failed: {entry.error}",
+        }
+        for entry in report.failures
     ]
     done = [
         {
-            "iModel": names.get(one.imodel_id, one.imodel_id),
-            "Format": one.format,
-            "Result": "skipped" if one.skipped else one.result,
-            "Changeset": one.changeset_id[:10] or "baseline",
-            "Run": one.run_id,
-            "Bytes": one.total_bytes,
+            "iModel": names.get(entry.imodel_id, entry.imodel_id),
+            "Format": entry.format,
+            "Result": "skipped" if entry.skipped else entry.result,
+            "Changeset": entry.changeset_id[:10] or "baseline",
+            "Run": entry.run_id,
+            "Bytes": entry.total_bytes,
         }
-        for one in report.reports
+        for entry in report.reports
     ]
     await acreate_table_artifact(
-        table=[*failed, *done], key=f"export-itwin-{report.itwin_id}", description=_in_short(report)
+        table=[*failed, *done], key=f"export-itwin-{report.itwin_id}", description=_summary_of(report)
     )
-    get_run_logger().info("%s", _in_short(report))
+    get_run_logger().info("%s", _summary_of(report))
 
 
-def conclude(report: BatchReport, fail_when: FailWhen) -> BatchReport:
-    """The report, or a failure that carries it, as the caller wants failures judged.
+def raise_if_failed(report: BatchReport, fail_when: FailWhen) -> BatchReport:
+    """Return the report, or raise an error that contains it, as `fail_when` says.
 
     Raises:
-        BatchFailedError: Too many exports failed.
+        BatchFailedError: An export failed (`any`), or all exports failed (`all`).
     """
     succeeded = report.exported + report.skipped
     if report.failed and (fail_when == "any" or (fail_when == "all" and not succeeded)):
         first = report.failures[0]
-        raise BatchFailedError(f"{_in_short(report)} The first: {first.error}", report)
+        raise BatchFailedError(f"{_summary_of(report)} The first: {first.error}", report)
     return report
 
 
-async def _run(runbook: ExportFlow, request: BatchRequest, item: BatchItem) -> ExportReport:
-    """One single export, with those of the options that it knows."""
-    known = inspect.signature(runbook).parameters
+async def _run(export_flow: ExportFlow, request: BatchRequest, item: BatchItem) -> ExportReport:
+    """Run one export with those options of the batch that its flow has as parameters."""
+    known = inspect.signature(export_flow).parameters
     options = {name: value for name, value in request.options.items() if name in known}
-    return await runbook(imodel_id=item.imodel.id, **options)
+    return await export_flow(imodel_id=item.imodel.id, **options)
 
 
 @contextlib.contextmanager
-def _standing(progress: Progress, item: BatchItem) -> Generator[None]:
-    """Active until it is told otherwise; failed when it ends without that."""
-    progress.standings[item] = "active"
+def _tracked_status(progress: Progress, item: BatchItem) -> Generator[None]:
+    """Set the status to active, and to failed if the block ends while it is still active."""
+    progress.statuses[item] = "active"
     try:
         yield
     finally:
-        if progress.standings[item] == "active":
-            progress.standings[item] = "failed"
+        if progress.statuses[item] == "active":
+            progress.statuses[item] = "failed"
 
 
 def _summarize(
     itwin_id: str, items: Sequence[BatchItem], outcomes: Sequence[ExportReport | BaseException]
 ) -> BatchReport:
-    """One report of all; what nobody foresaw is a failure like any other."""
+    """Combine the results; an unexpected exception counts as a failed export."""
     reports = tuple(outcome for outcome in outcomes if isinstance(outcome, ExportReport))
     failures = tuple(
-        BatchFailure(imodel_id=item.imodel.id, format=item.format, error=_said(outcome))
+        BatchFailure(imodel_id=item.imodel.id, format=item.format, error=_message_of(outcome))
         for item, outcome in zip(items, outcomes, strict=True)
         if isinstance(outcome, BaseException)
     )
@@ -232,11 +240,11 @@ def _summarize(
     )
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     text = without_secrets(str(error))
     return text if isinstance(error, ExportError) else f"{type(error).__name__}: {text}"
 
 
-def _in_short(report: BatchReport) -> str:
+def _summary_of(report: BatchReport) -> str:
     counts = f"{report.exported} exported, {report.skipped} skipped, {report.failed} failed"
     return f"iTwin {report.itwin_id}: {counts}."

@@ -1,4 +1,4 @@
-"""What a person asks for when it is a whole iTwin, checked before anything is sent."""
+"""Parameters of the flow export-itwin, validated before the first request."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
@@ -37,7 +37,7 @@ def _shards(value: int) -> int:
 
 
 class BatchRequest(Options, frozen=True):
-    """One batch as asked for; `options` are the parameters of the single flows that are the same for all iModels."""
+    """The parameters of one batch; `options` holds the parameters of export-ifc and export-mesh."""
 
     itwin_id: Annotated[str, guid("iTwin id")]
     formats: Annotated[tuple[ExportFormat, ...], BeforeValidator(_formats)]
@@ -53,14 +53,14 @@ class BatchRequest(Options, frozen=True):
 
     @classmethod
     def check(cls, singles: Iterable[type[ExportOptions]] = (), /, **parameters: object) -> Self:
-        """The parameters of the flow as this model.
+        """Validate the parameters of the flow.
 
         Args:
-            singles: The models of the single flows, which check the parameters that are theirs.
-            parameters: By name.
+            singles: Models of the flows for one iModel; each validates its own parameters.
+            parameters: Values by parameter name.
 
         Raises:
-            InputError: One of them cannot be understood or served; the sentence names it and says what to do.
+            InputError: A parameter is invalid; the message names it and says what to do.
         """
         own = cls.model_fields.keys() - {"options", "output_dir", "credentials"}
         options = {name: value for name, value in parameters.items() if name not in own}

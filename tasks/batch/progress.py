@@ -1,4 +1,4 @@
-"""How far a batch is: one artifact, kept up to date, which is also the sign that its process lives."""
+"""Progress artifact of a batch, updated every five seconds; the updates also serve as the heartbeat of its process."""
 
 import asyncio
 import contextlib
@@ -14,26 +14,26 @@ PROGRESS_SECONDS = 5.0
 
 
 class Showable(Protocol):
-    """What can be shown: a sentence and a percentage."""
+    """A progress value: `str()` gives a sentence for people."""
 
     @property
     def percent(self) -> float:
-        """How much is over, however it ended."""
+        """Share of the work that has ended, successfully or not, from 0 to 100."""
         ...
 
 
 @asynccontextmanager
 async def shown(progress: Showable, itwin_id: str) -> AsyncGenerator[None]:
-    """One progress artifact, kept up to date while the block lasts."""
+    """Create a progress artifact and update it until the block ends."""
     artifact = await acreate_progress_artifact(
         progress.percent, key=f"export-itwin-progress-{itwin_id}", description=str(progress)
     )
-    keeper = asyncio.create_task(_keep_current(artifact, progress))
+    updater = asyncio.create_task(_keep_current(artifact, progress))
     try:
         yield
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
+        updater.cancel()
+        await asyncio.gather(updater, return_exceptions=True)
         await _update(artifact, progress)
 
 
@@ -44,6 +44,6 @@ async def _keep_current(artifact: UUID, progress: Showable) -> None:
 
 
 async def _update(artifact: UUID, progress: Showable) -> None:
-    """Tell how far it is; where the server is away, the next time tells."""
+    """Write the current progress; an update that fails is ignored, because the next one replaces it."""
     with contextlib.suppress(httpx.HTTPError):
         await aupdate_progress_artifact(artifact, progress.percent, description=str(progress))

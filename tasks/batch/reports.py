@@ -1,4 +1,4 @@
-"""Reports of batches, kept beside the exports: for people, and for the batch that a shard belongs to."""
+"""Reports of batches as files beside the exports; a batch reads the reports of its shards from them."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from tasks.state_dir import StateDir, purge
 
 
 def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -> None:
-    """Write a report down under its flow run; those of long ago go.
+    """Write a report to a file named after its flow run, and delete reports older than a week.
 
     Raises:
-        DiskError: The disk refuses it.
+        DiskError: The file cannot be written.
     """
     path = StateDir.of_batches(output_dir).batch(flow_run_id)
     with disk_errors(path.parent):
@@ -23,7 +23,7 @@ def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -
 
 
 def read_batch_report(output_dir: Path, flow_run_id: str) -> BatchReport | None:
-    """The report of a flow run, if there is one."""
+    """The report of a flow run; None if there is none or it is unreadable."""
     try:
         return BatchReport.model_validate_json(StateDir.of_batches(output_dir).batch(flow_run_id).read_bytes())
     except (OSError, ValidationError):

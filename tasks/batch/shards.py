@@ -1,6 +1,6 @@
-"""A batch spread over several flow runs: slices handed out, followed, and handed out again where a worker died.
+"""Spread a batch over several flow runs (shards): dispatch, monitor, and dispatch again after a worker has died.
 
-Whatever is handed out twice is exported once: the second takes up what the first began.
+A shard that is dispatched twice starts no second export run: the new flow run finds the export runs of the first.
 """
 
 import asyncio
@@ -35,15 +35,15 @@ from tasks.polling import Log
 from tasks.reports import BatchFailure, BatchReport
 
 SHARD_DEPLOYMENT = "export-itwin/shard"
-"""A deployment of its own: a limit on the parent's would let a batch wait for itself."""
+"""A separate deployment: with the batch's own, its concurrency limit could make a batch wait for itself."""
 TRIES = 3
-LOOK_SECONDS = 3.0
-AT_WORK = frozenset({"PENDING", "RUNNING"})
+POLL_SECONDS = 3.0
+ACTIVE_STATES = frozenset({"PENDING", "RUNNING"})
 
 
 @dataclass
 class Shard:
-    """A slice of a batch, and the flow run that works on it."""
+    """Some iModels of a batch, and the flow run that exports them; `percent` is from 0 to 100."""
 
     number: int
     imodel_ids: tuple[str, ...]
@@ -53,7 +53,7 @@ class Shard:
 
 @dataclass
 class ShardProgress:
-    """How the shards of a batch stand."""
+    """Progress of all shards of a batch."""
 
     shards: Sequence[Shard]
 
@@ -62,17 +62,17 @@ class ShardProgress:
 
     @property
     def percent(self) -> float:
-        """How much is over, weighed by the size of the slices."""
+        """Share of the exports that have ended, from 0 to 100, weighted by the number of iModels in each shard."""
         total = sum(len(shard.imodel_ids) for shard in self.shards)
         return sum(shard.percent * len(shard.imodel_ids) for shard in self.shards) / total if total else 100.0
 
 
 async def export_in_shards(request: BatchRequest, imodels: Sequence[IModel]) -> BatchReport:
-    """Hand the iModels out to so many flow runs of the shard deployment, and collect their reports.
+    """Dispatch the iModels to `request.shards` flow runs of the shard deployment, and merge their reports.
 
     Raises:
-        ConfigurationError: The Prefect server has no such deployment.
-        asyncio.CancelledError: The batch was cancelled, and its shards with it.
+        ConfigurationError: The Prefect server does not have the deployment `export-itwin/shard`.
+        asyncio.CancelledError: The batch was cancelled; its shards are cancelled too.
     """
     shards = partition(imodels, request.shards)
     async with get_client() as client:
@@ -94,7 +94,7 @@ async def export_in_shards(request: BatchRequest, imodels: Sequence[IModel]) -> 
 
 
 def partition(imodels: Sequence[IModel], shards: int) -> list[Shard]:
-    """Slices of the same size, give or take one; none is empty."""
+    """Divide the iModels into shards whose sizes differ by at most one; a shard is never empty."""
     ids = [imodel.id.lower() for imodel in imodels]
     slices = [tuple(ids[number::shards]) for number in range(shards)]
     return [Shard(number, chosen) for number, chosen in enumerate(slices, start=1) if chosen]
@@ -102,11 +102,12 @@ def partition(imodels: Sequence[IModel], shards: int) -> list[Shard]:
 
 @dataclass
 class ShardCoordinator:
-    """Hands shards out and sees to it that they come back.
+    """Dispatches shards, monitors their flow runs, and dispatches a shard again when its flow run has crashed.
 
     Args:
-        batch_id: Of the flow run of the whole batch; its retries meet the same shards.
-        silence_seconds: A flow run that shows no progress and changes no state for so long has lost its process.
+        batch_id: Id of the batch's flow run; part of the idempotency key, so a retry finds the same shards.
+        silence_seconds: A flow run without a progress update or state change for this long counts as crashed.
+        poll_seconds: Pause between two reads of a flow run.
     """
 
     client: PrefectClient
@@ -115,38 +116,40 @@ class ShardCoordinator:
     batch_id: str
     log: Log
     silence_seconds: float
-    look_seconds: float = LOOK_SECONDS
+    poll_seconds: float = POLL_SECONDS
 
     async def report_of(self, shard: Shard) -> BatchReport:
-        """What came of a slice; a flow run whose process died is followed by another."""
-        said = ""
+        """Dispatch a shard and return its report; after a crash it is dispatched again, up to `TRIES` times in all."""
+        problem = ""
         for attempt in range(1, TRIES + 1):
             run = await self._dispatch(shard, attempt)
-            state = await self._ended(shard, run.id)
+            state = await self._wait_for_end(shard, run.id)
             if (report := read_batch_report(self.request.output_dir, str(run.id))) is not None:
                 shard.percent = 100.0
                 return report
-            said = f"Shard {shard.number} (flow run {run.name}) ended as {state.name}: {state.message or 'no reason'}"
+            problem = (
+                f"Shard {shard.number} (flow run {run.name}) ended as {state.name}: {state.message or 'no reason'}"
+            )
             if state.is_completed():
-                said = (
+                problem = (
                     f"Shard {shard.number} has ended, and its report is not in {self.request.output_dir}. "
                     f"All workers must share that folder: set ITWIN_OUTPUT_DIR to shared storage."
                 )
             if not state.is_crashed():
                 break
-            self.log.warning("%s. Its iModels are handed out again.", said)
-        return self._nothing_of(shard, said)
+            self.log.warning("%s. Its iModels are dispatched again.", problem)
+        return self._failed_report(shard, problem)
 
     async def cancel(self, shards: Sequence[Shard]) -> None:
-        """Cancel whatever is at work; remote runs go on and the next batch picks them up."""
+        """Cancel the active shards; their export runs continue at the platform, and the next batch finds them."""
         for shard in shards:
             if shard.flow_run_id is not None:
                 with contextlib.suppress(httpx.HTTPError):
                     await self.client.set_flow_run_state(shard.flow_run_id, Cancelling())
 
     async def _dispatch(self, shard: Shard, attempt: int) -> FlowRun:
-        """The flow run for a slice; the same one when this batch is retried."""
-        with prefect_errors(f"Hand out shard {shard.number}"):
+        """Create the flow run of a shard; a retry of this batch gets the same flow run."""
+        with prefect_errors(f"Dispatch shard {shard.number}"):
             run = await self.client.create_flow_run_from_deployment(
                 self.deployment_id,
                 name=f"shard-{shard.number}-of-{self.request.shards}-{self.request.itwin_id}",
@@ -158,12 +161,12 @@ class ShardCoordinator:
         return run
 
     def _environment(self) -> dict[str, str]:
-        """Shards share the request budget, and what the Prefect server digests."""
+        """Environment of a shard: a shared request budget, and its part of the task runs per second."""
         share = read_settings().task_runs_per_second / self.request.shards
         return {"ITWIN_SHARE_REQUESTS": "true", "ITWIN_TASK_RUNS_PER_SECOND": f"{share:g}"}
 
     def _parameters(self, shard: Shard) -> dict[str, Any]:
-        """What differs from the defaults; the server refuses nothing where it expects text."""
+        """Parameters of the flow run, without None: the server rejects null for string parameters."""
         return {
             **{name: value for name, value in self.request.options.items() if value is not None},
             "itwin_id": self.request.itwin_id,
@@ -174,25 +177,25 @@ class ShardCoordinator:
             "fail_when": "never",
         }
 
-    async def _ended(self, shard: Shard, flow_run_id: UUID) -> State[Any]:
-        """The final state of a flow run; one that shows no sign of life is declared crashed."""
-        watch = _IdleTimer()
+    async def _wait_for_end(self, shard: Shard, flow_run_id: UUID) -> State[Any]:
+        """Wait for the final state of a flow run; one without a heartbeat for `silence_seconds` is set to Crashed."""
+        idle = _IdleTimer()
         while True:
-            await asyncio.sleep(self.look_seconds)
-            with contextlib.suppress(httpx.HTTPError):  # a look that fails is made up for by the next
+            await asyncio.sleep(self.poll_seconds)
+            with contextlib.suppress(httpx.HTTPError):  # a failed read is repeated at the next poll
                 state = (await self.client.read_flow_run(flow_run_id)).state
                 if state is None:
                     continue
                 if state.is_final():
                     shard.flow_run_id = None
                     return state
-                sign = await self._sign_of_life(shard, flow_run_id, state)
-                if state.type.value in AT_WORK and watch.seconds(sign) > self.silence_seconds:
-                    crashed = Crashed(message=f"No sign of life for {self.silence_seconds:.0f} seconds.")
+                heartbeat = await self._heartbeat_of(shard, flow_run_id, state)
+                if state.type.value in ACTIVE_STATES and idle.seconds(heartbeat) > self.silence_seconds:
+                    crashed = Crashed(message=f"No heartbeat for {self.silence_seconds:.0f} seconds.")
                     await self.client.set_flow_run_state(flow_run_id, crashed, force=True)
 
-    async def _sign_of_life(self, shard: Shard, flow_run_id: UUID, state: State[Any]) -> object:
-        """Anything that changes while a process works on it: its state, its progress artifact."""
+    async def _heartbeat_of(self, shard: Shard, flow_run_id: UUID, state: State[Any]) -> object:
+        """The state id and the progress artifact's time of update, which change while the flow run has a process."""
         found = await self.client.read_artifacts(
             artifact_filter=ArtifactFilter(
                 flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["progress"])
@@ -202,9 +205,9 @@ class ShardCoordinator:
             shard.percent = float(str(artifact.data))
         return state.id, [(artifact.id, artifact.updated) for artifact in found]
 
-    def _nothing_of(self, shard: Shard, said: str) -> BatchReport:
+    def _failed_report(self, shard: Shard, problem: str) -> BatchReport:
         failures = tuple(
-            BatchFailure(imodel_id=imodel_id, format=chosen, error=said)
+            BatchFailure(imodel_id=imodel_id, format=chosen, error=problem)
             for imodel_id in shard.imodel_ids
             for chosen in self.request.formats
         )
@@ -215,22 +218,22 @@ class ShardCoordinator:
 
 @dataclass
 class _IdleTimer:
-    """For how long nothing has changed, by our own clock."""
+    """Measures how long a value has stayed the same, with the monotonic clock."""
 
-    _sign: object = None
+    _value: object = None
     _since: float = field(default_factory=time.monotonic)
 
-    def seconds(self, sign: object) -> float:
-        if sign != self._sign:
-            self._sign, self._since = sign, time.monotonic()
+    def seconds(self, heartbeat: object) -> float:
+        if heartbeat != self._value:
+            self._value, self._since = heartbeat, time.monotonic()
         return time.monotonic() - self._since
 
 
 async def find_deployment(client: PrefectClient) -> UUID:
-    """The deployment that shards are flow runs of.
+    """The id of the deployment `export-itwin/shard`.
 
     Raises:
-        ConfigurationError: The Prefect server has none.
+        ConfigurationError: The Prefect server does not have it.
     """
     try:
         return (await client.read_deployment_by_name(SHARD_DEPLOYMENT)).id

@@ -90,7 +90,7 @@ class MeshSearch:
             ExportTimeoutError: The deadline passed first.
         """
         with listing_cache_of(self.itwin).joined():
-            export = await self._rounds(self._look, self._age, self.spec.policy.timeout).found()
+            export = await self._rounds(self._look, self._age, self.spec.policy.timeout).poll()
         if export is None:
             raise self._too_late()
         return export
@@ -107,7 +107,7 @@ class MeshSearch:
             return max(timedelta(0), self._now() - began)
 
         grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.spec.policy.timeout)
-        return await self._rounds(look, waited, grace).found() is not None
+        return await self._rounds(look, waited, grace).poll() is not None
 
     def _age(self) -> timedelta:
         return max(timedelta(0), self._now() - self.spec.first_started)

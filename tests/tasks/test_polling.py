@@ -1,4 +1,4 @@
-"""Waiting for a run: in fast time, through all weathers."""
+"""Polling of runs, with simulated time and injected faults."""
 
 import asyncio
 import logging
@@ -27,8 +27,8 @@ GET_RUN = "/runs/."
 HOUR = 3600.0
 
 
-async def watch(platform: Platform, seconds: float, limit: float = 600, **more: Any) -> RunPoller:
-    """A watch on a run that takes so many seconds."""
+async def poller_on(platform: Platform, seconds: float, limit: float = 600, **more: Any) -> RunPoller:
+    """A poller of a run that takes `seconds` seconds."""
     platform.state.options.run_seconds = seconds
     connection = await connection_on(platform)
     started = await platform.itwin.exports.create_run(connection, RunInput("IFC4.3"), RunOutput("STORAGE"))
@@ -43,22 +43,22 @@ def polls(platform: Platform) -> int:
 
 
 async def test_a_run_of_an_hour_costs_few_requests(platform: Platform) -> None:
-    """With the usual settings an hour's run is looked at 70 times at most."""
-    run = await (await watch(platform, HOUR)).finished()
+    """With the usual settings a run of an hour is polled at most 70 times."""
+    run = await (await poller_on(platform, HOUR)).finished()
     assert run.is_finished
     assert 20 <= polls(platform) <= 70
 
 
 @pytest.mark.parametrize("seconds", [0, 3, 47, 200, 1111, HOUR, 4 * HOUR])
 async def test_the_end_is_noticed_soon(platform: Platform, seconds: float) -> None:
-    """A finished run is noticed within a tenth of its age, or within the first pause."""
-    await (await watch(platform, seconds)).finished()
+    """The end of a run is detected within a tenth of its age, or within the first pause."""
+    await (await poller_on(platform, seconds)).finished()
     late = (platform.state.clock.now() - MOMENT).total_seconds() - seconds
     assert late <= max(POLITE.first, (seconds + 1) / 9)
 
 
 async def test_a_pause_beyond_the_deadline_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that the platform's pause holds back for an hour is given up, and the deadline has passed."""
+    """A poll that a Retry-After of an hour delays is cancelled at the deadline."""
     monkeypatch.setattr("tasks.polling.LAST_POLL_SECONDS", 0.05)
     started = time.monotonic()
 
@@ -69,7 +69,7 @@ async def test_a_pause_beyond_the_deadline_ends_at_the_deadline(monkeypatch: pyt
     poller = Poller(
         "it", held, lambda: timedelta(seconds=time.monotonic() - started), timedelta(seconds=0.1), POLITE, LOG
     )
-    assert await asyncio.wait_for(poller.found(), 10) is None
+    assert await asyncio.wait_for(poller.poll(), 10) is None
 
 
 def test_pauses_stay_between_the_settings() -> None:
@@ -80,16 +80,16 @@ def test_pauses_stay_between_the_settings() -> None:
 
 
 async def test_each_state_is_logged_once(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
-    """However often a run is looked at, each state is told once, in order."""
+    """Each state of a run is logged once, in order, however often the run is polled."""
     with caplog.at_level(logging.INFO, LOG.name):
-        await (await watch(platform, 600)).finished()
+        await (await poller_on(platform, 600)).finished()
     said = [record.getMessage().rpartition(" ")[2] for record in caplog.records]
     assert said == ["NotStarted", "Queued", "Executing", "Finalizing", "Completed"]
 
 
 @dataclass
 class States:
-    """A platform whose run goes through these states, one a look; its time passes with each sleep."""
+    """A platform whose run has the next of these states at each poll; its clock advances with each sleep."""
 
     states: list[str | httpx.Response]
     seconds: float = 0.0
@@ -120,7 +120,7 @@ class States:
 
 
 async def test_unknown_states_are_waited_out(caplog: pytest.LogCaptureFixture) -> None:
-    """A state nobody knows is warned of once and waited out; two of them are two warnings."""
+    """An unknown state is logged once as a warning, and polling continues; two unknown states are two warnings."""
     await States(["Odd", "Odd", "Executing", "Odd", "Stranger", "Completed"]).watch().finished()
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
@@ -129,14 +129,14 @@ async def test_unknown_states_are_waited_out(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_a_run_may_be_unknown_right_after_its_creation() -> None:
-    """A 404 in the first two minutes, before the run was ever seen, is waited out."""
+    """A 404 in the first two minutes, before the run was seen, does not end the polling."""
     missing = answer({"error": {"code": "ConnectionRunNotFound"}}, 404)
     assert (await States([missing, missing, "Executing", "Completed"]).watch().finished()).is_finished
 
 
 @pytest.mark.parametrize(("before", "within"), [(["Executing"], 5), ([], 180)])
 async def test_a_run_that_is_gone_is_an_error(before: list[str | httpx.Response], within: float) -> None:
-    """A 404 ends the wait: at once for a run that was seen, after two minutes for one that never was."""
+    """A 404 ends the polling: at once for a run that was seen, after two minutes for one that was not."""
     server = States([*before, answer(status=404)])
     with pytest.raises(NotFoundError):
         await server.watch().finished()
@@ -144,8 +144,8 @@ async def test_a_run_that_is_gone_is_an_error(before: list[str | httpx.Response]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, NotAuthorizedError), (422, RequestRefusedError)])
-async def test_what_cannot_get_better_ends_the_wait(status: int, kind: type[Exception]) -> None:
-    """An answer that will be the same the next time is raised at once."""
+async def test_a_permanent_error_ends_the_polling(status: int, kind: type[Exception]) -> None:
+    """An error that is not transient is raised at once."""
     server = States(["Executing", answer(status=status)])
     with pytest.raises(kind):
         await server.watch().finished()
@@ -163,33 +163,35 @@ async def test_what_cannot_get_better_ends_the_wait(status: int, kind: type[Exce
     ],
     ids=["503", "HTML", "garbage", "null", "reset"],
 )
-async def test_bad_weather_is_survived(platform: Platform, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
-    """Errors, garbage and resets for a while do not end the wait, and are complained of once."""
+async def test_transient_errors_are_tolerated(
+    platform: Platform, fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Temporary errors, invalid bodies and connection resets do not end the polling, and are logged once."""
     platform.state.faults.add(fault)
-    assert (await (await watch(platform, 900)).finished()).is_finished
+    assert (await (await poller_on(platform, 900)).finished()).is_finished
     assert fault.hits == 15
-    assert sum("trying on" in record.getMessage() for record in caplog.records) == 1
+    assert sum("trying again" in record.getMessage() for record in caplog.records) == 1
 
 
-async def test_a_storm_of_429s_is_survived() -> None:
-    """However often the platform says that it is asked too often, the wait goes on when it has calmed down."""
+async def test_many_429s_are_tolerated() -> None:
+    """Polling continues after any number of answers with 429."""
     server = States(["Executing", *[answer(status=429)] * 40, "Completed"])
     assert (await server.watch().finished()).is_finished
     assert server.looks == 42
 
 
-async def test_bad_weather_until_the_deadline(platform: Platform) -> None:
-    """A platform that never answers well again is given up at the deadline, not before and not much later."""
+async def test_errors_until_the_deadline(platform: Platform) -> None:
+    """If every poll fails, polling ends at the deadline, not earlier and not much later."""
     platform.state.faults.add(Fault(path=GET_RUN, nth=2, count=None, status=503))
     with pytest.raises(ExportTimeoutError):
-        await (await watch(platform, HOUR, limit=20)).finished()
+        await (await poller_on(platform, HOUR, limit=20)).finished()
     waited = (platform.state.clock.now() - MOMENT).total_seconds()
     assert 1200 <= waited <= 1205
 
 
 async def test_the_deadline_counts_from_the_runs_own_start(platform: Platform) -> None:
-    """A wait that is taken up again later has only what is left, by the platform's clock."""
-    picked_up = await watch(platform, 10 * HOUR, limit=60)
+    """A wait that is resumed later has only the remaining time, by the platform's clock."""
+    picked_up = await poller_on(platform, 10 * HOUR, limit=60)
     await platform.sleep(50 * 60)
     picked_up.since = platform.state.clock.now()
     with pytest.raises(ExportTimeoutError, match="60 minutes"):
@@ -198,9 +200,9 @@ async def test_the_deadline_counts_from_the_runs_own_start(platform: Platform) -
     assert 3600 <= waited <= 3605
 
 
-async def test_a_strangers_run_is_given_our_time(platform: Platform) -> None:
-    """Where the run's own age does not count, the time-out counts from the beginning of the wait."""
-    other = await watch(platform, 10 * HOUR, limit=60, counts_own_age=False)
+async def test_the_age_of_another_clients_run_does_not_count(platform: Platform) -> None:
+    """With `counts_own_age=False` the time-out counts from the beginning of the wait."""
+    other = await poller_on(platform, 10 * HOUR, limit=60, counts_own_age=False)
     await platform.sleep(50 * 60)
     other.since = platform.state.clock.now()
     with pytest.raises(ExportTimeoutError):
@@ -209,13 +211,13 @@ async def test_a_strangers_run_is_given_our_time(platform: Platform) -> None:
 
 
 async def test_a_finished_run_is_taken_after_the_deadline_too() -> None:
-    """A run that ended while nobody looked is not given up for being old."""
+    """A run that ended before the first poll is returned even after the deadline."""
     server = States(["Completed"], seconds=10 * HOUR, started="2026-11-22T12:00:00Z")
     assert isinstance(await server.watch(timeout=1).finished(), ExportRun)
 
 
 async def test_the_message_says_what_goes_on() -> None:
-    """The time-out names run, connection and minutes, and that the run goes on and can be picked up."""
+    """The error names run, connection and minutes, and says that the run continues and can be fetched later."""
     with pytest.raises(ExportTimeoutError) as caught:
         await States(["Executing"]).watch(timeout=1.5).finished()
     for part in ("run r", "connection c", "1.5 minutes", "goes on", "same command again", "timeout_minutes"):
@@ -223,7 +225,7 @@ async def test_the_message_says_what_goes_on() -> None:
 
 
 async def test_the_local_clock_does_not_matter() -> None:
-    """A platform whose clock is a year off gives the wait the same length."""
+    """The wait has the same length if the platform's clock differs by a year."""
     server = States(["Executing"], seconds=365 * 24 * HOUR)
     itwin = itwin_of(client_to(server))
     since = MOMENT + minutes(server.seconds / 60)
@@ -234,12 +236,12 @@ async def test_the_local_clock_does_not_matter() -> None:
 
 
 async def test_a_thousand_waits_leave_room_for_other_requests() -> None:
-    """Where the budget does not suffice, looks keep to it, the longest due go first, and other requests go between."""
+    """Polls stay within a small request budget, run in order of arrival, and leave room for other requests."""
     schedule = Schedule()
     limiter = RequestLimiter(600, clock=schedule, sleep=schedule.sleep)
     looks: list[tuple[float, int]] = []
 
-    def rounds(number: int) -> Poller[str]:
+    def poller(number: int) -> Poller[str]:
         async def look() -> None:
             await limiter.admit()
             looks.append((schedule.now, number))
@@ -248,7 +250,7 @@ async def test_a_thousand_waits_leave_room_for_other_requests() -> None:
             str(number), look, lambda: timedelta(seconds=schedule.now), minutes(10), POLITE, LOG, schedule.sleep
         )
 
-    waits = [asyncio.create_task(rounds(number).found()) for number in range(1000)]
+    waits = [asyncio.create_task(poller(number).poll()) for number in range(1000)]
     await schedule.run_until(240)
     other = asyncio.create_task(limiter.admit())
     await schedule.run_until(243)

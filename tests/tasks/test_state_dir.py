@@ -1,4 +1,4 @@
-"""Folders to fetch into: one worker at a folder, with locks and without."""
+"""Staging folders: one process per folder, with and without file locks."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ __all__ = ["refusals"]
 
 
 def test_a_folder_in_use_is_not_shared(tmp_path: Path) -> None:
-    """The same name gives the same folder, and another one while that is in use."""
+    """One name gives the same folder each time, and a different folder while it is in use."""
     state_dir = StateDir(tmp_path)
     with state_dir.staging("run", "a") as first, state_dir.staging("run", "b") as second:
         assert (first.name, second.name) == ("run", "run-b")
@@ -24,8 +24,8 @@ def test_a_folder_in_use_is_not_shared(tmp_path: Path) -> None:
         assert again == first
 
 
-def test_old_things_go_and_notes_stay(tmp_path: Path) -> None:
-    """Fetching removes what nobody changed for a week; folders of notes stay, however old."""
+def test_old_files_are_removed_and_record_folders_stay(tmp_path: Path) -> None:
+    """Creating a staging folder removes files unchanged for a week; folders of records stay at any age."""
     state_dir = StateDir(tmp_path)
     old = [tmp_path / "left", tmp_path / "left.lock", tmp_path / "runs", tmp_path / "followed"]
     for path in old:
@@ -39,8 +39,8 @@ def test_old_things_go_and_notes_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_without_locks_everybody_has_a_folder_of_his_own(tmp_path: Path, refusals: Refusals, error: int) -> None:
-    """Where a file system has no locks, whatever it says then, work goes on in a folder nobody else takes."""
+def test_without_locks_each_owner_has_its_own_folder(tmp_path: Path, refusals: Refusals, error: int) -> None:
+    """If a file system has no locks, whatever error it returns, the export uses a folder of its own."""
     refusals(errno.EINVAL, error)
     with StateDir(tmp_path).staging("run", "mine") as folder, file_lock(tmp_path / "lock") as is_held:
         assert folder.name == "run-mine"
@@ -49,14 +49,14 @@ def test_without_locks_everybody_has_a_folder_of_his_own(tmp_path: Path, refusal
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_folders_that_cannot_be_flushed_are_published_to(tmp_path: Path, refusals: Refusals, error: int) -> None:
-    """A file system that refuses to flush folders is fit for exports, and nothing of the trial is left."""
+    """A file system that cannot flush folders is accepted, and the trial leaves no files."""
     refusals(error, errno.ENOLCK)
     try_publishing(tmp_path / "staging", tmp_path / "ifc")
     assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_a_lock_that_fails_is_an_error(tmp_path: Path, refusals: Refusals) -> None:
-    """An error of the disk is not taken for a lack of locks."""
+    """An I/O error of the disk is raised; it does not count as missing support for locks."""
     refusals(errno.EINVAL, errno.EIO)
     with pytest.raises(OSError, match="Input/output error"), file_lock(tmp_path / "lock"):
         pass

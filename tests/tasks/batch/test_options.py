@@ -1,4 +1,4 @@
-"""What a person asks for when it is a whole iTwin, checked before anything is sent."""
+"""Validation of the parameters of export-itwin."""
 
 import inspect
 from pathlib import Path
@@ -17,7 +17,7 @@ from tasks.options import Options
 
 ID = "5e19bee0-3aea-4355-a9f0-c6df9989ee7d"
 BLOCKS = {"credentials", "blob_storage"}
-"""Names of blocks, which are looked up instead."""
+"""Names of blocks; they are validated when the block is loaded."""
 
 
 def asked(folder: Path, **changes: Any) -> BatchRequest:
@@ -48,14 +48,14 @@ def asked(folder: Path, **changes: Any) -> BatchRequest:
         ({"save_logs": "perhaps"}, "save_logs cannot be “perhaps”"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    """Each bad value is refused with a sentence that names it, also where it is an option of the single exports."""
+def test_invalid_values_are_rejected(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    """Each invalid value is rejected with a message that names it, also for parameters of the other flows."""
     with pytest.raises(InputError, match=said):
         asked(tmp_path, **changes)
 
 
 def test_options_of_the_single_exports_are_kept_as_given(tmp_path: Path) -> None:
-    """The single flows get what the batch was given, without the batch's own parameters; a format counts once."""
+    """The flows for one iModel get the batch's values without its own parameters; a repeated format counts once."""
     request = asked(tmp_path, formats=["mesh", "ifc", "mesh"])
     assert request.options == {"output_dir": str(tmp_path), "save_logs": False}
     assert request.formats == ("mesh", "ifc")
@@ -70,7 +70,7 @@ def test_options_of_the_single_exports_are_kept_as_given(tmp_path: Path) -> None
     ],
 )
 def test_every_parameter_of_a_flow_is_in_its_model(flow: Any, models: tuple[type[Options], ...]) -> None:
-    """A parameter that no model checks would be dropped without a word; names of blocks are looked up instead."""
+    """Each parameter of a flow is a field of its models, so that none is ignored; names of blocks are excepted."""
     known = {name for model in models for name in model.model_fields}
     names = inspect.signature(flow.fn).parameters.keys() - BLOCKS
     assert {"timeout" if name == "timeout_minutes" else name for name in names} <= known

@@ -1,4 +1,4 @@
-"""A batch in shards, with a real Prefect server and workers that are played by hand."""
+"""A batch in shards, with a real Prefect server; the tests act as the workers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -37,7 +37,7 @@ async def client() -> AsyncGenerator[PrefectClient]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def deployment(client: PrefectClient) -> AsyncGenerator[UUID]:
-    """The deployment of shards, which no worker serves."""
+    """The deployment of shards, without a worker."""
     flow_id = await client.create_flow(export_itwin)
     made = await client.create_deployment(flow_id, SHARD_DEPLOYMENT.partition("/")[2])
     yield made
@@ -46,7 +46,7 @@ async def deployment(client: PrefectClient) -> AsyncGenerator[UUID]:
 
 @pytest.fixture
 def coordinator(client: PrefectClient, deployment: UUID, tmp_path: Path) -> ShardCoordinator:
-    """Looks often, and takes a second without news for death."""
+    """A coordinator that polls every 0.1 s and treats a flow run as crashed after one second without a heartbeat."""
     request = BatchRequest(
         itwin_id=SEEDED.itwin,
         formats=("ifc",),
@@ -57,18 +57,18 @@ def coordinator(client: PrefectClient, deployment: UUID, tmp_path: Path) -> Shar
         output_dir=tmp_path,
         options={"force": True, "saved_view_id": None},
     )
-    return ShardCoordinator(client, request, deployment, str(uuid4()), LOG, silence_seconds=1, look_seconds=0.1)
+    return ShardCoordinator(client, request, deployment, str(uuid4()), LOG, silence_seconds=1, poll_seconds=0.1)
 
 
-async def handed_out(client: PrefectClient, shard: Shard, before: Sequence[UUID] = ()) -> FlowRun:
-    """The flow run that works on a shard, once it is another than those before."""
+async def dispatched(client: PrefectClient, shard: Shard, before: Sequence[UUID] = ()) -> FlowRun:
+    """Wait until a shard has a flow run that is not among `before`."""
     while shard.flow_run_id is None or shard.flow_run_id in before:  # noqa: ASYNC110  what is awaited has no event
         await asyncio.sleep(0.02)
     return await client.read_flow_run(shard.flow_run_id)
 
 
-async def test_every_imodel_is_in_one_slice() -> None:
-    """Slices differ in size by one at most, hold every iModel once, and none is empty."""
+async def test_every_imodel_is_in_one_shard() -> None:
+    """Shards differ in size by at most one, contain every iModel once, and are never empty."""
     imodels = [IModel(id=f"MODEL-{number}") for number in range(7)]
     assert [len(shard.imodel_ids) for shard in partition(imodels, 3)] == [3, 2, 2]
     assert sorted(one for shard in partition(imodels, 3) for one in shard.imodel_ids) == [
@@ -78,10 +78,10 @@ async def test_every_imodel_is_in_one_slice() -> None:
 
 
 async def test_a_shard_brings_its_report(coordinator: ShardCoordinator, client: PrefectClient, tmp_path: Path) -> None:
-    """A flow run gets its slice with the batch's options and half of its pace; its report comes back."""
+    """A flow run gets its iModels, the batch's options and half of its start rate; its report is returned."""
     shard = Shard(1, ONE)
     following = asyncio.create_task(coordinator.report_of(shard))
-    run = await handed_out(client, shard)
+    run = await dispatched(client, shard)
     asked = run.parameters
     keep_batch_report(tmp_path, str(run.id), DONE)
     await client.set_flow_run_state(run.id, Completed(), force=True)
@@ -91,15 +91,15 @@ async def test_a_shard_brings_its_report(coordinator: ShardCoordinator, client: 
     assert (asked["fail_when"], asked["output_dir"]) == ("never", str(tmp_path))
 
 
-async def test_a_silent_shard_is_handed_out_again(
+async def test_a_shard_without_heartbeat_is_dispatched_again(
     coordinator: ShardCoordinator, client: PrefectClient, tmp_path: Path
 ) -> None:
-    """A flow run without a sign of life is declared crashed, and its slice goes to another."""
+    """A flow run without a heartbeat is set to Crashed, and its shard is dispatched again."""
     shard = Shard(1, ONE)
     following = asyncio.create_task(coordinator.report_of(shard))
-    first = await handed_out(client, shard)
+    first = await dispatched(client, shard)
     await client.set_flow_run_state(first.id, Running(), force=True)
-    second = await handed_out(client, shard, [first.id])
+    second = await dispatched(client, shard, [first.id])
     keep_batch_report(tmp_path, str(second.id), DONE)
     await client.set_flow_run_state(second.id, Completed(), force=True)
     assert await following == DONE
@@ -112,10 +112,10 @@ async def test_a_silent_shard_is_handed_out_again(
 async def test_a_shard_that_waits_for_a_worker_is_not_given_up(
     coordinator: ShardCoordinator, client: PrefectClient
 ) -> None:
-    """A flow run that no worker has taken yet is waited for, however long."""
+    """A flow run that is still scheduled is waited for without a time limit."""
     shard = Shard(1, ONE)
     following = asyncio.create_task(coordinator.report_of(shard))
-    run = await handed_out(client, shard)
+    run = await dispatched(client, shard)
     await asyncio.sleep(3 * coordinator.silence_seconds)
     assert shard.flow_run_id == run.id
     await client.set_flow_run_state(run.id, Failed(message="no credentials"), force=True)
@@ -126,7 +126,7 @@ async def test_a_failed_shard_says_why(coordinator: ShardCoordinator, client: Pr
     """A flow run that failed is not repeated; each of its iModels is reported with the reason."""
     shard = Shard(1, ("model-1", "model-2"))
     following = asyncio.create_task(coordinator.report_of(shard))
-    run = await handed_out(client, shard)
+    run = await dispatched(client, shard)
     await client.set_flow_run_state(run.id, Failed(message="There is no block “x”."), force=True)
     report = await following
     assert report.failed == 2
@@ -134,22 +134,22 @@ async def test_a_failed_shard_says_why(coordinator: ShardCoordinator, client: Pr
 
 
 async def test_a_report_in_another_folder_is_explained(coordinator: ShardCoordinator, client: PrefectClient) -> None:
-    """Where workers do not share the output folder, the report says so."""
+    """If workers do not share the output folder, the report says so."""
     shard = Shard(1, ONE)
     following = asyncio.create_task(coordinator.report_of(shard))
-    run = await handed_out(client, shard)
+    run = await dispatched(client, shard)
     await client.set_flow_run_state(run.id, Completed(), force=True)
     (failure,) = (await following).failures
     assert "ITWIN_OUTPUT_DIR" in failure.error
 
 
-async def test_a_retried_batch_meets_its_own_shards(coordinator: ShardCoordinator, client: PrefectClient) -> None:
-    """The same batch hands the same slice out to the same flow run."""
+async def test_a_retried_batch_finds_its_own_shards(coordinator: ShardCoordinator, client: PrefectClient) -> None:
+    """A retry of a batch uses the flow runs that its first attempt created."""
     runs: list[UUID] = []
     for _ in range(2):
         shard = Shard(1, ONE)
         following = asyncio.create_task(coordinator.report_of(shard))
-        runs.append((await handed_out(client, shard)).id)
+        runs.append((await dispatched(client, shard)).id)
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
@@ -157,10 +157,10 @@ async def test_a_retried_batch_meets_its_own_shards(coordinator: ShardCoordinato
 
 
 async def test_a_cancelled_batch_cancels_its_shards(coordinator: ShardCoordinator, client: PrefectClient) -> None:
-    """Cancelling reaches the flow runs that are at work."""
+    """Cancelling a batch cancels its active flow runs."""
     shard = Shard(1, ONE)
     following = asyncio.create_task(coordinator.report_of(shard))
-    run = await handed_out(client, shard)
+    run = await dispatched(client, shard)
     await client.set_flow_run_state(run.id, Running(), force=True)
     await coordinator.cancel([shard])
     following.cancel()

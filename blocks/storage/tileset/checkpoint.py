@@ -1,4 +1,4 @@
-"""Which tiles are on the disk: an append-only note that survives the process and never holds a link."""
+"""Checkpoint of a tileset download: an append-only file of the finished tiles; it contains no link."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ _PIECE = 1024 * 1024
 
 
 class TileCheckpoint:
-    """One JSON line per finished tile, noted by many threads and written a few times a second.
+    """One JSON line per finished tile, recorded by many threads and written a few times a second.
 
     A lock around each line would make the threads queue (it halved the speed); a crash costs the last moment.
 
     Args:
-        path: Beside the staging folder, not in it: the folder is published as it is.
+        path: The file, outside the staging folder, which is published as a whole.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,12 +41,12 @@ class TileCheckpoint:
         self._file.close()
 
     def add(self, tile: FetchedTile) -> None:
-        """Note that a tile is there, whole."""
+        """Record a complete tile."""
         self.tiles[tile.name] = tile
         self._pending.append(tile)
 
     def flush(self) -> None:
-        """Write down what was noted since; for one thread."""
+        """Write the tiles recorded since the last call; not thread-safe."""
         lines: list[str] = []
         while self._pending:
             tile = self._pending.popleft()
@@ -55,7 +55,7 @@ class TileCheckpoint:
             self._file.write("".join(f"{line}\n" for line in lines).encode())
 
     def kept(self, tile: Tile, folder: Path) -> FetchedTile | None:
-        """What is known of a tile, if it is the one wanted and its bytes in the folder are still right."""
+        """The recorded tile, if it is the same version and its file in the folder is unchanged; otherwise None."""
         found = self.tiles.get(tile.name)
         if found is None or not _is_wanted(found, tile):
             return None
@@ -68,7 +68,7 @@ class TileCheckpoint:
 
 
 class PublishedTiles:
-    """The tiles of the export before, to be taken over where their bytes prove that they are the same."""
+    """The tiles of the previous export, which are reused if their content is the same."""
 
     def __init__(self, folder: Path | None) -> None:
         manifest = read_manifest(folder) if folder else None
@@ -147,7 +147,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def _is_wanted(found: FetchedTile, tile: Tile) -> bool:
-    """Without a listing nothing is known of the tile but its name; then the host is asked."""
+    """True if the recorded tile is the listed one; without a listing, if a conditional request can tell."""
     if tile.size is None:
         return found.etag is not None
     digest = tile.md5.hex() if tile.md5 else None

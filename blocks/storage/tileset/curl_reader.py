@@ -1,4 +1,4 @@
-"""Small blobs to disk with libcurl, one handle per thread.
+"""Download of small blobs with libcurl, one handle per thread.
 
 libcurl takes two thirds of the processor time of obstore, the next best (`tests/benchmarks/REPORT.md`), and unlike
 it follows no redirect: that would tell another host the link.
@@ -25,11 +25,11 @@ from blocks.storage.tileset.tile_body import BUFFER, FetchedTile, TileBody
 from blocks.urls import host_of
 
 NEAR_THREADS = 4
-"""Beside the host, more threads than these get in each other's way."""
+"""Number of threads that is fastest for a host with a negligible response time."""
 _WORTH_WAITING_FOR = 3000
-"""Files a second that this process could take in, if only the host answered at once."""
+"""Files per second that this process can store if the host responds immediately."""
 _LONGEST_TILE = 3600
-"""Seconds; a SAS link is valid no longer."""
+"""Maximum seconds per tile: a SAS link of the platform is valid for one hour."""
 
 
 class TileDownloader:
@@ -43,7 +43,7 @@ class TileDownloader:
         ConfigurationError: The trusted certificates cannot be read.
 
     Attributes:
-        wait: Seconds the host took to answer the latest question.
+        wait: Response time of the latest request in seconds.
     """
 
     def __init__(self, folder: Path, stall_seconds: float) -> None:
@@ -56,7 +56,7 @@ class TileDownloader:
         self._curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._curl.close()
 
     def save(self, link: str, tile: Tile, kept: FetchedTile | None = None) -> FetchedTile:
@@ -123,9 +123,9 @@ class TileDownloader:
 
 
 class DownloaderPool:
-    """Readers that wait to be used again, with their open connections; for many threads.
+    """Pool of downloaders with open connections, shared by many threads.
 
-    They know the host: how many threads it takes until its delay no longer matters.
+    It measures the host's response time to choose the number of threads.
     """
 
     def __init__(self, folder: Path, stall_seconds: float) -> None:
@@ -136,17 +136,17 @@ class DownloaderPool:
 
     @property
     def threads(self) -> int:
-        """How many threads pay."""
+        """The number of threads to use, at least `NEAR_THREADS`."""
         waits = sorted(self._waits.copy())
         return max(NEAR_THREADS, round(waits[len(waits) // 4] * _WORTH_WAITING_FOR))
 
     def note(self, wait: float) -> None:
-        """Remember how long the host took to answer, in seconds."""
+        """Record a response time in seconds."""
         self._waits.append(wait)
 
     @contextmanager
     def one(self) -> Generator[TileDownloader]:
-        """A reader that nobody else has meanwhile."""
+        """A downloader for exclusive use until the context ends."""
         try:
             reader = self._idle.pop()
         except IndexError:
@@ -157,13 +157,13 @@ class DownloaderPool:
             self._idle.append(reader)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         while self._idle:
             self._idle.pop().close()
 
 
 def _new_handle(stall_seconds: float) -> pycurl.Curl:
-    """A handle that adds nothing of its own."""
+    """A handle without redirects, cookies and environment settings."""
     curl = pycurl.Curl()
     curl.setopt(pycurl.NOSIGNAL, 1)  # signals belong to the main thread
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
@@ -179,7 +179,7 @@ def _new_handle(stall_seconds: float) -> pycurl.Curl:
 
 
 def _trust(curl: pycurl.Curl, trusted: Trust) -> None:
-    """Trust what is told and nothing that libcurl was built with, for hosts as for proxies."""
+    """Trust the given certificates instead of libcurl's built-in ones, for hosts and proxies."""
     if trusted.folder:
         curl.setopt(pycurl.CAPATH, trusted.folder)
         curl.setopt(pycurl.PROXY_CAPATH, trusted.folder)
@@ -216,7 +216,7 @@ def _broken(code: int, link: str, tile: Tile) -> ExportError:
 
 
 def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> ExportError:
-    """The error for an answer that brings no tile."""
+    """The error for a response without the tile."""
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         if tile.etag:
             return BlobChangedError(f"{tile.name} vanished while the tileset was read.")
@@ -226,6 +226,6 @@ def _refusal(status: int, headers: dict[str, str], host: str, tile: Tile) -> Exp
 
 
 def _require_end(headers: dict[str, str], tile: Tile) -> None:
-    """Without its length a body may end anywhere."""
+    """Reject a response without a length, whose end could not be detected."""
     if "content-length" not in headers and "transfer-encoding" not in headers:
         raise InterruptedTransferError(f"{tile.name} came without its length.")

@@ -1,4 +1,4 @@
-"""Fetch a tileset: tens of thousands of small blobs into a staging folder, none twice, none wrong."""
+"""Download of a tileset: tens of thousands of small blobs, checked, into a staging folder."""
 
 import asyncio
 import math
@@ -24,11 +24,11 @@ from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.tile_content import TileFile
 
 WORKERS = 64
-"""Threads at most: 44 ms away so many pay."""
+"""Maximum number of threads; useful at a response time of 44 ms."""
 _LOOK_SECONDS = 0.1
 EXPIRY_MARGIN = 60.0
 VERSIONS = 3
-"""How often the tileset may be replaced under our hands before that is the answer."""
+"""Attempts with a tileset that changes during the download, before the error is raised."""
 
 Progress = Callable[[int, int], None]
 """Called a few times a second with the tiles that are here and the tiles known so far."""
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FetchedTileset:
-    """A tileset that is on the disk; `reused` tiles did not travel."""
+    """A downloaded tileset; `reused` tiles were linked from the previous export."""
 
     folder: Path
     tiles: tuple[FetchedTile, ...]
@@ -58,24 +58,24 @@ async def fetch_tileset(
     on_progress: Progress | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> FetchedTileset:
-    """Bring every file of a tileset into the staging folder and nothing else.
+    """Download every file of a tileset into the staging folder, and delete all other files there.
 
     Finished tiles are noted in a journal beside the folder. The host's listing says what to fetch; where it does not
     list, references are followed from `tileset.json`. A tile that is the published one again becomes a link to that.
 
     Args:
-        fetch_link: Yields a fresh link of the container (or CDN folder).
+        fetch_link: Returns a new link of the container (or CDN folder).
         staging: The folder to fill; on the disk where the tileset will stay.
         previous: The export published before; its unchanged tiles are hard-linked.
-        workers: Files at once, at most; near the host fewer do.
+        workers: Maximum number of concurrent files; fewer are used if the host responds quickly.
         stall_seconds: Silence after which a file is given up and asked for again.
         on_progress: Told a few times a second.
-        retry_policy: Rounds without a single new tile before giving up.
+        retry_policy: Passes without a new tile before an error is raised.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
         ContentError: A name is not safe to store, or a file that is referred to does not exist.
-        DiskError: The disk refuses the data.
+        DiskError: A file cannot be written.
     """
     steady = retry_policy or RetryPolicy()
     link = RenewableLink(fetch_link, margin=EXPIRY_MARGIN)
@@ -183,7 +183,7 @@ class _Fetch:
                 (self._staging / folder).mkdir(parents=True, exist_ok=True)
 
     async def _fetch(self, tiles: Collection[Tile]) -> None:
-        """Round after round over what is missing, until nothing is or patience is exhausted."""
+        """Repeat passes over the missing tiles until none is missing or the retry policy is exhausted."""
         idle_rounds = 0
         while tiles:
             url = await self._link.current()
@@ -278,7 +278,7 @@ class _DownloadPass:
                     self._note(error)
 
     def _note(self, error: ExportError) -> None:
-        """A tile may fail and come in the next round; a dead host or link ends this one."""
+        """Record a failed tile, which is retried in the next pass; a failing host or link ends this pass."""
         with self._lock:
             if not self.stop.is_set():
                 self.fault = error
@@ -288,7 +288,7 @@ class _DownloadPass:
 
 
 def _is_setback(error: ExportError) -> bool:
-    """Whether the other tiles may still come."""
+    """True if other tiles may still succeed."""
     if isinstance(error, ThrottledError):
         return not error.retry_after
     return type(error) is InterruptedTransferError

@@ -1,7 +1,7 @@
-"""Which files a tileset has: the container's own listing, and what may become a file on this disk.
+"""Listing of a tileset's files, and checks of their names.
 
 Listing: https://learn.microsoft.com/rest/api/storageservices/list-blobs. A CDN host lists nothing; then the
-tree is walked from `tileset.json` (`tileset_fetch`).
+references are followed from `tileset.json` (`references`).
 """
 
 import re
@@ -97,7 +97,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def _check_segments(name: str, fit: set[str]) -> None:
-    """Hold each part of a path against what disks take; `fit` are those known to be good."""
+    """Check each segment of a path; `fit` has the segments already checked."""
     segments = name.split("/")
     if name.casefold() == MANIFEST_NAME or not all(segment in fit or _is_fit(segment) for segment in segments):
         raise ContentError(f"The tileset has a file named {name!r}, which cannot be stored safely.")
@@ -122,7 +122,7 @@ async def _read_page(
 
 
 async def _ask_twice(session: aiohttp.ClientSession, link: RenewableLink, marker: str) -> bytes | None:
-    """A link that is refused again when fresh may read but not list."""
+    """List with the current and then a new link; if both are rejected, the link has no list permission."""
     try:
         return await _ask(session, link, marker)
     except LinkExpiredError:

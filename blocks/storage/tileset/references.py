@@ -1,4 +1,4 @@
-"""What a tileset's documents refer to: contents, external tilesets, subtrees and what glTF keeps outside."""
+"""References between a tileset's files: contents, external tilesets, subtrees and files of a glTF."""
 
 import base64
 import posixpath
@@ -47,13 +47,13 @@ def resolve(document: str, uri: str) -> str | None:
 
 
 class ReferenceCrawler:
-    """Follows the references from `tileset.json`, as far as the files are there; may be continued.
+    """Follows the references from `tileset.json` in the files that exist; may be continued with `advance`.
 
-    What a file is, its first bytes say: readers of 3D Tiles do not look at its ending.
+    The type of a file is detected from its first bytes, as 3D Tiles readers do, not from its suffix.
 
     Attributes:
         names: Every file that must be there.
-        contents: Those of them that hold what one sees.
+        contents: Those of them that are tile contents.
     """
 
     def __init__(self, read: Reader) -> None:

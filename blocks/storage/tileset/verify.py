@@ -1,4 +1,4 @@
-"""Is the tileset on the disk whole: what is referred to is there, what is there is what its name says."""
+"""Check that a tileset on the disk is complete: all referenced files exist and have the right type."""
 
 import os
 from collections.abc import Generator, Mapping
@@ -14,7 +14,7 @@ _AGAIN = "Export it again with force."
 
 
 def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> tuple[str, ...]:
-    """Walk the tileset from `tileset.json`, and look at the head of every file; returns warnings.
+    """Follow the references from `tileset.json` and check the header of every file; returns warnings.
 
     Args:
         folder: Where `tileset.json` lies.

@@ -1,4 +1,4 @@
-"""Export every iModel of an iTwin: the export_flows of the single exports, many at once in one process.
+"""Export every iModel of an iTwin: runs export-ifc and export-mesh for many at once in one process.
 
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment.
 """

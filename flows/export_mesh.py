@@ -1,4 +1,4 @@
-"""Export one iModel as 3D Tiles: the runbook.
+"""Export one iModel as 3D Tiles: the steps in order.
 
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment.
 """

@@ -1,7 +1,7 @@
-"""The parameters of the export flows: the form in the Prefect UI, the options of the command, and what they mean.
+"""Parameters of the export flows, for the form in the Prefect UI and for the options of the command line.
 
-Each function checks the parameters of one flow and returns the request that the flow serves. Nothing here imports
-Prefect, so the command line can show its help, and refuse bad input, without it.
+Each function validates the parameters of one flow and returns them as a request. This module does not import Prefect,
+so that the command line shows help and rejects invalid input without the time that importing Prefect takes.
 """
 
 import inspect
@@ -24,7 +24,7 @@ Report = TypeVar("Report")
 def with_signature(
     check: Callable[Parameters, Request],
 ) -> Callable[[Callable[[Request], Awaitable[Report]]], Callable[Parameters, Coroutine[Any, Any, Report]]]:
-    """Give a flow the parameters and the description of `check`; the flow gets what `check` returns."""
+    """Give a flow function the signature and docstring of `check`, and call it with the result of `check`."""
 
     def decorate(serve: Callable[[Request], Awaitable[Report]]) -> Callable[Parameters, Coroutine[Any, Any, Report]]:
         @wraps(serve)
@@ -57,7 +57,7 @@ def ifc_request(
     blob_storage: Annotated[str, titled("Your own container")] = "default",
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
     on_active_run: Annotated[OnActiveRun, titled("When another run is active")] = "wait",
-    on_partial_success: Annotated[OnPartialSuccess, titled("When something was left out")] = "accept",
+    on_partial_success: Annotated[OnPartialSuccess, titled("When only a part was exported")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
@@ -65,26 +65,26 @@ def ifc_request(
     """Export an iModel as an IFC file, fetch it and verify it.
 
     Args:
-        imodel_id: Id of the iModel (a GUID); it stands in the iModel's address in the browser.
+        imodel_id: Id of the iModel (a GUID), as in the address of the iModel's page in the browser.
         ifc_version: Version of the IFC schema.
         changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
-        saved_view_id: Export only what this saved view shows.
-        model_ids: Export only these models of the iModel.
-        mapping_file_id: Storage id of a custom mapping of classes and properties.
-        output_location: Where the platform puts the file: the iTwin's Storage or your own Azure container.
+        saved_view_id: Id of a saved view; only what it shows is exported.
+        model_ids: Ids of models in the iModel; only these are exported. Empty for all.
+        mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
+        output_location: Where the platform writes the file: STORAGE of the iTwin, or your own Azure container.
         folder_id: Storage folder for the file; empty for the iTwin's root folder.
-        replace_older_file: Overwrite the iModel's earlier file in Storage.
-        save_logs: Keep and fetch the exporter's log.
-        output_dir: Local folder for the fetched files; empty for the configured one.
-        connection_id: Use this existing export connection instead of our own.
-        credentials: Name of an iTwin Credentials block.
-        blob_storage: Name of a User Blob Storage block, for your own Azure container.
+        replace_older_file: Overwrite the earlier IFC file of this iModel in Storage.
+        save_logs: Have the platform save the log of the export, and download it.
+        output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
+        connection_id: Id of an existing export connection to use; empty to find or create one.
+        credentials: Name of a saved iTwin Credentials block.
+        blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
         timeout_minutes: Longest time the export may run at the platform, counted from its start.
-        on_active_run: When another run holds the iModel: wait for its end and start ours, adopt it, or fail.
-        on_partial_success: Accept an export that left something out, with a warning, or fail.
-        consent: When a user's consent is missing: fail with the link, wait for it, or suspend the run.
-        force: Export even when an identical, verified export is already there.
-        verify: Read published files whole before trusting them, not only their size and time stamp.
+        on_active_run: If another export run of the iModel is active: wait and start a new one, use its result, or fail.
+        on_partial_success: If the platform could export only a part: accept it with a warning, or fail.
+        consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
+        force: Export even if an identical, verified export is already published.
+        verify: Check published files by reading them completely; otherwise by size and modification time.
     """
     return IfcRequest.check(
         imodel_id=imodel_id,
@@ -114,7 +114,7 @@ def mesh_request(
     imodel_id: Annotated[str, titled("iModel")],
     changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
-    start: Annotated[Start, titled("When tiles are asked for")] = "if-missing",
+    start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
@@ -124,15 +124,15 @@ def mesh_request(
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it.
 
     Args:
-        imodel_id: Id of the iModel (a GUID); it stands in the iModel's address in the browser.
+        imodel_id: Id of the iModel (a GUID), as in the address of the iModel's page in the browser.
         changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
-        export_type: Kind of tiles; 3DTiles suits every viewer of 3D Tiles.
-        start: The platform makes tiles by itself: ask for them if none turn up, never, or always anew.
-        output_dir: Local folder for the fetched files; empty for the configured one.
-        credentials: Name of an iTwin Credentials block.
-        timeout_minutes: Longest time to wait until the platform has made the tiles.
-        force: Export even when an identical, verified export is already there.
-        verify: Read published files whole before trusting them, not only their size and time stamp.
+        export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
+        start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
+        output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
+        credentials: Name of a saved iTwin Credentials block.
+        timeout_minutes: Longest wait for the tiles, counted from the start of the flow run.
+        force: Export even if an identical, verified export is already published.
+        verify: Check published files by reading them completely; otherwise by size and modification time.
     """
     return MeshRequest.check(
         imodel_id=imodel_id,
@@ -152,7 +152,7 @@ def batch_request(
     formats: Annotated[list[ExportFormat], titled("Formats")] = ["ifc"],  # noqa: B006  the form shows it; nobody changes it
     imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
     name_contains: Annotated[OptionalText, titled("Name contains")] = None,
-    allow_empty: Annotated[bool, titled("Accept an empty choice")] = False,
+    allow_empty: Annotated[bool, titled("Accept an empty selection")] = False,
     max_active: Annotated[int, titled("Exports at the platform at once")] = 25,
     shards: Annotated[int, titled("Shards")] = 1,
     fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
@@ -165,47 +165,47 @@ def batch_request(
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
     save_logs: Annotated[bool, titled("Keep the log")] = True,
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
-    start: Annotated[Start, titled("When tiles are asked for")] = "if-missing",
+    start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
     blob_storage: Annotated[str, titled("Your own container")] = "default",
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
     on_active_run: Annotated[OnActiveRun, titled("When another run is active")] = "wait",
-    on_partial_success: Annotated[OnPartialSuccess, titled("When something was left out")] = "accept",
+    on_partial_success: Annotated[OnPartialSuccess, titled("When only a part was exported")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
 ) -> BatchRequest:
-    """Export every iModel of an iTwin; what has not changed since the last time is skipped.
+    """Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.
 
     Args:
-        itwin_id: Id of the iTwin (a GUID); it stands in the iTwin's address in the browser.
+        itwin_id: Id of the iTwin (a GUID), as in the address of the iTwin's page in the browser.
         formats: What to export of each iModel: ifc, mesh, or both.
-        imodel_ids: Export only these iModels of the iTwin.
-        name_contains: Export only iModels whose name contains this.
-        allow_empty: Succeed where there is no iModel to export; otherwise that is an error.
-        max_active: How many exports the platform may carry out at once; half as many more are prepared or fetched.
-        shards: Spread the iModels over so many flow runs of export-itwin/shard; 1 keeps them in this one.
-        fail_when: Whether the run counts as failed when any export failed, when all failed, or never.
+        imodel_ids: Ids of iModels; only these are exported. Empty for all.
+        name_contains: Export only iModels whose name contains this text; upper and lower case are the same.
+        allow_empty: Succeed even if no iModel is selected; otherwise that is an error.
+        max_active: Highest number of exports at the platform at once; half as many more are prepared or downloaded.
+        shards: Number of flow runs of export-itwin/shard that share the iModels; 1 exports them in this flow run.
+        fail_when: When this flow run fails: if any export failed, if all failed, or never.
         ifc_version: Version of the IFC schema.
-        saved_view_id: Export only what this saved view shows.
-        model_ids: Export only these models of the iModels.
-        mapping_file_id: Storage id of a custom mapping of classes and properties.
-        output_location: Where the platform puts IFC files: the iTwin's Storage or your own Azure container.
+        saved_view_id: Id of a saved view; only what it shows is exported.
+        model_ids: Ids of models; only these are exported. Empty for all.
+        mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
+        output_location: Where the platform writes IFC files: STORAGE of the iTwin, or your own Azure container.
         folder_id: Storage folder for IFC files; empty for the iTwin's root folder.
         replace_older_file: Overwrite an iModel's earlier IFC file in Storage.
-        save_logs: Keep and fetch the exporter's logs.
-        export_type: Kind of tiles; 3DTiles suits every viewer of 3D Tiles.
-        start: The platform makes tiles by itself: ask for them if none turn up, never, or always anew.
-        output_dir: Local folder for the fetched files; empty for the configured one.
-        credentials: Name of an iTwin Credentials block.
-        blob_storage: Name of a User Blob Storage block, for your own Azure container.
+        save_logs: Have the platform save the log of each export, and download it.
+        export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
+        start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
+        output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
+        credentials: Name of a saved iTwin Credentials block.
+        blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
         timeout_minutes: Longest time one export may run at the platform, counted from its start.
-        on_active_run: When another run holds an iModel: wait for its end and start ours, adopt it, or fail.
-        on_partial_success: Accept an export that left something out, with a warning, or fail.
-        consent: When a user's consent is missing: fail with the link, wait for it, or suspend the run.
-        force: Export even what is already there.
-        verify: Read published files whole before trusting them, not only their size and time stamp.
+        on_active_run: If another export run of an iModel is active: wait and start a new one, use its result, or fail.
+        on_partial_success: If the platform could export only a part: accept it with a warning, or fail.
+        consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
+        force: Export even if an identical, verified export is already published.
+        verify: Check published files by reading them completely; otherwise by size and modification time.
     """
     return BatchRequest.check(
         (IfcOptions, MeshOptions),

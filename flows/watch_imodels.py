@@ -1,4 +1,4 @@
-"""Look for new data in the iModels of an iTwin, where no webhook can reach this machine.
+"""Poll the iModels of an iTwin for new changesets, for machines that a webhook cannot reach.
 
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment, and the
 folder that exports are published in.
@@ -21,14 +21,14 @@ async def watch_imodels(
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
 ) -> list[str]:
-    """Compare the iModels of an iTwin with their exports, and announce what has changed.
+    """Compare the iModels of an iTwin with their exports, and emit an event for each changed iModel.
 
-    Each announcement is an event that starts export-ifc/on-changes, as a webhook would.
+    The event starts the deployment export-ifc/on-changes, as a webhook does.
 
     Args:
         itwin_id: Id of the iTwin (a GUID); it stands in the iTwin's address in the browser.
         imodel_ids: Watch only these iModels; empty for all of the iTwin.
-        output_dir: Local folder of the exports; empty for the configured one.
+        output_dir: Local folder of the exports; empty for ITWIN_OUTPUT_DIR.
         credentials: Name of an iTwin Credentials block.
     """
     itwin = await load_credentials(credentials)

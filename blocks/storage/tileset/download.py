@@ -163,15 +163,15 @@ class _Fetch:
 
     async def _follow(self) -> int:
         """Fetch what is referred to, level by level: nothing else is known without a listing."""
-        walk = ReferenceCrawler(self._read_done)
+        crawler = ReferenceCrawler(self._read_done)
         names = {ROOT}
         while names:
-            check_names(walk.names)
-            self._known = len(walk.names)
+            check_names(crawler.names)
+            self._known = len(crawler.names)
             await asyncio.to_thread(self._make_folders, names)
             await self._fetch([Tile(name) for name in sorted(names)])
-            await asyncio.to_thread(walk.advance)
-            names = walk.names - self._done.keys()
+            await asyncio.to_thread(crawler.advance)
+            names = crawler.names - self._done.keys()
         return 0
 
     def _read_done(self, name: str) -> TileFile | None:

@@ -23,7 +23,7 @@ ROOT = "tileset.json"
 Reader = Callable[[str], TileFile | None]
 """Gives a file by its name, none while it is not there."""
 
-Visit = Callable[[TileFile], None]
+Handler = Callable[[TileFile], None]
 
 
 def resolve(document: str, uri: str) -> str | None:
@@ -62,7 +62,7 @@ class ReferenceCrawler:
         self.contents = set[str]()
         self._opened = {ROOT}
         self._available = 0
-        self._waiting: dict[str, list[Visit]] = {ROOT: [self._tileset_file]}
+        self._waiting: dict[str, list[Handler]] = {ROOT: [self._tileset_file]}
 
     def advance(self) -> None:
         """Read every file that is there by now.
@@ -80,9 +80,9 @@ class ReferenceCrawler:
                     self._visit(file)
 
     def _visit(self, file: TileFile) -> None:
-        for visit in self._waiting.pop(file.name):
+        for handler in self._waiting.pop(file.name):
             try:
-                visit(file)
+                handler(file)
             except (AttributeError, LookupError, TypeError, struct.error):
                 raise ContentError(f"{file.name} of the tileset does not follow the 3D Tiles format.") from None
 
@@ -142,8 +142,8 @@ class ReferenceCrawler:
         if name in ancestors and any("{" in template for template in tiling.content_templates):
             raise ContentError(f"{name} of the tileset is its own descendant: its subtrees never end.")
         if name and name not in ancestors:
-            visit = partial(self._read_subtree, document, tiling, at, ancestors | {name})
-            self._waiting.setdefault(name, []).append(visit)
+            handler = partial(self._read_subtree, document, tiling, at, ancestors | {name})
+            self._waiting.setdefault(name, []).append(handler)
 
     def _read_subtree(
         self, document: str, tiling: ImplicitTiling, at: Coordinates, ancestors: frozenset[str], file: TileFile
@@ -167,8 +167,8 @@ class ReferenceCrawler:
             self._subtree(document, tiling, child, ancestors)
 
     @staticmethod
-    def _again(visit: Callable[[], None], _buffer: TileFile) -> None:
-        visit()
+    def _again(handler: Callable[[], None], _buffer: TileFile) -> None:
+        handler()
 
     def _count(self) -> None:
         """Bound the work that a few bits of availability can ask for."""

@@ -40,17 +40,17 @@ def _about_padding(names: list[str]) -> str:
 
 def _check_references(folder: Path, found: Mapping[str, int]) -> None:
     _require(found, ROOT)
-    walk = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in found else None)
-    walk.advance()
-    if missing := walk.names - found.keys():
+    crawler = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in found else None)
+    crawler.advance()
+    if missing := crawler.names - found.keys():
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ContentError(f"The tileset lacks {min(missing)}{more}, though it refers to it. {_AGAIN}")
-    if not walk.contents:
+    if not crawler.contents:
         raise ContentError(
             "The tileset is empty: it refers to no content. The iModel has no geometry in this changeset, so there "
             "are no tiles to export."
         )
-    if empty := next((name for name in sorted(walk.names) if not found[name]), None):
+    if empty := next((name for name in sorted(crawler.names) if not found[name]), None):
         raise ContentError(f"{empty} of the tileset has no bytes. {_AGAIN}")
 
 

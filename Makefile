@@ -1,4 +1,4 @@
-# Everything runs from here; `make` alone lists it.
+# `make` without a target lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ $(INSTALLED): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-node: $(NODE) ## Install what the demo, the tests and the viewer take from npm (Azurite, CesiumJS)
+node: $(NODE) ## Install the npm packages of the demo, the tests and the viewer (Azurite, CesiumJS)
 $(NODE): $(INSTALLED) deployments/node/package.json deployments/node/package-lock.json
 	$(BIN)/python -m deployments.node_tools
 	@mkdir -p $(@D) && touch $@
@@ -33,7 +33,7 @@ demo: $(INSTALLED) $(NODE) ## Export two IFC files from a stand-in platform on t
 up: $(INSTALLED) ## Start a Prefect server, UI, worker and every deployment here (PORT=4200 DB=sqlite|postgres)
 	$(BIN)/python -m deployments.local up --port $(PORT) --database $(DB) --state-dir $(STATE)
 
-down: $(INSTALLED) ## Stop all of it
+down: $(INSTALLED) ## Stop everything that `make up` started
 	$(BIN)/python -m deployments.local down --state-dir $(STATE)
 
 system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis), where they are absent
@@ -45,7 +45,7 @@ test: system $(INSTALLED) $(NODE) ## Run every test that must pass, two files at
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
 	$(BIN)/pytest -m crash
 
-campaign: $(INSTALLED) $(NODE) ## Live through 200 made-up schedules of faults, and long downloads of tilesets (half an hour)
+campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, and long downloads of tilesets (half an hour)
 	$(BIN)/pytest -m campaign
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
 
@@ -56,10 +56,10 @@ bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod
 bench-batch: system $(INSTALLED) ## Measure a thousand iModels on SQLite and on PostgreSQL (half an hour)
 	$(BIN)/python -m tests.benchmarks.batch
 
-check: $(INSTALLED) ## Lint, types, arrows, hooks (what a commit must pass)
+check: $(INSTALLED) ## Run linters, type checker, import rules and hooks (what a commit must pass)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
 
-fix: $(INSTALLED) ## Let ruff mend what it can
+fix: $(INSTALLED) ## Apply the fixes and the format of ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

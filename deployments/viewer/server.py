@@ -1,7 +1,7 @@
-"""A page on loopback that shows exported tiles and IFC files; it works without any network.
+"""Web page on loopback that shows exported tiles and IFC files; it works without a network.
 
-Loopback is open to every user of the machine: the address holds a key made up at each start, and nothing is served
-without it.
+Every user of the machine can connect to loopback. Therefore the address contains a random key, new at each start, and
+requests without the key get 404.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _POLICY = "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'"
 
 @dataclass(frozen=True)
 class ViewableItem:
-    """Something to look at."""
+    """A tileset or an IFC file that the page can show; `url` is relative to the page."""
 
     name: str
     kind: str
@@ -49,8 +49,8 @@ def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
     """The viewer of a folder, below `/<key>/`.
 
     Raises:
-        ConfigurationError: The libraries it shows things with are not installed.
-        InputError: There is nothing to look at.
+        ConfigurationError: The JavaScript libraries are not installed.
+        InputError: The folder contains no tileset and no IFC file.
     """
     libraries = {name: modules / path for name, path in _LIBRARIES.items()}
     if not all(path.is_dir() for path in libraries.values()):
@@ -58,14 +58,12 @@ def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
             "The viewer needs CesiumJS, three.js and web-ifc, which are not installed. With Node 20 and npm on this "
             "machine, run once: python -m deployments.node_tools"
         )
-    found = [asdict(sight) for sight in sights(folder)]
+    found = [asdict(item) for item in find_items(folder)]
     if not found:
-        raise InputError(
-            f"There is nothing to look at in {folder}: no {ROOT} and no .ifc file. Export something first."
-        )
+        raise InputError(f"There is nothing to view in {folder}: no {ROOT} and no .ifc file. Export something first.")
     routes = [
         Route("/", _page),
-        Route("/sights.json", partial(_answer, found)),
+        Route("/items.json", partial(_answer, found)),
         Mount("/pages", StaticFiles(directory=_PAGES / "pages")),
         Mount("/data", _ExportedFiles(directory=folder)),
         *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
@@ -77,7 +75,7 @@ def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
 
 
 def serve(folder: Path, port: int, output: TextIO) -> None:
-    """Serve until interrupted; says where on `output`.
+    """Serve until interrupted; prints the address to `output`.
 
     Raises:
         OSError: The port cannot be used.
@@ -94,14 +92,14 @@ def serve(folder: Path, port: int, output: TextIO) -> None:
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def sights(folder: Path) -> list[ViewableItem]:
-    """Tilesets and IFC files in a folder and in the exports below it; parts of a tileset are none of their own."""
+def find_items(folder: Path) -> list[ViewableItem]:
+    """Tilesets and IFC files in a folder and in the exports below it; external tilesets of a tileset are not listed."""
     manifests = [*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")]
     exports = sorted({folder, *(manifest.parent for manifest in manifests)})
-    return [sight for export in exports for sight in _sights_of(export, folder)]
+    return [item for export in exports for item in _items_of(export, folder)]
 
 
-def _sights_of(export: Path, folder: Path) -> list[ViewableItem]:
+def _items_of(export: Path, folder: Path) -> list[ViewableItem]:
     tilesets = [(path, "tileset") for path in [export / ROOT] if path.is_file()]
     models = [(path, "ifc") for path in sorted(export.glob("*.ifc"))]
     return [
@@ -119,17 +117,17 @@ async def _page(_: Request) -> FileResponse:
 
 
 class _ExportedFiles(StaticFiles):
-    """The folder without its dotfiles: state folders and settings of ours or of others."""
+    """Serves the folder without files and folders whose name begins with a dot."""
 
     def lookup_path(self, path: str) -> tuple[str, stat_result | None]:
-        """A file's place; none for a name with a dot before any part of it."""
+        """The path of a file; not found if a part of its name begins with a dot."""
         if any(part.startswith(".") for part in PurePosixPath(path).parts):
             return "", None
         return super().lookup_path(path)
 
 
 class _CspMiddleware:
-    """Tells the browser to load nothing from anywhere else, and to pass the address with its key to nobody."""
+    """Sets headers: the browser loads nothing from other hosts and sends no Referer, which would contain the key."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -3,13 +3,13 @@ import * as THREE from "three";
 import { IfcAPI } from "web-ifc";
 import { OrbitControls } from "../three/examples/jsm/controls/OrbitControls.js";
 
-export async function show(url, place, tell) {
+export async function show(url, container, report) {
   document.getElementById("detail-label").hidden = true;
-  tell("loading");
+  report("loading");
   const content = new Uint8Array(await (await fetch(url)).arrayBuffer());
   const { model, count } = await build(content);
-  draw(model, place);
-  tell("complete", { shapes: count });
+  draw(model, container);
+  report("complete", { shapes: count });
 }
 
 async function build(content) {
@@ -49,7 +49,7 @@ function shape(ifc, id, { geometryExpressID, flatTransformation, color }) {
   return mesh;
 }
 
-function draw(model, place) {
+function draw(model, container) {
   const scene = new THREE.Scene();
   scene.background = new THREE.Color("#20262c");
   scene.add(model, new THREE.HemisphereLight("#ffffff", "#555555", 2), new THREE.DirectionalLight("#ffffff", 1));
@@ -61,7 +61,7 @@ function draw(model, place) {
   camera.position.set(radius, radius, radius * 2);
   const renderer = new THREE.WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
   const controls = new OrbitControls(camera, renderer.domElement);
-  place.append(renderer.domElement);
+  container.append(renderer.domElement);
   const fit = () => {
     camera.aspect = innerWidth / innerHeight;
     camera.updateProjectionMatrix();

@@ -5,13 +5,13 @@ function load(source) {
   });
 }
 
-export async function show(url, place, tell) {
+export async function show(url, container, report) {
   window.CESIUM_BASE_URL = new URL("../cesium/", import.meta.url).href;
   await load("cesium/Cesium.js");
   const { Cesium } = window;
   const off = ["animation", "timeline", "geocoder", "baseLayerPicker", "homeButton", "sceneModePicker", "infoBox",
     "navigationHelpButton", "selectionIndicator"];
-  const viewer = new Cesium.Viewer(place, {
+  const viewer = new Cesium.Viewer(container, {
     ...Object.fromEntries(off.map((name) => [name, false])),
     baseLayer: false,
     globe: false,
@@ -22,7 +22,7 @@ export async function show(url, place, tell) {
 
   const failed = [];
   let loaded = 0;
-  const say = (state) => tell(state, { tiles: loaded, failed: failed.length });
+  const say = (state) => report(state, { tiles: loaded, failed: failed.length });
   say("loading");
   const tileset = await Cesium.Cesium3DTileset.fromUrl(url);
   tileset.tileFailed.addEventListener(({ url: tile, message }) => {

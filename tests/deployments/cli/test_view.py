@@ -1,4 +1,4 @@
-"""Looking at what was exported: what the viewer finds, and what it says when it cannot show it."""
+"""The viewer: which items it lists, and its messages when it cannot show them."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from blocks.errors import ConfigurationError
 from deployments.cli.app import run
-from deployments.viewer.server import create_app, sights
+from deployments.viewer.server import create_app, find_items
 
 PRIVATE = [".env", ".itwin-export/runs.json", "a/.git/config", "a/ifc/.hidden.ifc"]
 
@@ -29,12 +29,12 @@ def test_exports_are_found_wherever_one_points(tmp_path: Path, place: str, names
     export_into(tmp_path / "a" / "mesh", "tileset.json")
     (tmp_path / "a" / "mesh" / "tiles").mkdir()
     (tmp_path / "a" / "mesh" / "tiles" / "tileset.json").touch()
-    assert [sight.name for sight in sights(tmp_path / place)] == names
+    assert [item.name for item in find_items(tmp_path / place)] == names
 
 
 @pytest.mark.parametrize("name", [".", "missing"])
 def test_a_folder_without_exports_is_refused(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where there is nothing to look at, the command says so and ends with 2."""
+    """If a folder contains nothing to view, the command says so and ends with exit code 2."""
     assert run(["view", str(tmp_path / name)]) == 2
     assert "here is no" in capsys.readouterr().err.replace("nothing", "no")
 
@@ -61,7 +61,7 @@ async def browser(tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["", "sights.json", "pages/view.js", "data/a/ifc/Plant A.ifc"])
+@pytest.mark.parametrize("path", ["", "items.json", "pages/view.js", "data/a/ifc/Plant A.ifc"])
 async def test_nothing_is_served_without_the_key(browser: httpx.AsyncClient, path: str) -> None:
     """Who was not given the address, key included, gets 404 for every path."""
     assert (await browser.get(f"/key/{path}")).status_code == 200

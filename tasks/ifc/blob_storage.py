@@ -1,4 +1,4 @@
-"""The user's own Azure container, for exports that are written there: loaded, and asked before a run is started."""
+"""Load the block of the user's Azure container and verify access to it before a run is started."""
 
 from datetime import UTC, datetime
 
@@ -13,10 +13,10 @@ from tasks.retry import is_transient
 
 
 async def load_blob_storage(name: str, request: IfcRequest) -> UserBlobStorage | None:
-    """The saved user blob storage of that name, if the request writes to one; checked to last until the deadline.
+    """The user blob storage of that name; None unless the request writes to one. Its links must outlast the deadline.
 
     Raises:
-        ConfigurationError: There is none, or it cannot serve this export.
+        ConfigurationError: There is no such block, or its links expire too early.
     """
     if request.output_location != "USER_BLOB_STORAGE":
         return None
@@ -26,10 +26,10 @@ async def load_blob_storage(name: str, request: IfcRequest) -> UserBlobStorage |
 
 
 async def verify_blob_storage(storage: UserBlobStorage | None, request: IfcRequest) -> None:
-    """Ask the container, if the export goes to one, whether it takes and gives the files.
+    """Verify that the container permits writing and reading; does nothing without `storage`.
 
     Raises:
-        ConfigurationError: It does not.
+        ConfigurationError: Access is not possible.
     """
     if storage is not None:
         await verify_access(storage, request)
@@ -39,13 +39,13 @@ async def verify_blob_storage(storage: UserBlobStorage | None, request: IfcReque
     retries=2,
     retry_delay_seconds=[2, 5],
     retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,  # a fresh look is the point
+    cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )
 async def verify_access(storage: UserBlobStorage, request: IfcRequest) -> None:
-    """Ask the container whether it takes and gives the files.
+    """Verify that the container permits writing and reading.
 
     Raises:
-        ConfigurationError: It does not.
+        ConfigurationError: Access is not possible.
     """
     await storage.verify_access(until=datetime.now(UTC) + request.policy.timeout, save_logs=request.save_logs)

@@ -1,4 +1,4 @@
-"""The export connection that serves an iModel with given options."""
+"""Find or create the export connection for an iModel and its options."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tasks.retry import is_transient
 
 
 class Connection(BaseModel):
-    """An export connection to use; `is_own`: it serves our options and only those."""
+    """An export connection; `is_own` is true if this tool created it for exactly these options."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,7 +26,7 @@ class Connection(BaseModel):
 
 
 async def connect(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
-    """The connection the caller names, or ours."""
+    """The connection that the caller names, or one of this tool for the options."""
     if request.connection_id:
         named = await check_connection(credentials, request.connection_id, request.imodel_id)
         return Connection(id=named, is_own=False)
@@ -34,13 +34,13 @@ async def connect(credentials: ItwinCredentials, request: IfcRequest) -> Connect
 
 
 async def reconnect(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
-    """Ours anew, after the one we knew turned out to be deleted."""
+    """Find or create the connection again, without the cached id, after it was deleted."""
     renewed = ensure_connection.with_options(refresh_cache=True)
     return Connection(id=await renewed(credentials, request), is_own=True)
 
 
 def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:  # noqa: ARG001  Prefect's shape
-    """One connection for each API host, caller, iModel and options; no secret and no changeset in it."""
+    """Cache key: one connection per API host, caller, iModel and options; contains no secret."""
     credentials: ItwinCredentials = parameters["credentials"]
     request: IfcRequest = parameters["request"]
     caller = (credentials.api_url, *credentials.identity.key)
@@ -57,10 +57,10 @@ def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str |
     result_serializer="json",
 )
 async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) -> str:
-    """The id of our connection for these options: found among all of the iModel's connections, or created.
+    """The id of this tool's connection for these options; created if the iModel has none.
 
-    Ours has the display name derived from the options and the same authentication type, so a run on it has our options
-    by construction.
+    It is identified by a display name that is derived from the options, and by its authentication type. Therefore every
+    run on it has these options.
     """
     async with credentials.get_client() as itwin:
         async for connection in itwin.exports.list_connections(request.imodel_id):
@@ -83,11 +83,11 @@ async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) 
     persist_result=False,
 )
 async def check_connection(credentials: ItwinCredentials, connection_id: str, imodel_id: str) -> str:
-    """The id of a connection that the caller names, if it can be used.
+    """The id of a connection that the caller names, after checking that it can be used.
 
     Raises:
         NotFoundError: There is no such connection.
-        InputError: It belongs to another iModel or runs as somebody else.
+        InputError: It belongs to another iModel or has another authentication type.
     """
     async with credentials.get_client() as itwin:
         connection = await itwin.exports.get_connection(connection_id)

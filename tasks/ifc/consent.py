@@ -1,4 +1,4 @@
-"""Consent of a user to exports that run on the user's behalf."""
+"""Check and wait for a user's consent to exports on the user's behalf."""
 
 import asyncio
 import time
@@ -24,23 +24,23 @@ from tasks.polling import PollBackoff
 from tasks.retry import is_transient
 
 
-async def _show_nobody(url: str, redirect_url: str) -> None:
-    """Nobody sits in front of a worker."""
+async def _show_nothing(url: str, redirect_url: str) -> None:
+    """Default: a worker has no browser to open."""
 
 
 consent_shown_by: ContextVar[Callable[[str, str], Awaitable[None]]] = ContextVar(
-    "consent_shown_by", default=_show_nobody
+    "consent_shown_by", default=_show_nothing
 )
-"""Gets the consent page a run waits for and where that returns to; the command line opens it in the browser."""
+"""Function called with the URL of the consent page and the redirect URL; the command line sets it to open a browser."""
 
 
 async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy) -> None:
-    """Make sure the platform may export on the caller's behalf; a service application needs no consent.
+    """Check that the user has consented to exports; a service application needs no consent.
 
     Vendor page: https://developer.bentley.com/apis/export/operations/get-authorizationinformation/
 
     Raises:
-        ConsentRequiredError: The user has not consented (in time); the message and a link artifact lead to the page.
+        ConsentRequiredError: The user has not consented (in time); the message and a link artifact contain the page.
         InputError: `suspend` in a run without a deployment.
     """
     if credentials.authentication_type == "User" and policy.consent == "suspend" and not deployment.id:
@@ -55,7 +55,7 @@ async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy)
         case "wait":
             await wait_for_consent(credentials, policy.timeout, known.authorization_url)
         case "suspend":
-            # A resumed run starts from the top and meets this again as long as the consent is missing.
+            # A resumed run starts from the beginning and suspends again while the consent is missing.
             await asuspend_flow_run(key=str(uuid4()))
 
 
@@ -68,7 +68,7 @@ async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy)
     persist_result=False,
 )
 async def read_consent(credentials: ItwinCredentials) -> AuthorizationInformation:
-    """Whether the platform holds the user's consent, and where to give it; a service application needs none."""
+    """Read whether the user has consented, and the URL of the consent page; a service application needs no consent."""
     if credentials.authentication_type == "Service":
         get_run_logger().info("A service application needs no consent.")
         return AuthorizationInformation(is_user_authorized=True)
@@ -78,19 +78,19 @@ async def read_consent(credentials: ItwinCredentials) -> AuthorizationInformatio
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def wait_for_consent(credentials: ItwinCredentials, longest: timedelta, url: str) -> None:
-    """Ask politely until the consent is there.
+    """Poll with back-off until the user has consented.
 
     Raises:
-        ConsentRequiredError: It did not come in time.
+        ConsentRequiredError: The user did not consent within `longest`.
     """
     settings = read_settings()
-    pace = PollBackoff(settings.poll_seconds, settings.poll_max_seconds)
+    backoff = PollBackoff(settings.poll_seconds, settings.poll_max_seconds)
     get_run_logger().warning("Waiting for your consent to export. Open this page and agree: %s", url)
     await consent_shown_by.get()(url, credentials.redirect_url)
     started = time.monotonic()
     async with credentials.get_client() as itwin:
         while (left := started + longest.total_seconds() - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, pace.pause(time.monotonic() - started)))
+            await asyncio.sleep(min(left, backoff.pause(time.monotonic() - started)))
             if await _is_given(itwin, credentials):
                 get_run_logger().info("The consent is there; going on.")
                 return
@@ -99,7 +99,7 @@ async def wait_for_consent(credentials: ItwinCredentials, longest: timedelta, ur
 
 
 async def explain_missing_consent(itwin: ItwinApis, credentials: ItwinCredentials, run_id: str) -> ConsentRequiredError:
-    """The error for a run that the platform could not do in the user's name, with the page to consent on."""
+    """The error for a run that failed with UserNotAuthenticated, with the consent page."""
     known = await _ask(itwin, credentials)
     said = f"Export run {run_id} failed because the platform may not act for this user (UserNotAuthenticated)."
     if known.authorization_url:
@@ -108,7 +108,7 @@ async def explain_missing_consent(itwin: ItwinApis, credentials: ItwinCredential
 
 
 def missing_consent(said: str, known: AuthorizationInformation) -> ConsentRequiredError:
-    """The error that leads a person to the consent page."""
+    """The error whose message contains the consent page."""
     url = known.authorization_url
     page = url or "the platform named no page"
     return ConsentRequiredError(f"{said} Open this page, agree, then run the export again: {page}", url)

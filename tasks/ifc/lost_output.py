@@ -1,4 +1,4 @@
-"""A finished run whose file is gone or wrong must not be the answer for every later start."""
+"""Exclude finished runs whose files are missing or invalid, so that the next export starts a new run."""
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 @contextmanager
 def closing_lost_run(request: IfcRequest, run: RemoteRun) -> Generator[None]:
-    """While the block fetches or checks a run's files: close the run's record once it is clear that they cannot be had.
+    """Close the run's record if the block fails because its files are missing, invalid or not readable.
 
-    An interrupted transfer or a full disk leaves the record as it is: the next start fetches the same run.
+    After an interrupted transfer or a full disk the record stays open, and the next start downloads from the same run.
     """
     try:
         yield
@@ -29,9 +29,9 @@ def closing_lost_run(request: IfcRequest, run: RemoteRun) -> Generator[None]:
 
 
 async def with_one_new_run(spec: RunSpec, attempt: Callable[[RunSpec], Awaitable[T]]) -> T:
-    """What the attempt returns; made again, once, if it followed a run of an earlier flow run whose file is gone.
+    """Return the result of the attempt; repeat it once if it used an earlier flow run's run whose file is gone.
 
-    A run of this flow run is not asked for a second time: its loss is for a person to look at.
+    If a run that this flow run started has lost its file, the error is raised: a person must find the cause.
     """
     closed_before = {record.record_id for record in _closed_for_others(spec)}
     try:
@@ -45,7 +45,7 @@ async def with_one_new_run(spec: RunSpec, attempt: Callable[[RunSpec], Awaitable
 
 
 def _closed_for_others(spec: RunSpec) -> list[RunRecord]:
-    """Closed records of runs for the same export that another flow run asked for."""
+    """Records with the outcome `failed` of runs for the same export that other flow runs requested."""
     wanted = (spec.changeset_id, spec.request.connection_name)
     return [
         record

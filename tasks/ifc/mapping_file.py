@@ -1,4 +1,4 @@
-"""The version of a mapping file: when the file changes, so does what is exported with it."""
+"""Read the version of a mapping file: an export with another version counts as an export with other options."""
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, RUN_ID
@@ -10,7 +10,7 @@ from tasks.retry import is_transient
 
 
 async def with_mapping(credentials: ItwinCredentials, request: IfcRequest) -> IfcRequest:
-    """The request, with the version of its mapping file if it names one."""
+    """Add the version of the mapping file to a request that names one."""
     if request.mapping_file_id is None:
         return request
     version = await read_mapping_version(credentials, request.mapping_file_id)
@@ -26,15 +26,15 @@ async def with_mapping(credentials: ItwinCredentials, request: IfcRequest) -> If
     result_serializer="json",
 )
 async def read_mapping_version(credentials: ItwinCredentials, mapping_file_id: str) -> str:
-    """Size and last change of a file in Storage; empty if Storage does not show it to us.
+    """Size and modification time of a file in Storage; empty if the caller may not read it.
 
-    It may show it to the exporter all the same.
+    The platform's exporter may be able to read the file nevertheless (undocumented).
     """
     async with credentials.get_client() as itwin:
         try:
             file = await itwin.storage.get_file(mapping_file_id)
         except (NotFoundError, NotAuthorizedError, RequestRefusedError) as error:
-            get_run_logger().warning("Changes of the mapping file will go unnoticed. %s", error)
+            get_run_logger().warning("Changes of the mapping file cannot be detected. %s", error)
             return ""
     changed = file.last_modified_date_time or file.created_date_time
     return f"{file.size} bytes, {changed.isoformat() if changed else 'unknown time'}"

@@ -1,4 +1,4 @@
-"""What a person asks export-ifc for, checked before anything is sent."""
+"""Parameters of the flow export-ifc, validated before the first request."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ OnPartialSuccess = Literal["accept", "fail"]
 
 
 class RunPolicy(Policy, frozen=True):
-    """How a run is to be had; `timeout` counts from the remote run's own start."""
+    """How a run is started and judged; `timeout` counts from the start of the export run."""
 
     on_active_run: OnActiveRun = "wait"
     on_partial_success: OnPartialSuccess = "accept"
@@ -30,19 +30,19 @@ class RunPolicy(Policy, frozen=True):
 
 
 def _model_ids(value: object) -> object:
-    """Each id once, in order; the platform refuses an empty list."""
+    """Sort the ids and remove duplicates; the platform rejects an empty list."""
     if not isinstance(value, list | tuple):
         return value or ()
     ids = [str(model_id).strip() for model_id in value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if not ids:
-        raise InputError("model_ids is an empty list, which the platform refuses. Name models, or leave it out.")
+        raise InputError("model_ids is an empty list, which the platform rejects. Name models, or leave it out.")
     if not all(ids):
         raise InputError("model_ids holds an empty id. Remove it.")
     return tuple(sorted(set(ids)))
 
 
 class IfcOptions(ExportOptions, frozen=True):
-    """What export-ifc takes besides its iModel; `mapping_version` is what Storage says of the mapping file."""
+    """Parameters of export-ifc without its iModel; `mapping_version` is derived from the mapping file."""
 
     ifc_version: IfcVersion = "IFC4.3"
     saved_view_id: OptionalId = None
@@ -59,13 +59,13 @@ class IfcOptions(ExportOptions, frozen=True):
 
 
 class IfcRequest(IfcOptions, ExportRequest, frozen=True):
-    """One IFC export as asked for."""
+    """The parameters of one IFC export."""
 
     format: ClassVar[ExportFormat] = "ifc"
 
     @property
     def options(self) -> dict[str, Any]:
-        """What makes two exports of the same changeset different; without a mapping file there is no version of it."""
+        """The parameters that influence the content; `mapping_version` only if there is a mapping file."""
         options = super().options
         if not self.mapping_version:
             del options["mapping_version"]

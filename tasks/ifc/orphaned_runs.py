@@ -1,4 +1,4 @@
-"""Export runs of ours that nobody follows: their flow runs ended early, and the platform cannot cancel a run."""
+"""Find active export runs of this tool without a flow run: the platform has no operation to cancel a run."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ PAGE = 200
 
 
 class OrphanedRun(BaseModel):
-    """An active export run on one of our connections that no flow run follows."""
+    """An active export run on a connection of this tool that no flow run waits for."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,11 +38,10 @@ class OrphanedRun(BaseModel):
 
 
 async def find_orphans(credentials: ItwinCredentials, imodel_ids: Iterable[str]) -> list[OrphanedRun]:
-    """Active runs on connections of ours that no flow run of this Prefect server follows.
+    """Find active runs on connections of this tool that no flow run of this Prefect server waits for.
 
-    A flow run whose process was killed stays Running; it counts as long as the folder it exports to shows that it
-    lives, or is not to be seen here. An iModel that the caller cannot see has no orphans. The command that started such
-    a run picks it up again.
+    A flow run whose process was killed stays Running. It counts as a follower unless its heartbeat file in the output
+    folder is stale. iModels that the caller may not see are skipped. The same export command finds such a run again.
     """
     followers = await read_followers()
     async with credentials.get_client() as itwin:
@@ -52,21 +51,21 @@ async def find_orphans(credentials: ItwinCredentials, imodel_ids: Iterable[str])
 
 @dataclass(frozen=True)
 class Follower:
-    """A flow run that works on the export of an iModel or of a whole iTwin."""
+    """A flow run that exports an iModel or all iModels of an iTwin."""
 
     flow_run_id: str
     subjects: frozenset[str]
     output_dir: str | None
 
     def follows(self, imodel_id: str, itwin_id: str) -> bool:
-        """True if it works on this iModel and its process may be alive."""
+        """True if it exports this iModel and its heartbeat is not stale."""
         if self.subjects.isdisjoint({imodel_id.lower(), itwin_id.lower()}):
             return False
         return not is_stale(state_dir_of(self.output_dir, imodel_id), self.flow_run_id)
 
 
 async def read_followers() -> list[Follower]:
-    """The flow runs that work on exports."""
+    """Read the flow runs of export-ifc and export-itwin that have not ended."""
     flows = FlowFilter(name=FlowFilterName(any_=FOLLOWERS))
     states = FlowRunFilter(state=FlowRunFilterState(type=StateTypes(any_=FOLLOWING)))
     found: list[Follower] = []

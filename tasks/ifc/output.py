@@ -1,4 +1,4 @@
-"""Fetching what a finished run produced, into the workshop beside the published exports."""
+"""Download the files of a finished run into the staging folder beside the published exports."""
 
 from datetime import timedelta
 from functools import partial
@@ -29,7 +29,7 @@ LINK_LIFE = timedelta(hours=6)
 
 
 class FetchedFile(BaseModel):
-    """A file that arrived whole and is not published yet."""
+    """A completely downloaded file that is not published yet; `size` is in bytes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class FetchedFile(BaseModel):
 
 
 class Fetched(BaseModel):
-    """What a run produced."""
+    """The downloaded files of a run; `folder` contains them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class Fetched(BaseModel):
     retries=5,
     retry_delay_seconds=[2, 5, 15, 60, 120],
     retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,  # files on disk are their own record
+    cache_policy=NO_CACHE,  # a retry finds the files on disk
     persist_result=False,
 )
 async def fetch_output(
@@ -63,13 +63,13 @@ async def fetch_output(
     finished: ExportRun,
     blob_storage: UserBlobStorage | None,
 ) -> Fetched:
-    """Fetch the IFC files of a run, and its log when one was asked for.
+    """Download the IFC files of a run, and its log if `save_logs` is set.
 
     Raises:
-        NotFoundError: A file is not there any more, or never was.
-        ContentError: It cannot be told which files are meant, or they are not whole.
-        LinkRefusedError: A file may not be read, and no new link can help.
-        TransferError: The transfer did not work out; what has arrived is kept.
+        NotFoundError: A file does not exist.
+        ContentError: The files of the run cannot be identified, or they are incomplete.
+        LinkRefusedError: Access to a file is denied, also with a new link.
+        TransferError: The transfer failed; the downloaded part is kept for a resumed download.
     """
     request = spec.request
     async with credentials.get_client() as itwin:
@@ -143,7 +143,7 @@ def _fetched(file: DownloadedFile, role: Literal["model", "log"]) -> FetchedFile
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Several files of one name get numbers."""
+    """Append numbers to the names if two files have the same name."""
     taken: dict[str, int] = {}
     for name in names:
         taken[name] = taken.get(name, 0) + 1

@@ -1,4 +1,4 @@
-"""Which Storage files a finished run produced: its own word first, else a careful look into the folder."""
+"""Find the Storage files of a finished run: by the ids that its tasks name, else by name and time in the folder."""
 
 import re
 from contextlib import suppress
@@ -23,7 +23,7 @@ async def find_models(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imo
     """The IFC files of a run.
 
     Raises:
-        ContentError: It cannot be told which files those are; a wrong one is never taken.
+        ContentError: The files cannot be identified with certainty.
     """
     named = _named_files(run)
     try:
@@ -51,7 +51,7 @@ def _require_unreplaced(file: StorageFile, run: ExportRun) -> None:
 
 
 def _is_replaced(file: StorageFile, run: ExportRun) -> bool:
-    """True if the file was changed so long after the run had ended that the run cannot have done it."""
+    """True if the file changed more than `REPLACED_AFTER` after the end of the run."""
     changed = file.last_modified_date_time or file.created_date_time
     return bool(changed and run.end_date_time and changed > run.end_date_time + REPLACED_AFTER)
 
@@ -98,7 +98,7 @@ async def _find_in_folder(itwin: ItwinApis, request: IfcRequest, run: ExportRun,
 
 
 def _not_told(run: ExportRun, imodel: IModel, found: list[StorageFile]) -> str:
-    """Why no file can be taken, and what to do: whether the run names one decides what is likely."""
+    """The message when no file can be identified: the probable cause and what to do."""
     names = ", ".join(sorted(file.display_name for file in found)) or "none"
     candidates = (
         f"in its Storage folder the .ifc files of that time whose name fits “{imodel.display_name}” are: {names}"

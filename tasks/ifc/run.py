@@ -1,4 +1,4 @@
-"""The export run: started once, waited for."""
+"""Start the export run once and wait for it."""
 
 from datetime import datetime
 
@@ -32,11 +32,11 @@ from tasks.retry import is_transient
     result_serializer="json",
 )
 async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None) -> RemoteRun:
-    """The one run that serves what is asked: found, adopted or started.
+    """Find, adopt or start the export run that serves the spec.
 
     Raises:
-        ActiveRunError: Another run holds the iModel and `on_active_run` is `fail`.
-        NotFoundError: The connection is gone.
+        ActiveRunError: Another run of the iModel is active and `on_active_run` is `fail`.
+        NotFoundError: The connection does not exist.
     """
     log = get_run_logger()
     async with credentials.get_client() as itwin:
@@ -51,14 +51,14 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
     retries=3,
     retry_delay_seconds=[5, 15, 60],
     retry_condition_fn=is_transient,
-    cache_policy=NO_CACHE,  # a fresh look is the point
+    cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )
 async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun) -> ExportRun:
-    """The run once it is finished and good enough to fetch.
+    """Wait for the run and return it if its result permits downloading.
 
     Raises:
-        RunFailedError: It did not succeed; the subclass says how it ended.
+        RunFailedError: The run did not succeed; the subclass says how it ended.
         ConsentRequiredError: The platform may not act for the user (any more).
         ExportTimeoutError: The deadline passed; the remote run goes on.
     """
@@ -96,7 +96,7 @@ async def _wait_and_judge(
 
 
 def build_run_spec(request: IfcRequest, connection: Connection, changeset_id: str, first_started: datetime) -> RunSpec:
-    """What start_run needs to know to find our run again after whatever happens."""
+    """Create the spec from which `start_run` starts the run, and finds it again after a crash or lost response."""
     return RunSpec(
         request=request,
         connection_id=connection.id,
@@ -111,7 +111,7 @@ def build_run_spec(request: IfcRequest, connection: Connection, changeset_id: st
 async def start_or_reconnect(
     credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None
 ) -> RemoteRun:
-    """The run that serves the order; a connection that turns out to be deleted is ensured again, once."""
+    """Start the run; if the connection was deleted, create it again and repeat once."""
     try:
         return await start_run(credentials, spec, blob_storage)
     except NotFoundError:
@@ -123,6 +123,6 @@ async def start_or_reconnect(
 
 
 def known_failures(request: IfcRequest, connection_id: str) -> tuple[str, ...]:
-    """Runs on our connection that are noted as failed."""
+    """Ids of the runs on a connection whose record has the outcome `failed`."""
     records = RunRecords(request.state_dir.runs).of_connection(connection_id)
     return tuple(record.run_id for record in records if record.outcome == "failed" and record.run_id)

@@ -50,7 +50,7 @@ def note_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) 
 
 @asynccontextmanager
 async def heartbeat(state_dir: StateDir, flow_run_id: str) -> AsyncGenerator[None]:
-    """Keep the note fresh while the block lasts: the flow run of a killed process stays Running, its note grows old."""
+    """Touch the file of the followed run every 30 s until the block ends; after a kill it becomes stale."""
     keeper = asyncio.create_task(_keep_fresh(state_dir.followed(flow_run_id)))
     try:
         yield
@@ -59,7 +59,7 @@ async def heartbeat(state_dir: StateDir, flow_run_id: str) -> AsyncGenerator[Non
 
 
 def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
-    """True if the process behind a flow run that followed something has shown no sign of life for minutes."""
+    """True if the heartbeat file of a flow run exists and is older than 150 s."""
     try:
         last = state_dir.followed(flow_run_id).stat().st_mtime
     except OSError:
@@ -68,12 +68,12 @@ def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
 
 
 def forget_followed(state_dir: StateDir, flow_run_id: str) -> None:
-    """The run has failed or is gone: nothing goes on."""
+    """Delete the file, because the run has failed or does not exist."""
     state_dir.followed(flow_run_id).unlink(missing_ok=True)
 
 
 def close_run(state_dir: StateDir, flow_run_id: str, run: RemoteRun, *, reason: str) -> None:
-    """Let nobody follow this run any more: the next export asks for another one and gives the reason."""
+    """Record the run as failed, so that the next export starts a new run and logs the reason."""
     RunRecords(state_dir.runs).note_run(run.connection_id, run.run_id, "failed", reason=reason)
     forget_followed(state_dir, flow_run_id)
 

@@ -1,4 +1,4 @@
-"""The export run that is wanted, and the one that serves."""
+"""The specification of an export run, and the run that serves it."""
 
 from datetime import datetime
 
@@ -25,11 +25,11 @@ class RemoteRun(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """The run that is wanted, and by whom.
+    """The export run to start or find, and the flow run that requests it.
 
     `is_own_connection`: the connection is ours, so its runs have our options by construction. `asked_by` is the id of
     the flow run, `first_started` when that first started, by the platform's clock. `failed_before` names runs that
-    failed, so that an order after a failure is another order.
+    failed: it is part of the cache key, so that a new run can be started after a failure.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,12 +44,12 @@ class RunSpec(BaseModel):
 
     @property
     def policy(self) -> RunPolicy:
-        """How it is to be had."""
+        """How the run is started and judged."""
         return self.request.policy
 
     @property
     def run_input(self) -> RunInput:
-        """What the platform is asked to export."""
+        """The input of the request that starts the run."""
         asked = self.request
         return RunInput(
             ifc_version=asked.ifc_version,

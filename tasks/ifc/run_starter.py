@@ -1,7 +1,7 @@
-"""Never two remote runs for one export, never a stranger's: how a run is found, adopted or started.
+"""Find, adopt or start the export run of an export, so that one export has one run.
 
 The platform keeps one active run per iModel and answers a second request with that run (303), whatever was asked for.
-It does not say which changeset a run exports, so the notes in `tasks.ifc.run_records` do.
+It does not say which changeset a run exports, so `tasks.ifc.run_records` stores it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ SAS_MARGIN = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class RunStarter:
-    """Finds the run that serves what is asked, or starts it."""
+    """Finds the run that serves the spec, or starts it."""
 
     itwin: ItwinApis
     spec: RunSpec
@@ -54,7 +54,7 @@ class RunStarter:
         holder: StartedRun | None = None
         overtaken = 0
         while True:
-            check = self._check_of_this_moment(overtaken)
+            check = self._freshness_check(overtaken)
             if (present := await self._find_present(holder)) is not None:
                 return present
             record = self._write_down()
@@ -71,7 +71,7 @@ class RunStarter:
             if (run := await self._resolve_conflict(holder)) is not None:
                 return run
 
-    def _check_of_this_moment(self, number: int) -> Precondition:
+    def _freshness_check(self, number: int) -> Precondition:
         """Refuses to ask for a run once that was done elsewhere, or when the look at what is there is too old."""
         noted = self._noted_runs()
         return freshness_check(

@@ -29,7 +29,7 @@ def asked(minutes: float, active: str, partial: str, *, force: bool = False) -> 
         ({"imodel_id": ID + "0"}, "is not an iModel id"),
         ({"imodel_id": f"{{{ID}}}"}, "is not an iModel id"),
         ({"imodel_id": f"{ID}/../x"}, "is not an iModel id"),
-        ({"changeset_id": "latest"}, "“latest” is not a changeset: give 40 hex digits, an index, or nothing"),
+        ({"changeset_id": "latest"}, "“latest” is not a changeset: give 40 hex digits, an index, or leave it empty"),
         ({"changeset_id": "a" * 39}, "is not a changeset"),
         ({"changeset_id": "-1"}, "is not a changeset"),
         ({"changeset_id": "١٢"}, "is not a changeset"),

@@ -8,12 +8,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from blocks.errors import ConfigurationError, DiskError
+from blocks.shared_folder import open_unlinked
 
 _REASONS = {
     errno.ENOSPC: "is on a full disk. Free some space or choose another folder, then run the same again",
@@ -119,7 +120,8 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with open(draft, "wb", opener=open_private if private else None) as file:
+        draft.unlink(missing_ok=True)  # of a killed process, or a symbolic link; “x” follows none
+        with open(draft, "xb", opener=open_private if private else None) as file:
             file.write(content)
             file.flush()
             sync_descriptor(file.fileno(), path.parent)
@@ -165,8 +167,9 @@ def trial_errors(folder: Path) -> Generator[None]:
 def trial_folder(folder: Path) -> Generator[Path]:
     """A temporary folder inside another, for write checks; also removes those left over by killed processes."""
     for leftover in folder.glob(f"{_TRIAL_PREFIX}*"):
-        if time.time() - leftover.stat().st_mtime > _TRIAL_SECONDS:
-            remove_folder(leftover)
+        with suppress(FileNotFoundError):  # another process may delete it at the same time
+            if time.time() - leftover.lstat().st_mtime > _TRIAL_SECONDS:
+                remove_folder(leftover)
     with tempfile.TemporaryDirectory(prefix=_TRIAL_PREFIX, dir=folder, ignore_cleanup_errors=True) as name:
         yield Path(name)
 
@@ -223,7 +226,8 @@ class PartFile:
     """A file of known size, written at any offset by several threads; use as a context manager."""
 
     def __init__(self, path: Path, size: int) -> None:
-        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        mode = "r+b" if path.exists() else "w+b"
+        self._file = open(path, mode, buffering=0, opener=open_unlinked)  # noqa: SIM115  closed on exit
         self._lock = threading.Lock()
         self._file.truncate(size)
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 MANIFEST_NAME = "manifest.json"
@@ -10,12 +11,38 @@ LONGEST_NAME = 200
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
+_UNSTORABLE = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+_LONGEST_SEGMENT = 255
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
 def is_reserved(name: str) -> bool:
     """True for the device names of Windows, with or without an extension."""
     return _RESERVED.fullmatch(name) is not None
+
+
+def find_unstorable(paths: Iterable[str]) -> str | None:
+    """The first of the relative paths that leaves its folder, is the manifest's or is not valid on every file system.
+
+    Every result of `safe_name` is valid. Parts that several paths share are checked once.
+    """
+    valid = set[str]()
+    for path in paths:
+        segments = path.split("/")
+        if path.casefold() == MANIFEST_NAME or not all(part in valid or _is_storable(part) for part in segments):
+            return path
+        valid.update(segments[:-1])
+    return None
+
+
+def _is_storable(segment: str) -> bool:
+    return not (
+        segment in {"", ".", ".."}
+        or segment[-1] in ". "
+        or _UNSTORABLE.search(segment)
+        or is_reserved(segment)
+        or len(segment.encode()) > _LONGEST_SEGMENT
+    )
 
 
 def safe_name(name: str) -> str:

@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from blocks.disk import disk_errors, write_whole
-from blocks.storage.file_names import MANIFEST_NAME
+from blocks.shared_folder import read_bounded
+from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 
+LONGEST_MANIFEST = 256 * 1024 * 1024
+"""Maximum size in bytes; a tileset of 900,000 files has one of that size."""
 Role = Literal["model", "log", "tileset", "tile"]
 
 EXPORT_FORMAT = 1
@@ -76,11 +79,16 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Read the manifest of a published export; None if it is missing or invalid."""
+    """Read the manifest of a published export; None if it is missing or invalid.
+
+    Others may have written it: one that lists a name outside its folder, that is a symbolic link or that is longer than
+    `LONGEST_MANIFEST` is invalid.
+    """
     try:
-        return Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+        manifest = Manifest.model_validate_json(read_bounded(folder / MANIFEST_NAME, LONGEST_MANIFEST))
     except (OSError, ValidationError):
         return None
+    return manifest if find_unstorable(file.path for file in manifest.files) is None else None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

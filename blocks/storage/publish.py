@@ -6,7 +6,7 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from blocks.disk import (
     disk_errors,
@@ -20,6 +20,7 @@ from blocks.disk import (
 )
 from blocks.errors import ContentError
 from blocks.file_lock import file_lock
+from blocks.shared_folder import remove_inside, stat_inside
 from blocks.storage.file_names import MANIFEST_NAME, safe_name
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
 
@@ -93,9 +94,9 @@ def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) ->
         ContentError: A file is missing or different; the message names the first one.
     """
     for file in manifest.files:
-        path = folder.joinpath(*PurePosixPath(file.path).parts)
+        path = folder / file.path
         try:
-            state = path.stat()
+            state = stat_inside(folder, file.path)
             is_same = state.st_size == file.size
             if is_same and (full or state.st_mtime_ns != file.mtime_ns):
                 is_same = _sha256(path) == file.sha256
@@ -132,6 +133,7 @@ def _move(source: Path, target: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         draft = target.with_name(f".{target.name}.incoming")
+        draft.unlink(missing_ok=True)  # it may be a symbolic link, which copyfile would follow
         shutil.copyfile(source, draft)
         with contextlib.suppress(OSError):  # some mounts keep neither times nor permissions
             shutil.copystat(source, draft)
@@ -144,11 +146,9 @@ def _remove_unlisted(folder: Path, before: Manifest | None, now: Manifest) -> No
     """Delete files that only the previous manifest lists; files that cannot be deleted (open on Windows) stay."""
     kept = {file.path.casefold() for file in now.files}
     for file in before.files if before else ():
-        if file.path == safe_name(file.path) and file.path.casefold() not in kept:
-            try:
-                (folder / file.path).unlink(missing_ok=True)
-            except OSError:
-                continue
+        if file.path.casefold() not in kept:
+            with contextlib.suppress(OSError):
+                remove_inside(folder, file.path)
 
 
 def _sha256(path: Path) -> str:

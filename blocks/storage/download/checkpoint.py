@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from blocks.disk import write_whole
+from blocks.shared_folder import read_bounded
 from blocks.storage.download.source import BlobProperties
 
 _FORMAT = 1
+LONGEST_CHECKPOINT = 16 * 1024 * 1024
+"""Maximum size in bytes; a file of two million chunks has a checkpoint of that size."""
 
 
 @dataclass
@@ -24,11 +27,11 @@ class ChunkCheckpoint:
     def load(cls, path: Path, part: Path, properties: BlobProperties, chunk_size: int) -> Self:
         """Load the checkpoint if it is for this version of the blob and this chunk size; otherwise an empty one."""
         fresh = cls(properties, chunk_size)
-        if properties.etag is None or not part.exists() or part.stat().st_size != properties.size:
-            return fresh
         try:
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            if properties.etag is None or part.lstat().st_size != properties.size:
+                return fresh
+            found = json.loads(read_bounded(path, LONGEST_CHECKPOINT))
+        except (OSError, ValueError, RecursionError):
             return fresh
         fresh.finished = fresh._accept(found)
         return fresh

@@ -8,12 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from blocks.disk import disk_errors
+from blocks.shared_folder import open_regular, open_unlinked, read_bounded, stat_inside
 from blocks.storage.manifest import ManifestFile, read_manifest
 from blocks.storage.tileset.listing import Tile
 from blocks.storage.tileset.tile_body import FetchedTile
 
 _PIECE = 1024 * 1024
+LONGEST_CHECKPOINT = 256 * 1024 * 1024
+LONGEST_ETAG = 1024
+_TILE = TypeAdapter(FetchedTile)
 
 
 class TileCheckpoint:
@@ -28,7 +34,7 @@ class TileCheckpoint:
     def __init__(self, path: Path) -> None:
         self._pending: deque[FetchedTile] = deque()
         self.tiles = _read(path)
-        self._file = path.open("ab", buffering=0)
+        self._file = open(path, "ab", buffering=0, opener=open_unlinked)  # noqa: SIM115  closed on exit
         self._file.write(b"\n")  # ends a line that a crash may have cut
 
     def __enter__(self) -> Self:
@@ -60,7 +66,8 @@ class TileCheckpoint:
         if found is None or not _is_wanted(found, tile):
             return None
         try:
-            with (folder / tile.name).open("rb") as file:
+            stat_inside(folder, tile.name)
+            with open_regular(folder / tile.name) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
@@ -86,7 +93,7 @@ class PublishedTiles:
         if file is None or not tile.md5:
             return None
         source, target = self._folder / file.path, folder / tile.name
-        digests = _digests(source) if _is_untouched(source, file) else None
+        digests = _digests(source) if _is_untouched(self._folder, file) else None
         if digests is None or digests.md5 != tile.md5.hex():
             return None
         with disk_errors(folder):
@@ -99,25 +106,35 @@ class PublishedTiles:
         if file is None or (file.size, file.sha256) != (fetched.size, fetched.sha256):
             return
         source = self._folder / file.path
-        digests = _digests(source) if _is_untouched(source, file) else None
+        digests = _digests(source) if _is_untouched(self._folder, file) else None
         if digests and digests.sha256 == fetched.sha256:
             with disk_errors(folder):
                 _link_or_copy(source, folder / fetched.name)
 
 
 def _read(path: Path) -> dict[str, FetchedTile]:
+    """The tiles of a checkpoint; lines that are invalid are ignored, a file that cannot be one is deleted."""
     tiles: dict[str, FetchedTile] = {}
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_bounded(path, LONGEST_CHECKPOINT).split(b"\n")
     except FileNotFoundError:
+        return tiles
+    except OSError:
+        path.unlink()
         return tiles
     for line in lines:
         try:
-            tile = FetchedTile(**json.loads(line))
-        except (ValueError, TypeError):
+            tile = _TILE.validate_json(line, strict=True)
+        except ValidationError:
             continue
-        tiles[tile.name] = tile
+        if _is_header_value(tile.etag):
+            tiles[tile.name] = tile
     return tiles
+
+
+def _is_header_value(etag: str | None) -> bool:
+    """True for what may be sent as `If-None-Match`."""
+    return etag is None or (etag.isprintable() and len(etag) <= LONGEST_ETAG)
 
 
 class _Digests(NamedTuple):
@@ -129,7 +146,7 @@ def _digests(path: Path) -> _Digests | None:
     """Of what is on the disk now; none if it cannot be read."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while piece := file.read(_PIECE):
                 sha256.update(piece)
                 md5.update(piece)
@@ -155,9 +172,9 @@ def _is_wanted(found: FetchedTile, tile: Tile) -> bool:
     return tile.etag is not None and (size, found.etag, found.md5) == (tile.size, tile.etag, digest)
 
 
-def _is_untouched(path: Path, file: ManifestFile) -> bool:
+def _is_untouched(folder: Path, file: ManifestFile) -> bool:
     try:
-        state = path.stat()
+        state = stat_inside(folder, file.path)
     except OSError:
         return False
     return (state.st_size, state.st_mtime_ns) == (file.size, file.mtime_ns)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from blocks.disk import disk_errors, require_room
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
+from blocks.shared_folder import remove_links, walk
 from blocks.storage.download.http_source import STALL_SECONDS, new_session
 from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
 from blocks.storage.signed_url import FetchLink, RenewableLink, expiry_of
@@ -94,6 +95,7 @@ async def fetch_tileset(
 def _open(staging: Path) -> TileCheckpoint:
     with disk_errors(staging.parent):
         staging.mkdir(parents=True, exist_ok=True)
+        remove_links(staging)
         return TileCheckpoint(journal_path(staging))
 
 
@@ -236,9 +238,11 @@ class _Fetch:
     def _remove_unexpected(self) -> None:
         """What a former attempt fetched of another version."""
         with disk_errors(self._staging):
-            for path in list(self._staging.rglob("*")):
-                if path.relative_to(self._staging).as_posix() not in self._done and not path.is_dir():
-                    path.unlink()
+            for entry in walk(self._staging):
+                path = Path(entry.path)
+                name = path.relative_to(self._staging).as_posix()
+                if name not in self._done and not entry.is_dir(follow_symlinks=False):
+                    path.unlink(missing_ok=True)
 
 
 _Save = Callable[[TileDownloader, str, Tile], None]

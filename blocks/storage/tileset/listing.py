@@ -4,7 +4,6 @@ Listing: https://learn.microsoft.com/rest/api/storageservices/list-blobs. A CDN 
 references are followed from `tileset.json` (`references`).
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,13 +18,11 @@ import aiohttp
 from blocks.errors import ContentError, InterruptedTransferError, LinkExpiredError
 from blocks.storage.download.http_source import decode_md5, get
 from blocks.storage.download.source import refusal
-from blocks.storage.file_names import MANIFEST_NAME, is_reserved
+from blocks.storage.file_names import find_unstorable
 from blocks.storage.retry import RetryPolicy, retry
 from blocks.storage.signed_url import RenewableLink
 from blocks.urls import host_of
 
-_UNFIT = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f]')
-_LONGEST_SEGMENT = 255
 _REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.CONFLICT}
 """What hosts that do not list answer; a missing right to list looks like an expired link at first."""
 
@@ -83,10 +80,11 @@ def check_names(names: Iterable[str]) -> None:
     Raises:
         ContentError: Names the first such file; nothing has been written yet.
     """
+    wanted = list(names)
+    if (unstorable := find_unstorable(wanted)) is not None:
+        raise ContentError(f"The tileset has a file named {unstorable!r}, which cannot be stored safely.")
     spellings: dict[str, str] = {}
-    fit = set[str]()
-    for name in names:
-        _check_segments(name, fit)
+    for name in wanted:
         spelling = unicodedata.normalize("NFC", name).casefold()
         if (other := spellings.setdefault(spelling, name)) != name:
             raise ContentError(f"The tileset has {other!r} and {name!r}, which are one file on many disks.")
@@ -94,24 +92,6 @@ def check_names(names: Iterable[str]) -> None:
     folders |= {str(parent) for folder in folders for parent in PurePosixPath(folder).parents}
     if both := folders & spellings.keys():
         raise ContentError(f"The tileset has {min(both)!r} as a file and as a folder.")
-
-
-def _check_segments(name: str, fit: set[str]) -> None:
-    """Check each segment of a path; `fit` has the segments already checked."""
-    segments = name.split("/")
-    if name.casefold() == MANIFEST_NAME or not all(segment in fit or _is_fit(segment) for segment in segments):
-        raise ContentError(f"The tileset has a file named {name!r}, which cannot be stored safely.")
-    fit.update(segments[:-1])
-
-
-def _is_fit(segment: str) -> bool:
-    return not (
-        segment in {"", ".", ".."}
-        or segment[-1] in ". "
-        or _UNFIT.search(segment)
-        or is_reserved(segment)
-        or len(segment.encode(errors="surrogatepass")) > _LONGEST_SEGMENT
-    )
 
 
 async def _read_page(

@@ -4,6 +4,7 @@ import ctypes
 import dataclasses
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from blocks.disk import (
@@ -21,6 +22,7 @@ from blocks.disk import (
 )
 from blocks.errors import ConfigurationError, DiskError
 from blocks.file_lock import file_lock
+from blocks.shared_folder import remove_inside, walk
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
 from blocks.storage.tileset.download import journal_path
@@ -96,6 +98,8 @@ def recover(destination: Path) -> None:
     destination = real_path(destination)
     previous = previous_path(destination)
     with disk_errors(destination.parent):
+        if previous.is_symlink():  # publishing makes none, and what it leads to is not ours
+            previous.unlink(missing_ok=True)
         if not previous.exists():
             return
         if destination.exists():
@@ -149,24 +153,27 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _discard(folder: Path) -> None:
-    """Delete what the folder's manifest lists; if anything else lies there, set it aside for its owner."""
+    """Delete what the folder's manifest lists; if anything else lies there, set it aside for its owner.
+
+    Another process may delete the same folder at the same time.
+    """
     manifest = read_manifest(folder)
-    if manifest and folder.exists():
+    if manifest:
         for file in manifest.files:
-            (folder / file.path).unlink(missing_ok=True)
-        (folder / MANIFEST_NAME).unlink()
+            remove_inside(folder, file.path)
+        remove_inside(folder, MANIFEST_NAME)
     _remove_empty(folder)
-    if folder.exists():
-        _set_aside(folder)
+    with suppress(FileNotFoundError):
+        if folder.exists():
+            _set_aside(folder)
 
 
 def _remove_empty(folder: Path) -> None:
-    if not folder.exists():
-        return
-    inner = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
-    for path in [*inner, folder]:
-        if not any(path.iterdir()):
-            path.rmdir()
+    inner = [Path(entry.path) for entry in walk(folder) if entry.is_dir(follow_symlinks=False)]
+    for path in [*reversed(inner), folder]:
+        with suppress(FileNotFoundError):
+            if not any(path.iterdir()):
+                path.rmdir()
 
 
 def _set_aside(folder: Path) -> None:

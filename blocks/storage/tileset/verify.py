@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blocks.disk import disk_errors
 from blocks.errors import ContentError
+from blocks.shared_folder import walk
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
 from blocks.storage.tileset.tile_content import HEADER, TileFile
 
@@ -24,7 +25,7 @@ def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> tupl
         ContentError: Names the first file that is missing, short or not what it should be.
     """
     with disk_errors(folder):
-        found = dict(_files(folder, ""))
+        found = dict(_files(folder))
         for name, size in (sizes or {}).items():
             _require(found, name, size)
         padded = [name for name in found if _check_head(TileFile(name, f"{folder}/{name}"))]
@@ -54,13 +55,11 @@ def _check_references(folder: Path, found: Mapping[str, int]) -> None:
         raise ContentError(f"{empty} of the tileset has no bytes. {_AGAIN}")
 
 
-def _files(folder: Path, prefix: str) -> Generator[tuple[str, int]]:
-    with os.scandir(folder / prefix) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _files(folder, f"{prefix}{entry.name}/")
-            else:
-                yield f"{prefix}{entry.name}", entry.stat().st_size
+def _files(folder: Path) -> Generator[tuple[str, int]]:
+    start = len(os.fspath(folder)) + 1
+    for entry in walk(folder):
+        if entry.is_file(follow_symlinks=False):
+            yield entry.path[start:].replace(os.sep, "/"), entry.stat(follow_symlinks=False).st_size
 
 
 def _require(found: Mapping[str, int], name: str, size: int | None = None) -> None:

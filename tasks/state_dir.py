@@ -19,6 +19,8 @@
 `purge` removes everything that has not changed for a week, except locks in use. No file in here contains a secret.
 """
 
+import errno
+import re
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,13 +32,18 @@ from typing import Self
 from filelock import Timeout
 
 from blocks.disk import disk_errors, remove_folder
+from blocks.errors import DiskError
 from blocks.file_lock import file_lock
+from blocks.shared_folder import LinkedPathError, read_bounded, remove_links
 from blocks.storage.file_names import safe_name
 
 KEPT_FOR = timedelta(days=7)
 FOLDER = ".itwin-export"
 _RECORD_FOLDERS = frozenset({"runs", "followed", "batches"})
 """Folders of records: each record is removed by its own age."""
+LONGEST_RECORD = 16 * 1024 * 1024
+"""Maximum size of a record in bytes."""
+_ID = re.compile(r"[^\s<>\[\]()`|*\"']{1,500}")
 
 
 @dataclass(frozen=True)
@@ -87,22 +94,63 @@ class StateDir:
         Raises:
             DiskError: The folder cannot be created.
         """
-        with disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            purge(self.root)
+        prepare(self.root)
         shared = self.root / safe_name(name)
         with ExitStack() as stack:
             is_ours = _take_lock(stack, shared.with_suffix(".lock"))
-            yield shared if is_ours else shared.with_name(f"{shared.name}-{owner}")
+            folder = shared if is_ours else shared.with_name(f"{shared.name}-{owner}")
+            with disk_errors(folder):
+                remove_links(folder)
+            yield folder
+
+
+def prepare(folder: Path) -> None:
+    """Create a folder of the state folder and delete what is out of date in it.
+
+    Raises:
+        DiskError: It cannot be created, or it is a symbolic link: files must not be deleted in a folder of others.
+    """
+    with disk_errors(folder):
+        if link := _link_to(folder):
+            raise DiskError(
+                f"{link} is a symbolic link. Unfinished exports are kept and deleted there, so it must be a folder of "
+                f"its own: delete the link, then run the same again."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        purge(folder)
 
 
 def purge(folder: Path) -> None:
-    """Remove files and folders that have not changed for a week; folders of records stay."""
+    """Remove symbolic links, and files and folders that have not changed for a week; folders of records stay."""
     oldest = time.time() - KEPT_FOR.total_seconds()
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(FileNotFoundError):  # another process may have removed it
-            if path.name not in _RECORD_FOLDERS and path.stat().st_mtime < oldest:
-                remove_folder(path) if path.is_dir() else path.unlink()
+            is_link = path.is_symlink()
+            if path.name not in _RECORD_FOLDERS and (is_link or path.lstat().st_mtime < oldest):
+                remove_folder(path) if path.is_dir() and not is_link else path.unlink()
+
+
+def read_record(path: Path, limit: int = LONGEST_RECORD) -> bytes:
+    """The content of a record, which other users may have written.
+
+    Raises:
+        OSError: It is missing, longer than `limit`, no regular file, or behind a symbolic link.
+    """
+    if link := _link_to(path.parent):
+        raise LinkedPathError(errno.ELOOP, "Not a folder", str(link))
+    return read_bounded(path, limit)
+
+
+def is_id(text: str) -> bool:
+    """True for what may be an id of the platform; false for text that would change a message it stands in."""
+    return _ID.fullmatch(text) is not None and text.isprintable()
+
+
+def _link_to(folder: Path) -> Path | None:
+    """The symbolic link that a folder of the state folder is or lies in; the folders above may be links."""
+    above = range(folder.parts.index(FOLDER), len(folder.parts)) if FOLDER in folder.parts else [len(folder.parts) - 1]
+    parts = [Path(*folder.parts[: end + 1]) for end in above]
+    return next((part for part in parts if part.is_symlink()), None)
 
 
 def _take_lock(stack: ExitStack, path: Path) -> bool:

@@ -6,7 +6,9 @@ from pydantic import ValidationError
 
 from blocks.disk import disk_errors, write_whole
 from tasks.reports import BatchReport
-from tasks.state_dir import StateDir, purge
+from tasks.state_dir import StateDir, prepare, read_record
+
+LONGEST_REPORT = 256 * 1024 * 1024
 
 
 def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -> None:
@@ -17,14 +19,14 @@ def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -
     """
     path = StateDir.of_batches(output_dir).batch(flow_run_id)
     with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        purge(path.parent)
+        prepare(path.parent)
         write_whole(path, report.model_dump_json().encode())
 
 
 def read_batch_report(output_dir: Path, flow_run_id: str) -> BatchReport | None:
     """The report of a flow run; None if there is none or it is unreadable."""
     try:
-        return BatchReport.model_validate_json(StateDir.of_batches(output_dir).batch(flow_run_id).read_bytes())
+        content = read_record(StateDir.of_batches(output_dir).batch(flow_run_id), LONGEST_REPORT)
+        return BatchReport.model_validate_json(content)
     except (OSError, ValidationError):
         return None

@@ -23,7 +23,7 @@ from blocks.disk import disk_errors, write_whole
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun
 from tasks.options import state_dir_of
-from tasks.state_dir import StateDir, purge
+from tasks.state_dir import StateDir, is_id, prepare, read_record
 
 HEARTBEAT_SECONDS = 30.0
 STALE_AFTER_SECONDS = 150.0
@@ -43,8 +43,7 @@ def note_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) 
     """Write down which run a flow run follows, and how far that is."""
     path = state_dir.followed(flow_run_id)
     with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        purge(path.parent)
+        prepare(path.parent)
         write_whole(path, followed.model_dump_json().encode())
 
 
@@ -61,7 +60,7 @@ async def heartbeat(state_dir: StateDir, flow_run_id: str) -> AsyncGenerator[Non
 def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
     """True if the heartbeat file of a flow run exists and is older than 150 s."""
     try:
-        last = state_dir.followed(flow_run_id).stat().st_mtime
+        last = state_dir.followed(flow_run_id).lstat().st_mtime
     except OSError:
         return False
     return time.time() - last > STALE_AFTER_SECONDS
@@ -113,7 +112,12 @@ async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: St
 async def _keep_fresh(path: Path) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
-        with contextlib.suppress(OSError):
+        _touch(path)
+
+
+def _touch(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not path.is_symlink():
             os.utime(path)
 
 
@@ -135,6 +139,7 @@ def _asked_for(state_dir: StateDir, flow_run_id: str) -> str:
 
 def _read(path: Path) -> FollowedRun | None:
     try:
-        return FollowedRun.model_validate_json(path.read_bytes())
+        followed = FollowedRun.model_validate_json(read_record(path))
     except (OSError, ValidationError):
         return None
+    return followed if is_id(followed.connection_id) and is_id(followed.run_id) else None

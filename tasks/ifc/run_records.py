@@ -13,8 +13,12 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
-from tasks.state_dir import purge
+from tasks.state_dir import is_id, prepare, read_record
 
+YEARS = range(2000, 2200)
+"""Times of other years are impossible, and near the ends of the calendar nothing can be added to them."""
+LONGEST_TEXT = 4000
+LONGEST_REASON = 4000
 Outcome = Literal["asked", "started", "refused", "failed", "fetched"]
 
 
@@ -73,8 +77,7 @@ class RunRecords:
         blob_name: str,
     ) -> RunRecord:
         """Write down that a run is about to be asked for; notes that nobody changed for a week go."""
-        with disk_errors(self._folder):
-            purge(self._folder)
+        prepare(self._folder)
         record = RunRecord(
             record_id=f"{asked_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
             connection_id=connection_id,
@@ -113,7 +116,22 @@ class RunRecords:
 
 
 def _read(path: Path) -> RunRecord | None:
+    """A record that another process or another user may have written; None if it cannot be one of ours."""
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        record = RunRecord.model_validate_json(read_record(path))
     except (OSError, ValidationError):
         return None
+    if record.record_id != path.stem or not _is_plausible(record):
+        return None
+    reason = "".join(character if character.isprintable() else " " for character in record.reason)
+    return record.model_copy(update={"reason": reason[:LONGEST_REASON]})
+
+
+def _is_plausible(record: RunRecord) -> bool:
+    texts = (record.changeset_id, record.options, record.place, record.asked_by, record.blob_name)
+    return (
+        is_id(record.connection_id)
+        and (record.run_id is None or is_id(record.run_id))
+        and all(text.isprintable() and len(text) <= LONGEST_TEXT for text in texts)
+        and record.asked_at.year in YEARS
+    )

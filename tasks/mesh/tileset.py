@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.disk import real_path
 from blocks.errors import ContentError
 from blocks.file_lock import file_lock
 from blocks.itwin.apis import ItwinApis
@@ -16,7 +17,7 @@ from blocks.itwin.mesh_models import MeshExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
-from blocks.storage.tileset.publish import publish_tileset, recover, try_publishing_tileset
+from blocks.storage.tileset.publish import previous_path, publish_tileset, recover, try_publishing_tileset
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
@@ -27,6 +28,7 @@ from tasks.polling import Log, read_poll_backoff
 from tasks.published import draft_manifest, find_published, report_published
 from tasks.reports import ExportReport
 from tasks.retry import is_transient
+from tasks.state_dir import prepare
 
 SAY_EVERY_SECONDS = 10.0
 _DOCUMENTS = frozenset({".json", ".subtree"})
@@ -46,8 +48,16 @@ async def find_published_tiles(
 ) -> Manifest | None:
     """The manifest of an identical tileset that is still whole; a swap that a crash interrupted is undone first."""
     if not request.folder.exists():
-        await asyncio.to_thread(recover, request.folder)
+        await asyncio.to_thread(_recover, request)
     return await find_published(credentials, request, changeset_id)
+
+
+def _recover(request: MeshRequest) -> None:
+    """Recover while no other process publishes: one that is between its two renames needs no repair."""
+    if previous_path(real_path(request.folder)).exists():
+        prepare(request.state_dir.root)
+        with file_lock(request.state_dir.publish_lock):
+            recover(request.folder)
 
 
 async def try_publishing_tiles(request: MeshRequest) -> None:

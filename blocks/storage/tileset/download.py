@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blocks.disk import disk_errors, require_room
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
-from blocks.shared_folder import remove_links, walk
+from blocks.shared_folder import walk
 from blocks.storage.download.http_source import STALL_SECONDS, new_session
 from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
 from blocks.storage.signed_url import FetchLink, RenewableLink, expiry_of
@@ -95,7 +95,6 @@ async def fetch_tileset(
 def _open(staging: Path) -> TileCheckpoint:
     with disk_errors(staging.parent):
         staging.mkdir(parents=True, exist_ok=True)
-        remove_links(staging)
         return TileCheckpoint(journal_path(staging))
 
 

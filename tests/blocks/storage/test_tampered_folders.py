@@ -26,6 +26,7 @@ from blocks.storage.tileset.tile_body import FetchedTile
 from tests.blocks.storage.test_publish import manifest_of, stage
 from tests.blocks.storage.tileset.test_publish import names_in, publish
 from tests.blocks.storage.tileset.tilesets import small
+from tests.tampering import hostile
 
 SECRET = b"a private file"
 DIGEST = hashlib.sha256(SECRET).hexdigest()
@@ -165,25 +166,6 @@ def test_what_cannot_be_a_manifest_or_checkpoint_is_none(tmp_path: Path, victim:
         with TileCheckpoint(path) as checkpoint:
             assert checkpoint.tiles == {}
         path.unlink()
-
-
-HOSTILE = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters())
-    | st.just("9999-12-31T23:59:59Z"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-DEEP = st.sampled_from([b"[" * 100_000, b'{"a":' * 100_000, b"1" * 5_000, b'"\\ud800"', b"NaN", b"\xff\xfe", b""])
-
-
-def hostile(whole: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    """Documents of a known form with some members exchanged, and others that are no documents."""
-    changed = st.dictionaries(st.sampled_from(sorted(whole)), HOSTILE, max_size=3)
-    return DEEP | st.binary(max_size=50) | changed.map(lambda members: json.dumps(whole | members).encode())
 
 
 MANIFEST: dict[str, Any] = manifest_of().model_dump(mode="json") | {"files": [{"path": "a", "role": "tile", "size": 1}]}

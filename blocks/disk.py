@@ -143,7 +143,8 @@ def require_writable(folder: Path) -> None:
         ConfigurationError: The folder cannot be created or written to.
     """
     with trial_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        require_link_target(folder)
+        real_path(folder).mkdir(parents=True, exist_ok=True)
         with trial_folder(folder) as trial:
             (trial / "draft").write_bytes(b"trial")
             replace(trial / "draft", trial / "file")

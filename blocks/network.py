@@ -128,6 +128,23 @@ def check_network(*urls: str) -> None:
         route_to(url)
 
 
+def check_prefect_network() -> None:
+    """Check what Prefect's client needs: certificates, and that no proxy variable is unusable.
+
+    The client (httpx) sets up the proxies of all variables, also of those that its address does not use.
+
+    Raises:
+        ConfigurationError: The environment names certificates or a proxy that cannot be used.
+    """
+    tls_context()
+    proxies = getproxies()
+    if "*" in re.split(r"[,\s]+", proxies.get("no", "")):
+        return
+    for scheme in (*DEFAULT_PORTS, "all"):
+        if proxies.get(scheme, "").strip():
+            _proxy_address(proxies[scheme], _name_of(scheme))
+
+
 def tls_context() -> ssl.SSLContext:
     """A new TLS context with the certificates of `trust()`.
 
@@ -202,8 +219,8 @@ def _proxy_address(value: str, variable: str) -> SplitResult:
     scheme = parts.scheme.lower()
     if scheme.startswith("socks"):
         raise ConfigurationError(
-            f"{variable} names a SOCKS proxy ({scheme}://{host}), which is not supported. Set HTTPS_PROXY to an HTTP "
-            f"proxy (http://HOST:PORT), or name the hosts in NO_PROXY."
+            f"{variable} names a SOCKS proxy ({scheme}://{host}), which is not supported. Unset {variable}; "
+            f"an HTTP proxy may be named in HTTPS_PROXY (http://HOST:PORT)."
         )
     if scheme not in DEFAULT_PORTS or not host:
         raise ConfigurationError(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from blocks.errors import ConfigurationError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.network import check_network
+from blocks.network import check_prefect_network
 from blocks.settings import read_settings
 
 Loaded = TypeVar("Loaded", bound=Block)
@@ -34,7 +34,7 @@ async def load_saved(kind: type[Loaded], name: str) -> Loaded | None:
     Raises:
         ConfigurationError: There is no block of that name, or its content is invalid.
     """
-    check_network()  # Prefect's client raises FileNotFoundError if SSL_CERT_FILE names a missing file
+    check_prefect_network()  # Prefect's client raises FileNotFoundError or ImportError otherwise
     slug = kind.get_block_type_slug()
     saved = await _saved_names(kind)
     if name in saved:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from contextlib import suppress
+from importlib import import_module
 
 from blocks.errors import ConfigurationError
 from blocks.network import check_network
@@ -23,8 +25,10 @@ def main() -> None:
     try:
         check_network()  # Prefect breaks off with a stack trace on import where SSL_CERT_FILE names nothing
     except ConfigurationError as error:
-        sys.stderr.write(f"itwin-export: {error}\n")
-        sys.exit(error.exit_code)
+        if sys.argv[1:2] != ["doctor"]:
+            sys.stderr.write(f"itwin-export: {error}\n")
+            sys.exit(error.exit_code)
+        _import_doctor()
     from deployments.cli.app import run  # noqa: PLC0415  Prefect reads its settings on import
 
     exit_code = run(sys.argv[1:])
@@ -32,3 +36,11 @@ def main() -> None:
         sys.stderr.write(f"itwin-export: {fault}\n")
         exit_code = exit_code or 1
     sys.exit(exit_code)
+
+
+def _import_doctor() -> None:
+    """Import Prefect without certificates it cannot read: `doctor` reports them, and all it finds besides."""
+    named = {name: os.environ.pop(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
+    with suppress(OSError, ValueError):  # the command's own import says why
+        import_module("deployments.cli.doctor.command")
+    os.environ.update(named)

@@ -4,12 +4,13 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
-from blocks.errors import ExportError, InputError, without_secrets
+from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -33,6 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         _check_command(arguments)
+        _import_command(arguments)
         app(arguments, exit_on_error=False, print_error=False)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _complain("Interrupted.", INTERRUPTED)
@@ -48,6 +50,20 @@ def _check_command(arguments: Sequence[str]) -> None:
         similar = get_close_matches(arguments[0], COMMANDS, n=1)
         meant = f" Did you mean “{similar[0]}”?" if similar else ""
         raise InputError(f"There is no command “{arguments[0]}”.{meant} Commands: {', '.join(COMMANDS)}.")
+
+
+def _import_command(arguments: Sequence[str]) -> None:
+    """Import the module of a command, and with it Prefect where it needs that.
+
+    Raises:
+        ConfigurationError: Prefect cannot read its settings, as it does on import.
+    """
+    if not arguments or arguments[0] not in COMMANDS:
+        return
+    try:
+        import_module(COMMANDS[arguments[0]][0].partition(":")[0])
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(_unusable_settings(error)) from None
 
 
 def _known_errors() -> tuple[type[Exception], ...]:
@@ -75,6 +91,24 @@ def _ending(error: Exception) -> tuple[str, int]:
             return said, BAD_INPUT
         case _:
             return _unreachable(said), BAD_INPUT
+
+
+def _unusable_settings(error: OSError | ValueError) -> str:
+    """Prefect reads its settings when it is imported; the sentence never holds their values."""
+    from pydantic import ValidationError  # noqa: PLC0415  help does without
+
+    match error:
+        case ValidationError():
+            faults = error.errors(include_url=False, include_input=False, include_context=False)
+            said = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults)
+        case OSError():
+            said = f"{error.filename}: {error.strerror}"
+        case _:
+            said = f"{type(error).__name__}: {error}"
+    return (
+        f"Prefect's settings cannot be read ({without_secrets(said)}). Correct the variables PREFECT_…, .env, "
+        f"prefect.toml or pyproject.toml of this folder, or profiles.toml in PREFECT_HOME."
+    )
 
 
 def _unreachable(reason: str) -> str:

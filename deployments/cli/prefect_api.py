@@ -8,15 +8,17 @@ from prefect.context import get_settings_context
 from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import ConfigurationError
+from blocks.network import check_prefect_network
 from deployments.cli.prefect_home import check_database, check_home
 
 
 def require_prefect_api() -> None:
-    """Look at what can be known before a flow starts: the home of the command's own server, or the address named.
+    """Look at what can be known before a flow starts: the network, and the own server's home or the address named.
 
     Raises:
-        ConfigurationError: The own server could not start, or the address lacks its /api.
+        ConfigurationError: Prefect's client or the own server could not start, or the address lacks its /api.
     """
+    check_prefect_network()
     url: str | None = PREFECT_API_URL.value()
     if not url:
         check_home()

@@ -2,9 +2,9 @@
 
 import asyncio
 import json as json_module
-import platform
 from dataclasses import asdict
 from importlib.metadata import version
+from platform import python_version
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -18,7 +18,7 @@ from deployments.cli.doctor.itwin_platform import platform_findings
 from deployments.cli.doctor.network import network_findings
 from deployments.cli.doctor.orphans import show_orphans
 from deployments.cli.doctor.output_folder import check_output_folder
-from deployments.cli.doctor.prefect_server import prefect_findings
+from deployments.cli.doctor.prefect_server import API, prefect_findings
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from deployments.output_streams import write_json
@@ -59,9 +59,7 @@ def doctor(
 
 
 async def _examine(imodel_id: str | None, name: str, *, is_repair_wanted: bool) -> list[Finding]:
-    versions = (
-        f"itwin-export {version('itwin-export')}, Prefect {version('prefect')}, Python {platform.python_version()}"
-    )
+    versions = f"itwin-export {version('itwin-export')}, Prefect {version('prefect')}, Python {python_version()}"
     findings = [Finding("Versions", is_ok=True, says=versions)]
     try:
         settings = read_settings()
@@ -69,8 +67,10 @@ async def _examine(imodel_id: str | None, name: str, *, is_repair_wanted: bool) 
         return [*findings, Finding("Configuration", is_ok=False, says=str(error))]
     findings.append(Finding("Request budget", is_ok=True, says=_budget(settings)))
     findings += await look_at_all("Network", network_findings(settings))
-    findings += await look_at_all("Prefect API", prefect_findings(is_repair_wanted=is_repair_wanted))
-    findings += await look_at_all("iTwin Platform", platform_findings(settings, imodel_id, name))
+    findings += await look_at_all(API, prefect_findings(is_repair_wanted=is_repair_wanted))
+    is_api_there = all(finding.is_ok for finding in findings if finding.what == API)
+    platform = platform_findings(settings, imodel_id, name, is_api_there=is_api_there)
+    findings += await look_at_all("iTwin Platform", platform)
     publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
     return [*findings, await look("Output folder", publishing)]
 

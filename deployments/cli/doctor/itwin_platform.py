@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx
-from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import (
     ConfigurationError,
@@ -25,14 +24,17 @@ NOBODYS_IMODEL = "00000000-0000-0000-0000-000000000000"
 SKEW_SECONDS = 60.0
 
 
-async def platform_findings(settings: Settings, imodel_id: str | None, name: str) -> AsyncIterator[Finding]:
-    """The iTwin Platform, as these credentials see it."""
+async def platform_findings(
+    settings: Settings, imodel_id: str | None, name: str, *, is_api_there: bool
+) -> AsyncIterator[Finding]:
+    """The iTwin Platform, as these credentials see it; without a Prefect API, as those of the environment do."""
     try:
-        known = await load_credentials(name) if PREFECT_API_URL.value() else ItwinCredentials.from_settings(settings)
+        known = await load_credentials(name) if is_api_there else _from_environment(settings, name)
     except (ExportError, httpx.HTTPError, RuntimeError) as error:
         yield Finding("Configuration", is_ok=False, says=without_secrets(str(error)))
         return
-    yield Finding("Configuration", is_ok=True, says=f"{known.authentication_type}, client {known.client_id}.")
+    origin = "" if is_api_there else f" of the environment; a block “{name}” cannot be looked for without a Prefect API"
+    yield Finding("Configuration", is_ok=True, says=f"{known.authentication_type}, client {known.client_id}{origin}.")
     async with known.get_client() as itwin:
         signed_in = await look("Sign-in", _sign_in(itwin, known))
         yield signed_in
@@ -43,6 +45,12 @@ async def platform_findings(settings: Settings, imodel_id: str | None, name: str
         if imodel_id:
             yield await look("iModel", _imodel(itwin, imodel_id))
             yield await look("Storage", _storage(itwin, imodel_id))
+
+
+def _from_environment(settings: Settings, name: str) -> ItwinCredentials:
+    if name != "default":
+        raise ConfigurationError(f"The block “{name}” cannot be read without a Prefect API; see its finding.")
+    return ItwinCredentials.from_settings(settings)
 
 
 async def _sign_in(itwin: ItwinApis, known: ItwinCredentials) -> str:

@@ -1,10 +1,13 @@
 """How the hosts that an export needs are reached, and which certificates are trusted."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 from prefect.settings import PREFECT_API_URL
 
+from blocks.errors import ConfigurationError
 from blocks.network import route_to, trust
 from blocks.settings import Settings
 from blocks.urls import host_of
@@ -12,6 +15,7 @@ from deployments.cli.doctor.finding import Finding, look
 
 FILES = "https://any.blob.core.windows.net"
 """Stands for the hosts of files: which ones they are, the platform says with each link."""
+CONNECT_SECONDS = 5.0
 
 
 async def network_findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -32,4 +36,23 @@ def _certificates() -> str:
 
 async def _way(url: str) -> str:
     host = host_of(url).replace("any.", "*.", 1) if url == FILES else host_of(url)
-    return f"{host} is reached {route_to(url).says}."
+    route = route_to(url)
+    if route.proxy and (fault := await _connection_fault(route.proxy)):
+        raise ConfigurationError(
+            f"Requests to {host} go {route.says}, which cannot be reached ({fault}). Correct the variable, or name the "
+            f"host in NO_PROXY."
+        )
+    return f"Requests to {host} go {route.says}."
+
+
+async def _connection_fault(proxy: str) -> str | None:
+    address = urlsplit(proxy)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(address.hostname, address.port)
+    except TimeoutError:
+        return f"no answer within {CONNECT_SECONDS:g} seconds"
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    writer.close()
+    return None

@@ -15,11 +15,14 @@ from deployments.cli.doctor.schedules import schedule_findings
 from deployments.cli.prefect_api import require_prefect_api, unreachable
 from deployments.pull import POOL
 
+API = "Prefect API"
+"""What is said about the server itself; the other findings need it to be there."""
+
 
 async def prefect_findings(*, is_repair_wanted: bool) -> AsyncIterator[Finding]:
     """The server, its database, somebody who does the work, and what keeps schedules from running."""
     url = PREFECT_API_URL.value()
-    api = await look("Prefect API", _api(url) if url else _own_server())
+    api = await look(API, _api(url) if url else _own_server())
     yield api
     if url and api.is_ok:
         async with get_client() as client:

@@ -1,10 +1,15 @@
 """`itwin-export doctor` tells what is wrong and what to do."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.cli.app import run
 from deployments.sandbox.server import RunningSandbox
@@ -91,6 +96,20 @@ def test_a_folder_that_cannot_be_written_is_found(
     assert str(tmp_path / "taken") in findings["Output folder"]["says"]
 
 
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_a_link_to_a_disk_that_is_away_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output folder that is a link to a folder on a disk that is not mounted is named with its target."""
+    (tmp_path / "exports").symlink_to(tmp_path / "disk" / "exports")
+    monkeypatch.setenv("ITWIN_OUTPUT_DIR", str(tmp_path / "exports"))
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert f"is a link to {tmp_path}/disk/exports" in findings["Output folder"]["says"]
+    (tmp_path / "disk").mkdir()
+    assert examine(capsys)[1]["Output folder"]["is_ok"]
+
+
 @pytest.mark.usefixtures("_with_a_pool", "sandbox")
 def test_a_missing_work_pool_is_one_finding(prefect_server: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A server without our work pool is told how to make it, and everything else is looked at all the same."""
@@ -119,13 +138,50 @@ def test_an_error_nobody_foresaw_is_one_finding(
 @pytest.mark.usefixtures("_with_a_worker", "sandbox")
 def test_the_way_to_each_host_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every host has its proxy, or why it has none, without the proxy's password; and what is trusted is named."""
-    monkeypatch.setenv("HTTPS_PROXY", "me:secret@proxy.example:3128")
-    exit_code, findings = examine(capsys)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        address = f"127.0.0.1:{proxy.getsockname()[1]}"
+        monkeypatch.setenv("HTTPS_PROXY", f"me:secret@{address}")
+        exit_code, findings = examine(capsys)
     assert exit_code == 0
-    assert findings["Way to API"]["says"] == "127.0.0.1 is reached directly (loopback)."
-    assert "http://proxy.example:3128 (HTTPS_PROXY)" in findings["Way to files"]["says"]
+    assert findings["Way to API"]["says"] == "Requests to 127.0.0.1 go directly (loopback)."
+    assert f"http://{address} (HTTPS_PROXY)" in findings["Way to files"]["says"]
     assert findings["Certificates"]["says"].startswith("Trusted is ")
     assert "secret@" not in str(findings)
+
+
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_a_proxy_that_is_not_there_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A proxy that nothing listens for is named with its variable, although only files would go through it."""
+    monkeypatch.setenv("HTTPS_PROXY", "127.0.0.1:9")
+    exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert [name for name, finding in findings.items() if not finding["is_ok"]] == ["Way to files"]
+    assert "(HTTPS_PROXY), which cannot be reached (Connection refused)" in findings["Way to files"]["says"]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_without_a_prefect_api_the_platform_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the Prefect API does not answer, the credentials of the environment are tried, and said to be theirs."""
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        exit_code, findings = examine(capsys)
+    assert exit_code == 2
+    assert [name for name, finding in findings.items() if not finding["is_ok"]] == ["Prefect API"]
+    assert "of the environment" in findings["Configuration"]["says"]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_missing_certificate_file_hides_nothing() -> None:
+    """A command that Prefect cannot be imported for as usual has the findings of every look all the same."""
+    command = [sys.executable, "-m", "deployments", "doctor", "--json"]
+    done = subprocess.run(
+        command, env=os.environ | {"SSL_CERT_FILE": "/nosuch.pem"}, capture_output=True, text=True, check=False
+    )
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 2
+    assert all("SSL_CERT_FILE names /nosuch.pem" in findings[name]["says"] for name in ("Certificates", "Prefect API"))
+    assert findings["Output folder"]["is_ok"]
 
 
 @pytest.mark.usefixtures("_with_a_worker", "sandbox")
@@ -139,6 +195,8 @@ def test_a_network_that_cannot_work_is_found(
     assert exit_code == 2
     assert "SSL_CERT_FILE names /nosuch.pem" in findings["Certificates"]["says"]
     assert "SOCKS" in findings["Way to files"]["says"]
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert "SOCKS" in examine(capsys)[1]["Prefect API"]["says"]
 
 
 def test_nonsense_in_the_environment_is_found(

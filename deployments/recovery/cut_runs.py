@@ -17,6 +17,8 @@ from prefect.states import Crashed
 FLOWS = ["export-ifc", "export-itwin", "export-mesh", "watch-imodels"]
 HEARTBEAT = "prefect.flow-run.heartbeat"
 MISSED_HEARTBEATS = 3
+PREFECTS_HEARTBEAT = timedelta(seconds=180)
+"""PREFECT_FLOWS_HEARTBEAT_FREQUENCY where nobody sets it."""
 LONGEST_PENDING = timedelta(minutes=10)
 """A worker on Kubernetes gives a pod up that has not started after five minutes."""
 PAGE = 200
@@ -26,14 +28,21 @@ PAGE = 200
 class Tolerance:
     """How long a flow run may be silent: three heartbeats, and a little."""
 
-    heartbeat: timedelta = timedelta(seconds=180)
-    """Prefect's default, for runs that do not tell by two heartbeats; what we start has one every 30 seconds."""
+    heartbeat: timedelta = PREFECTS_HEARTBEAT
+    """Of the workers; what we start has one every 30 seconds."""
     leeway: timedelta = timedelta(seconds=60)
+    longest_heartbeat: timedelta = PREFECTS_HEARTBEAT
+    """Of any process with flow runs of ours."""
 
     def silence(self, beats: list[datetime]) -> timedelta:
-        """After these heartbeats, newest first; a gap in which the machine slept counts as the longest interval."""
-        interval = min(beats[0] - beats[1], self.heartbeat) if len(beats) > 1 else self.heartbeat
-        return MISSED_HEARTBEATS * interval + self.leeway
+        """After these heartbeats, newest first; a gap in which the machine slept counts as the longest interval.
+
+        Until the second one, a run may be of a process that has them seldom.
+        """
+        longest = max(self.heartbeat, self.longest_heartbeat)
+        if len(beats) > 1:
+            return MISSED_HEARTBEATS * min(beats[0] - beats[1], longest) + self.leeway
+        return max(MISSED_HEARTBEATS * self.heartbeat, longest) + self.leeway
 
 
 DEFAULT_TOLERANCE = Tolerance()

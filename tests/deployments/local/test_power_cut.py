@@ -77,7 +77,8 @@ def cut_power(machine: LocalMachine) -> None:
 @contextmanager
 def quick_recovery(machine: LocalMachine) -> Generator[None]:
     """The service that `make up` starts, with less patience than a test has."""
-    quick = ["--interval-seconds", "1", "--heartbeat-seconds", "1", "--leeway-seconds", "2"]
+    seconds = {"interval": 1, "heartbeat": 1, "leeway": 2, "longest-heartbeat": 1}
+    quick = [f"--{name}-seconds={value}" for name, value in seconds.items()]
     environment = machine.environment | machine.client_environment
     command = [sys.executable, "-m", "deployments.recovery", *quick]
     with subprocess.Popen(command, env=environment, cwd=REPOSITORY) as service:

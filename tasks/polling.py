@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from blocks.errors import ExportError, ExportTimeoutError, NotFoundError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import ExecutionState, ExportRun
+from blocks.itwin.server_clock import AGREEMENT
 from blocks.settings import read_settings
 
 CREATION_GRACE = timedelta(minutes=2)
@@ -157,14 +158,20 @@ class RunPoller:
             if self._seen or self._age() > CREATION_GRACE:
                 raise
             return None  # undocumented: a new run may answer 404 for a short time
-        if self.counts_own_age:
-            self._started_at = run.start_date_time or self._started_at
+        self._note_start(run)
         self._note_state(run)
         return run if run.is_finished else None
 
+    def _note_start(self, run: ExportRun) -> None:
+        """Count from the run's own start; a start in the future is ignored as unknown."""
+        start = run.start_date_time
+        if self.counts_own_age and start is not None and start <= self.itwin.client.server_now() + AGREEMENT:
+            self._started_at = start
+
     def _age(self) -> timedelta:
-        now = self.itwin.client.server_now()
-        return max(timedelta(0), now - (self._started_at or self.since))
+        clock = self.itwin.client.clock
+        self.since = clock.not_ahead(self.since)
+        return clock.elapsed_since(self._started_at or self.since)
 
     def _note_state(self, run: ExportRun) -> None:
         state = str(run.state)

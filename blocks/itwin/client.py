@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from blocks.errors import TransientError
 from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.auth.access_tokens import TokenProvider
+from blocks.itwin.server_clock import ServerClock
 from blocks.itwin.transport import Json, Precondition, Transport, error_from, json_object
 
 V1_JSON = "application/vnd.bentley.itwin-platform.v1+json"
@@ -55,9 +56,14 @@ class ItwinClient:
         self._transport = transport
         self._tokens = tokens
 
+    @property
+    def clock(self) -> ServerClock:
+        """The platform's clock, as the `Date` of its responses tells it."""
+        return self._transport.clock
+
     def server_now(self) -> datetime:
-        """The current time (UTC) by the platform's clock, taken from the latest `Date` header."""
-        return self._transport.server_now()
+        """The current time (UTC) by the platform's clock."""
+        return self.clock.now()
 
     def checked_link(self, link: str) -> str:
         """The absolute form of a link from a response body.

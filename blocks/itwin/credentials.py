@@ -172,7 +172,7 @@ class ItwinCredentials(CredentialsBlock):
                 await shared.transport.aclose()
 
     async def get_platform_time(self) -> datetime:
-        """The current time (UTC) by the platform's clock, from the `Date` header of its latest response."""
+        """The current time (UTC) by the platform's clock, as the open clients know it."""
         async with self.get_client() as itwin:
             return itwin.client.server_now()
 

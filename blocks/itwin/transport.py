@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import httpx
@@ -20,6 +20,7 @@ from blocks.errors import (
 )
 from blocks.itwin.rate_limit import Limiter
 from blocks.itwin.routed_transport import RoutedTransport
+from blocks.itwin.server_clock import ServerClock
 from blocks.network import certificate_fault, refused_by_proxy, untrusted, via
 from blocks.timestamps import parse_http_date, parse_retry_after
 from blocks.urls import host_of
@@ -52,9 +53,16 @@ class Transport:
     Args:
         limiter: The rate limiter, shared with other transports.
         http_transport: Replaces the network in tests.
+        clock: The platform's clock; it learns the time from the responses.
     """
 
-    def __init__(self, limiter: Limiter, *, http_transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        *,
+        http_transport: httpx.AsyncBaseTransport | None = None,
+        clock: ServerClock | None = None,
+    ) -> None:
         self._limiter = limiter
         self._http = httpx.AsyncClient(
             timeout=API_TIMEOUT,
@@ -62,7 +70,7 @@ class Transport:
             trust_env=False,
             transport=http_transport or RoutedTransport(API_LIMITS),
         )
-        self._clock_offset = timedelta(0)
+        self.clock = clock or ServerClock()
 
     async def send(self, request: httpx.Request, *, what: str, check: Precondition | None = None) -> httpx.Response:
         """Send a request; a 429 is repeated after the `Retry-After` it names, or 5 seconds.
@@ -81,7 +89,7 @@ class Transport:
             if check:
                 check()
             response = await self._send_once(request, what)
-            self._note_server_time(response)
+            self.clock.note(parse_http_date(response.headers.get("Date")))
             if response.status_code != 429:
                 return response
             attempts += 1
@@ -103,10 +111,6 @@ class Transport:
                 BUDGET_HINT,
             )
 
-    def server_now(self) -> datetime:
-        """The current time (UTC) by the platform's clock: this machine's, corrected by the latest `Date` header."""
-        return datetime.now(UTC) + self._clock_offset
-
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -124,11 +128,6 @@ class Transport:
             f"{what}: {_origin(request.url)} {problem}{via(str(request.url))}. Check the network and ITWIN_API_URL / "
             f"ITWIN_ISSUER_URL, then try again."
         )
-
-    def _note_server_time(self, response: httpx.Response) -> None:
-        moment = parse_http_date(response.headers.get("Date"))
-        if moment is not None:
-            self._clock_offset = moment - datetime.now(UTC)
 
 
 def raise_unless_transient(error: httpx.HTTPError, url: str) -> None:

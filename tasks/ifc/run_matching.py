@@ -66,9 +66,9 @@ class RunMatcher:
         pending = [
             record
             for record in self.records
-            if record.outcome == "asked" and record.asked_at - CLOCK_SKEW <= started <= record.asked_at + STARTS_WITHIN
+            if record.outcome == "asked" and -CLOCK_SKEW <= started - record.asked_at <= STARTS_WITHIN
         ]
-        return [record for record in pending if record.asked_at >= pending[-1].asked_at - ANSWER_WINDOW]
+        return [record for record in pending if pending[-1].asked_at - record.asked_at <= ANSWER_WINDOW]
 
     def _unrecorded(self, run: ExportRun) -> RunRecord | None:
         """A run nobody noted here is ours if it surely started after this flow run, on a connection that is only ours.

@@ -213,7 +213,7 @@ class RunStarter:
 
     async def _wait_until_released(self, holder: StartedRun) -> None:
         """Wait until the other run has ended; where its connection is not visible to us, a pause has to do."""
-        waited = self._now() - self.spec.first_started
+        waited = self.itwin.client.clock.elapsed_since(self.spec.first_started)
         left = self.spec.policy.timeout - waited
         if left <= timedelta(0):
             raise self._held_too_long(holder)

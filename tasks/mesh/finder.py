@@ -1,5 +1,6 @@
 """Finding the tiles of a changeset: listed, never read by id; asked for only where the platform leaves them out."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,7 @@ class MeshSearch:
     fresh_seconds: float = FRESH_SECONDS
     _seen: str = ""
     _misses: int = 0
+    _since: datetime | None = None
     _noted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     async def exports(self) -> list[MeshExport]:
@@ -96,21 +98,21 @@ class MeshSearch:
         return export
 
     async def _turns_up(self) -> bool:
-        began: datetime | None = None
+        began = time.monotonic()
 
         async def look() -> MeshExport | None:
             return best_of(await self.exports())
 
         def waited() -> timedelta:
-            nonlocal began
-            began = began or self._now()  # not before the first look: its answer tells the platform's time
-            return max(timedelta(0), self._now() - began)
+            return timedelta(seconds=time.monotonic() - began)
 
         grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.spec.policy.timeout)
         return await self._rounds(look, waited, grace).poll() is not None
 
     def _age(self) -> timedelta:
-        return max(timedelta(0), self._now() - self.spec.first_started)
+        clock = self.itwin.client.clock
+        self._since = clock.not_ahead(self._since or self.spec.first_started)
+        return clock.elapsed_since(self._since)
 
     async def _post(self) -> EnsuredMesh:
         """Ask for tiles, unless some turned up meanwhile: by themselves, or from a request whose answer was lost."""
@@ -185,9 +187,6 @@ class MeshSearch:
     def _rounds(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Poller[MeshExport]:
         name = f"the mesh exports of iModel {self.spec.request.imodel_id}"
         return Poller(name, look, age, timeout, self.pace, self.log)
-
-    def _now(self) -> datetime:
-        return self.itwin.client.server_now()
 
     def _too_late(self) -> ExportTimeoutError:
         minutes = self.spec.policy.timeout.total_seconds() / 60

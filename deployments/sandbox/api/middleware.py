@@ -129,7 +129,7 @@ class SandboxMiddleware:
         async def stamp(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["date"] = http_date(self.state.clock.now())
+                headers.setdefault("date", http_date(self.state.clock.now()))
                 headers["x-correlation-id"] = str(uuid4())
                 accepted = Headers(scope=scope).get("accept", "")
                 is_vendor_type = self.state.options.content_type == "vendor" and accepted.startswith(_VENDOR_TYPE)

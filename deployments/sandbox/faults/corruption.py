@@ -19,7 +19,7 @@ class Cutter(Protocol):
 
 
 async def corrupt(fault: Fault, handler: Handler, cut: Cutter, scope: Scope, *, receive: Receive, send: Send) -> None:
-    """Let the handler answer, and send its answer with the damage that the fault asks for."""
+    """Let the handler answer, and send its answer with the damage and the headers that the fault asks for."""
     if fault.damage == "whole":
         _remove_range_headers(scope)
     collected = _Collected()
@@ -27,6 +27,7 @@ async def corrupt(fault: Fault, handler: Handler, cut: Cutter, scope: Scope, *, 
     body = _damaged(fault, collected.body)
     if fault.damage == "short":
         _set_length(collected.start, len(body))
+    MutableHeaders(scope=collected.start).update(fault.headers)
     await send(collected.start)
     if fault.cut == "midway":
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})

@@ -13,7 +13,7 @@ Cut = Literal["before", "after", "midway"]
 
 @dataclass
 class Fault:
-    """A change to the answers of the requests that match; without status, cut or damage it only delays them.
+    """A change to the answers of the requests that match; without status, cut, damage or headers it only delays them.
 
     Attributes:
         path: Regular expression searched for in the path.
@@ -24,7 +24,7 @@ class Fault:
         hold: Seconds between the effect of the request (`effect`, or `cut="after"`) and the answer or cut.
         status: Answer with this status.
         code: Error code of the platform's envelope; `body` goes out as it is.
-        headers: Extra headers of the answer.
+        headers: Extra headers of the answer, also of a good one; `Date` replaces the sandbox's own.
         retry_after: Seconds asked for in `Retry-After`.
         retry_after_form: `Retry-After` as seconds or as a date by the sandbox's clock.
         effect: Let the request take effect first, then replace its answer.

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from blocks.itwin.api.storage import StorageApi
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.client import ItwinClient
 from blocks.itwin.rate_limit import RequestLimiter
+from blocks.itwin.server_clock import ServerClock
 from blocks.itwin.transport import Transport
 from deployments.sandbox.app import create_app
 from deployments.sandbox.clock import Clock
@@ -98,11 +99,12 @@ class Server:
 def transport_to(answer: Handler, time: FakeTime | None = None, per_minute: int = 1_000_000) -> Transport:
     time = time or FakeTime()
     limiter = RequestLimiter(per_minute, clock=time, sleep=time.sleep)
-    return Transport(limiter, http_transport=httpx.MockTransport(answer))
+    clock = ServerClock(monotonic=time, local_now=lambda: MOMENT + timedelta(seconds=time.now - FakeTime.now))
+    return Transport(limiter, http_transport=httpx.MockTransport(answer), clock=clock)
 
 
-def client_to(answer: Handler, tokens: Any = None) -> ItwinClient:
-    return ItwinClient(API, HOSTS, transport_to(answer), tokens or FixedToken())
+def client_to(answer: Handler, tokens: Any = None, time: FakeTime | None = None) -> ItwinClient:
+    return ItwinClient(API, HOSTS, transport_to(answer, time), tokens or FixedToken())
 
 
 def itwin_of(client: ItwinClient) -> ItwinApis:
@@ -124,7 +126,7 @@ class Platform:
     another: Callable[[], ItwinApis]
 
     async def sleep(self, seconds: float) -> None:
-        """Advance the platform's clock."""
+        """Advance the platform's clock, and with it those of its clients."""
         self.state.clock.advance(seconds)
         await asyncio.sleep(0)
 
@@ -143,7 +145,8 @@ def open_platform(options: Options | None = None) -> Platform:
     transports: list[Transport] = []
 
     def another() -> ItwinApis:
-        transports.append(Transport(RequestLimiter(10_000_000), http_transport=httpx.ASGITransport(app)))
+        clock = ServerClock(monotonic=lambda: state.clock.now().timestamp(), local_now=state.clock.now)
+        transports.append(Transport(RequestLimiter(10_000_000), http_transport=httpx.ASGITransport(app), clock=clock))
         return itwin_of(ItwinClient(API, HOSTS, transports[-1], WorldToken(state)))
 
     async def close() -> None:

@@ -31,6 +31,9 @@ MOMENT = datetime(2023, 3, 20, 11, 58, 13, tzinfo=UTC)
         ("2023-03-20T13:58:13+02:00", MOMENT.astimezone(timezone(timedelta(hours=2)))),
         (" 2023-03-20T11:58:13 ", MOMENT),
         ("11/3/2023 8:07:01 PM", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("1970-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59.9999999-12:00", None),
         ("never", None),
         ("", None),
         (None, None),
@@ -39,7 +42,7 @@ MOMENT = datetime(2023, 3, 20, 11, 58, 13, tzinfo=UTC)
     ],
 )
 def test_reads_every_kind_of_timestamp(text: object, moment: datetime | None) -> None:
-    """0, 3, 6 and 7 fractional digits, Z or an offset are parsed; no zone is UTC; other text is None."""
+    """0, 3, 6 and 7 fractional digits, Z or an offset are parsed; no zone is UTC; other text, other ages are None."""
     assert ExportRun.model_validate({"id": "r", "startDateTime": text}).start_date_time == moment
 
 

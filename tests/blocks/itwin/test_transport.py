@@ -1,8 +1,6 @@
 """The transport's mapping of responses and connection failures to errors."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -113,9 +111,6 @@ def test_where_location_counts_the_body_may_be_anything(status: int, body: bytes
     assert json_object(answer(body, status), "Look") == {}
 
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-
-
 @pytest.mark.parametrize(("retry", "pause"), [({"Retry_After": "30"}, 30), ({}, 5), ({"Retry_After": "0"}, 5)])
 async def test_waits_out_a_rate_limit(retry: dict[str, str], pause: float) -> None:
     """A 429 is waited out for as long as it asks, five seconds if it does not say, and the request sent again."""
@@ -195,12 +190,3 @@ async def test_no_answer_is_transient_and_names_the_origin(fault: Exception) -> 
         await transport_to(Server([fault])).send(request, what="Look")
     assert SECRET not in str(caught.value)
     assert "private" not in str(caught.value)
-
-
-async def test_the_platforms_clock_is_known_from_its_answers() -> None:
-    """The Date of the last response sets the clock; an invalid one is ignored."""
-    dated = [answer({}, Date=format_datetime(NOW, usegmt=True)), answer({}, Date="yesterday")]
-    transport = transport_to(Server([*dated]))
-    for _ in dated:
-        await transport.send(httpx.Request("GET", API), what="Look")
-        assert abs(transport.server_now() - NOW) < timedelta(minutes=1)

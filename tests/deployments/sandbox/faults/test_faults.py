@@ -154,3 +154,12 @@ async def test_rate_limit_answers_as_documented(service: Caller, state: SandboxS
     assert answers[3].json()["error"]["code"] == "RateLimitExceeded"
     state.clock.advance(int(answers[3].headers["Retry-After"]))
     assert (await service.get(PLANT)).status_code == 200
+
+
+async def test_a_good_answer_with_another_date(service: Caller, state: SandboxState) -> None:
+    """A fault with headers only changes those of the good answer, its Date too."""
+    state.faults.add(Fault(headers={"Date": "Thu, 01 Jan 2099 00:00:00 GMT"}))
+    changed, usual = await service.get(PLANT), await service.get(PLANT)
+    assert changed.content == usual.content
+    assert changed.headers["Date"] == "Thu, 01 Jan 2099 00:00:00 GMT"
+    assert "2099" not in usual.headers["Date"]

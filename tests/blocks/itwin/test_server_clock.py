@@ -52,7 +52,7 @@ class Dated:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         del request
-        return answer({}, **({} if self.date is None else {"Date": self.date}))
+        return answer({}) if self.date is None else answer({}, Date=self.date)
 
 
 @pytest.mark.parametrize("behind", [timedelta(0), HOUR, -HOUR, timedelta(days=20_000)])

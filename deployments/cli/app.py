@@ -127,7 +127,7 @@ COMMANDS = {
     "mesh": ("deployments.cli.exports:mesh", "Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."),
     "itwin": (
         "deployments.cli.exports:itwin",
-        "Export every iModel of an iTwin; what has not changed since the last time is skipped.",
+        "Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.",
     ),
     "doctor": (
         "deployments.cli.doctor.command:doctor",

@@ -40,11 +40,15 @@ class AzureBlobRanges:
     def __init__(self, fetch_link: FetchLink, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._link = RenewableLink(fetch_link)
         self._refused: set[str] = set()
-        self._stall_seconds = stall_seconds
         self._clients: dict[str, BlobClient] = {}
         self._open = AsyncExitStack()
         self._session = new_session(stall_seconds)
-        self._transport = AioHttpTransport(session=self._session, session_owner=False)
+        self._transport = AioHttpTransport(
+            session=self._session,
+            session_owner=False,
+            connection_timeout=stall_seconds,
+            read_timeout=stall_seconds,  # of the transport: the SDK ignores the client's once a transport is given
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,8 +116,6 @@ class AzureBlobRanges:
                 max_single_get_size=LARGEST_RANGE,
                 retry_total=0,  # retries are counted in one place: RetryPolicy
                 permit_redirects=False,
-                connection_timeout=self._stall_seconds,
-                read_timeout=self._stall_seconds,
             )
             self._clients[url] = client
             self._open.push_async_callback(client.close)

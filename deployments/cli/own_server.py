@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
+from prefect.logging.handlers import APILogWorker
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -52,6 +53,8 @@ def own_server() -> Generator[None]:
         try:
             yield
         finally:
+            if server.running:
+                APILogWorker.drain_all(timeout=5)  # at the end of the process nobody would take the logs
             server.stop()
 
 

@@ -113,7 +113,7 @@ async def test_names_narrow_the_choice() -> None:
 
 async def test_a_batch_that_finds_nothing_is_bad_input(sandbox: RunningSandbox) -> None:
     """A name that no iModel has is named with the iTwin and what it holds; an empty choice can be allowed."""
-    with pytest.raises(InputError, match=f"{SEEDED.itwin} holds 4 .* no name contains “Brigde”.*--allow-empty"):
+    with pytest.raises(InputError, match=f"{SEEDED.itwin} has 4 .* no name contains “Brigde”.*--allow-empty"):
         await export_itwin(SEEDED.itwin, name_contains="Brigde")
     report = await export_itwin(SEEDED.itwin, name_contains="Brigde", allow_empty=True)
     assert (report.exported, report.failed) == (0, 0)

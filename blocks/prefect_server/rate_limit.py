@@ -119,6 +119,6 @@ class SharedRateLimiter:
         longest = self.budget * LONGEST_QUEUE_WINDOWS
         try:
             await client.upsert_global_concurrency_limit_by_name(self.name, longest, self._per_second)
-        except (ObjectAlreadyExists, httpx.HTTPStatusError):  # observed with 3.9.1: 500 for the second of two creations
+        except (ObjectAlreadyExists, httpx.HTTPStatusError):  # the server answers 500 to the second of two creations
             await client.read_global_concurrency_limit_by_name(self.name)
         self._exists = True

@@ -172,9 +172,9 @@ def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None
     _choose(page, "IFC version (Optional)", "IFC2x3")
     page.wait_for_timeout(500)  # for the picture only: the page fades in
     page.screenshot(path=ARTEFACTS / "form.png")
-    with page.expect_response("**/create_flow_run"):
+    with page.expect_response("**/create_flow_run") as created:
         page.get_by_role("button", name="Submit").dispatch_event("click")
-    run_id = stack.finished("export-ifc/on-demand")["id"]
+    run_id = created.value.json()["id"]
     page.goto(f"{stack.url}/runs/flow-run/{run_id}")
     page.get_by_text("Completed", exact=True).first.wait_for()
     page.screenshot(path=ARTEFACTS / "run.png")

@@ -106,7 +106,7 @@ class LocalStack:
 
     def _start_worker(self, api: str) -> None:
         """A worker that makes its work pool, so that deployments find it."""
-        command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "here"]
+        command = ["deployments.worker", "--pool", POOL, "--type", "process", "--name", "here"]
         self._start_python("worker", *command, umask=AS_USUAL)  # exports are for whom the caller's umask says
         wait_until(
             lambda: answers(f"{api}/work_pools/{POOL}", self.environment["PREFECT_API_AUTH_STRING"]),

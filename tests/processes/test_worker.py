@@ -1,9 +1,14 @@
 """A flow run under a real process worker that is killed or cancelled: one run at the platform, the right file."""
 
 from deployments.sandbox.state.seed import SEEDED
+from tests.prefect_api import ask
 from tests.processes.commands import HOUR, CliSandbox, until
 from tests.processes.kill_points import KILL_POINTS
-from tests.processes.workers import Worker, last_report
+from tests.processes.server import PrefectServer
+from tests.processes.workers import Worker, last_report, worker_process
+
+STOPPING_POOL = "stopping-pool"
+PROMISED = 30.0  # seconds until a worker that was told to end has ended
 
 
 def test_a_flow_run_killed_under_a_worker_is_retried(worker: Worker, cli_sandbox: CliSandbox) -> None:
@@ -28,3 +33,17 @@ def test_a_flow_run_cancelled_under_a_worker_says_what_goes_on(worker: Worker, c
     report = cli_sandbox.export()
     cli_sandbox.assert_right(report)
     assert report.adopted
+
+
+def test_a_worker_started_in_the_background_of_a_script_stops(server: PrefectServer) -> None:
+    """A termination signal ends a worker that was started with interrupts ignored."""
+    with worker_process(server, STOPPING_POOL) as process:
+        until(lambda: workers_of(server, STOPPING_POOL), "the worker's first sign of life")
+        process.terminate()
+        assert process.wait(PROMISED) == 0
+
+
+def workers_of(server: PrefectServer, pool: str) -> list[dict[str, str]]:
+    """The workers of a pool, which a worker makes when it starts."""
+    pools = {found["name"] for found in ask("POST", f"{server.url}/work_pools/filter", {})}
+    return ask("POST", f"{server.url}/work_pools/{pool}/workers/filter", {}) if pool in pools else []

@@ -1,6 +1,8 @@
 """A real process worker, and flow runs that it executes."""
 
 import contextlib
+import signal
+import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -105,6 +107,22 @@ def last_report(cli_sandbox: CliSandbox) -> ExportReport:
 
 
 @contextmanager
+def worker_process(server: PrefectServer, pool: str) -> Generator[subprocess.Popen[str]]:
+    """A worker, started as a script starts something in the background: with interrupts ignored."""
+    arguments = ["-m", "deployments.worker", "--pool", pool, "--type", "process"]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log=f"{pool}-worker.log")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def running_worker(server: PrefectServer) -> Generator[Worker]:
     """A worker and its deployment."""
     ask("POST", f"{server.url}/work_pools/", {"name": POOL, "type": "process"})
@@ -122,10 +140,5 @@ def running_worker(server: PrefectServer) -> Generator[Worker]:
             "enforce_parameter_schema": False,
         },
     )
-    arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    process = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log="crash-worker.log")
-    try:
+    with worker_process(server, POOL) as process:
         yield Worker(server.url, psutil.Process(process.pid), cast("str", deployment["id"]))
-    finally:
-        process.terminate()
-        process.wait(timeout=30)

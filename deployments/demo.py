@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from contextlib import ExitStack
 
 from deployments.cli.own_server import own_server
@@ -10,6 +11,7 @@ from deployments.output_streams import keep_streams_open
 from deployments.sandbox.azurite import running_azurite
 from deployments.sandbox.server import running_sandbox
 from deployments.sandbox.state.seed import SEEDED
+from deployments.stop_signals import INTERRUPTED, stop_signals
 from flows.export_ifc import export_ifc
 from tasks.reports import ExportReport
 
@@ -23,7 +25,7 @@ def main() -> None:
         if azurite is not None:
             os.environ.update(azurite.environment)
         stack.enter_context(own_server())
-        reports = asyncio.run(_export_both())
+        reports = stop_signals.run(_export_both())
     wide_console().print(report_table(reports))
 
 
@@ -36,4 +38,9 @@ async def _export_both() -> list[ExportReport]:
 
 if __name__ == "__main__":
     keep_streams_open()
-    main()
+    stop_signals.install()
+    stop_signals.sentence = "The demo is interrupted.".__str__
+    try:
+        main()
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(INTERRUPTED)  # the command that started this process says so

@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.artifacts import acreate_table_artifact
 
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
+from tasks.artifacts import show_table
 from tasks.current_export import find_current, report_of, report_unchanged
 from tasks.options import ExportRequest
 from tasks.platform_slots import in_batch
@@ -73,8 +73,8 @@ async def _show(report: ExportReport) -> None:
     notes = "".join(f"\n\n⚠ {warning}" for warning in report.warnings)
     skipped = " Skipped: this export is already published and verified." if report.skipped else ""
     what = f"iModel `{report.imodel_id}` from {changeset}, in `{report.output_dir}`"
-    await acreate_table_artifact(
-        table=rows, key=f"export-{report.format}-{report.imodel_id}", description=f"{what}. {source}.{skipped}{notes}"
+    await show_table(
+        rows, key=f"export-{report.format}-{report.imodel_id}", description=f"{what}. {source}.{skipped}{notes}"
     )
 
 

@@ -1,14 +1,15 @@
-"""The `itwin-export` command: parse, call a flow, print the report."""
+"""The `itwin-export` command: parse, call a flow, print the report.
+
+Nothing heavy is imported here: until `main` runs, Ctrl-C would end in Python's own stack trace.
+"""
 
 import os
 import sys
 from contextlib import suppress
 from importlib import import_module
 
-from blocks.errors import ConfigurationError
-from blocks.network import check_network
 from deployments.loopback import reach_loopback_directly
-from deployments.output_streams import keep_streams_open, output_fault
+from deployments.stop_signals import INTERRUPTED, stop_signals
 
 reach_loopback_directly(os.environ)
 # Defaults for a process that is its own Prefect server; whoever sets them decides.
@@ -21,13 +22,28 @@ os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
 
 def main() -> None:
     """Run the command; the process ends with the documented exit code."""
+    stop_signals.install()
+    try:
+        exit_code = _run()
+    except KeyboardInterrupt:
+        sys.stderr.write("itwin-export: Interrupted.\n")
+        exit_code = INTERRUPTED
+    stop_signals.finish(exit_code)
+    sys.exit(exit_code)
+
+
+def _run() -> int:
+    from blocks.errors import ConfigurationError  # noqa: PLC0415  after the signals are handled, as all that follows
+    from blocks.network import check_network  # noqa: PLC0415
+    from deployments.output_streams import keep_streams_open, output_fault  # noqa: PLC0415
+
     standard_output = keep_streams_open()
     try:
         check_network()  # Prefect breaks off with a stack trace on import where SSL_CERT_FILE names nothing
     except ConfigurationError as error:
         if sys.argv[1:2] != ["doctor"]:
             sys.stderr.write(f"itwin-export: {error}\n")
-            sys.exit(error.exit_code)
+            return error.exit_code
         _import_doctor()
     from deployments.cli.app import run  # noqa: PLC0415  Prefect reads its settings on import
 
@@ -35,7 +51,7 @@ def main() -> None:
     if fault := output_fault(standard_output):
         sys.stderr.write(f"itwin-export: {fault}\n")
         exit_code = exit_code or 1
-    sys.exit(exit_code)
+    return exit_code
 
 
 def _import_doctor() -> None:

@@ -11,9 +11,9 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
+from deployments.stop_signals import INTERRUPTED
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -23,6 +23,7 @@ app = App(
     help="Export iModels from the iTwin Platform as IFC files and 3D Tiles.",
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # the ending is ours: a sentence and the exit code
 )
 
 

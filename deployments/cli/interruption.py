@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,14 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.states import Cancelled
 
-from blocks.errors import ExportError
+from blocks.errors import ExportError, without_secrets
+from deployments.stop_signals import INTERRUPTED, stop_signals
 from tasks.ifc.run_heartbeat import what_goes_on
 from tasks.options import state_dir_of
 
-INTERRUPTED = 130
 LOOK_EVERY = 2.0  # seconds between two looks for a cancellation at the Prefect server
 INTERRUPTIONS = (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal)
+SERVER_GONE = (httpx.HTTPError, PrefectException)
 
 
 class InterruptedExportError(ExportError):
@@ -32,11 +34,15 @@ class InterruptibleRun:
     """One flow run of this process that can be ended from outside.
 
     A worker would do that for its flow runs; a command has no worker, so it looks at its flow run's state itself.
+    How the export ended is what its runbook returned or raised, even where the Prefect server can no longer be told.
     """
 
     def __init__(self, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> None:
         self._flow = flow.with_options(on_running=[self._note])
+        self._flow.fn = self._kept(self._flow.fn)
         self._parameters = dict(parameters)
+        self._report: Any = None
+        self._failure: ExportError | None = None
         self._flow_run_id: UUID | None = None
         self._main: asyncio.Task[Any] | None = None
         self._look_out: asyncio.Task[None] | None = None
@@ -47,11 +53,39 @@ class InterruptibleRun:
 
         Raises:
             InterruptedExportError: It was ended early.
+            ExportError: It failed.
         """
+        stop_signals.sentence = self._what_happened
         try:
-            return asyncio.run(self._run())
-        except INTERRUPTIONS:
+            return stop_signals.run(self._run())
+        except (*INTERRUPTIONS, *SERVER_GONE) as error:
+            return self._conclude(error)
+
+    def _kept(self, runbook: Callable[..., Any]) -> Callable[..., Any]:
+        """The runbook, with how it ended kept for `_conclude`."""
+
+        @wraps(runbook)
+        async def keeping(*positional: Any, **named: Any) -> Any:
+            try:
+                self._report = await runbook(*positional, **named)
+            except ExportError as error:
+                self._failure = error
+                raise
+            return self._report
+
+        return keeping
+
+    def _conclude(self, error: BaseException) -> Any:
+        """The report of a runbook that had ended before `error`, else the error to end with."""
+        if isinstance(error, SERVER_GONE) and (self._report or self._failure):
+            sys.stderr.write(_may_be_outdated(error))
+        if self._report is not None:
+            return self._report
+        if self._failure is not None:
+            raise self._failure
+        if isinstance(error, INTERRUPTIONS) or stop_signals.are_received or self._is_cancelled:
             raise InterruptedExportError(self._what_happened()) from None
+        raise error
 
     async def _run(self) -> Any:
         self._main = asyncio.current_task()
@@ -68,15 +102,14 @@ class InterruptibleRun:
     async def _note(self, flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG002  Prefect's shape
         if self._flow_run_id is None:
             self._flow_run_id = flow_run.id
-            with contextlib.suppress(NotImplementedError):  # Windows ends a process without asking
-                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._end)
+            stop_signals.install()  # Prefect's engine has put a handler of its own in the place of ours
             self._look_out = asyncio.create_task(self._look_for_cancellation(flow_run.id))
 
     async def _look_for_cancellation(self, flow_run_id: UUID) -> None:
         async with get_client() as client:
             while True:
                 await asyncio.sleep(LOOK_EVERY)
-                with contextlib.suppress(httpx.HTTPError, PrefectException):  # a server may be away for a while
+                with contextlib.suppress(*SERVER_GONE):  # a server may be away for a while
                     state = (await client.read_flow_run(flow_run_id)).state
                     if state is not None and (state.is_cancelling() or state.is_cancelled()):
                         self._is_cancelled = True
@@ -95,6 +128,8 @@ class InterruptibleRun:
                 await client.set_flow_run_state(self._flow_run_id, state, force=True)
 
     def _what_happened(self) -> str:
+        if self._report is not None:
+            return "Interrupted. The export had been done before; run the same command again for its report."
         how = "Cancelled from the Prefect server." if self._is_cancelled else "Interrupted."
         return f"{how} {self._what_goes_on() or 'Nothing is half done; run the same command again.'}"
 
@@ -105,3 +140,11 @@ class InterruptibleRun:
             return "Runs that were started go on at the platform. Run the same command again: it picks them up."
         state_dir = state_dir_of(self._parameters.get("output_dir"), str(self._parameters["imodel_id"]))
         return what_goes_on(state_dir, str(self._flow_run_id))
+
+
+def _may_be_outdated(error: BaseException) -> str:
+    reason = without_secrets(str(error)) or type(error).__name__
+    return (
+        f"The Prefect server no longer answers ({reason}), so it may go on showing this flow run as Running. "
+        f"How the export ended is not affected.\n"
+    )

@@ -1,6 +1,5 @@
 """The Prefect server that a command brings along where none is configured: for this command only, and as long as it."""
 
-import asyncio
 import atexit
 import os
 import re
@@ -28,6 +27,7 @@ from prefect.settings import (
 from blocks.errors import ConfigurationError, without_secrets
 from deployments.local.access import new_password
 from deployments.pull import PROJECT
+from deployments.stop_signals import stop_signals
 
 Result = TypeVar("Result")
 
@@ -61,7 +61,7 @@ def own_server() -> Generator[None]:
 def run_with_server(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine that may need a Prefect server."""
     with own_server():
-        return asyncio.run(work)
+        return stop_signals.run(work)
 
 
 class OwnServer(SubprocessASGIServer):
@@ -118,24 +118,11 @@ def _started_process(words: IO[bytes]) -> "subprocess.Popen[str]":
     )
 
 
-@contextmanager
-def _ctrl_c_ends_waiting() -> Generator[None]:
-    """Raise at once: asyncio would only note Ctrl-C for its loop, which does not turn while we wait."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _first_line(process: "subprocess.Popen[str]", seconds: float, words: IO[bytes]) -> str:
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:
-        with _ctrl_c_ends_waiting():
+        with stop_signals.raising():
             line = process.stdout.readline() if process.stdout else ""
     finally:
         timer.cancel()

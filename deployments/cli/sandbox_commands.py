@@ -43,9 +43,20 @@ def demo(*, output_dir: Path = Path("exports")) -> None:
         settings = {"PREFECT_HOME": home, "PREFECT_PROFILE": "ephemeral", "ITWIN_OUTPUT_DIR": str(output_dir)}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_API", "ITWIN_"))}
         # -P: packages called flows or tasks in the working directory are somebody else's.
-        finished = subprocess.run([sys.executable, "-P", "-m", "deployments.demo"], env=kept | settings, check=False)
-    if finished.returncode:
+        exit_code = _run_to_its_end([sys.executable, "-P", "-m", "deployments.demo"], kept | settings)
+    if exit_code:
         raise ExportError("The demo did not succeed; what went wrong stands above.")
+
+
+def _run_to_its_end(command: list[str], environment: dict[str, str]) -> int:
+    """The exit code of a process; a signal to this one ends that one too, with the servers that it started."""
+    with subprocess.Popen(command, env=environment) as process:  # noqa: S603  our own module
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
 
 
 def _require_extra() -> None:

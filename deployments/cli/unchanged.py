@@ -3,7 +3,6 @@
 Only where that server would be started: with `PREFECT_API_URL` every export is a flow run, to be seen in the UI.
 """
 
-import asyncio
 import os
 import sqlite3
 import tomllib
@@ -19,6 +18,7 @@ from blocks.itwin.client import ItwinClient
 from blocks.itwin.rate_limit import limiter_for
 from blocks.itwin.transport import Transport
 from blocks.settings import Settings, read_settings
+from deployments.stop_signals import stop_signals
 from tasks.current_export import BASELINE, find_current, report_unchanged
 from tasks.ifc.options import IfcRequest
 from tasks.options import ExportRequest
@@ -49,7 +49,7 @@ def find_unchanged(request: ExportRequest) -> ExportReport | None:
         return None
     try:
         settings = read_settings()
-        return asyncio.run(_look(request, settings)) if _is_service(settings) else None
+        return stop_signals.run(_look(request, settings)) if _is_service(settings) else None
     except ExportError:
         return None
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from prefect import get_run_logger, task
-from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
@@ -22,6 +21,7 @@ from blocks.errors import BatchFailedError, ExportError, InputError, without_sec
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
 from blocks.settings import read_settings
+from tasks.artifacts import show_table
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.progress import shown
 from tasks.batch.reports import keep_batch_report
@@ -182,9 +182,7 @@ async def publish_report(request: BatchRequest, report: BatchReport, imodels: Se
         }
         for entry in report.reports
     ]
-    await acreate_table_artifact(
-        table=[*failed, *done], key=f"export-itwin-{report.itwin_id}", description=_summary_of(report)
-    )
+    await show_table([*failed, *done], key=f"export-itwin-{report.itwin_id}", description=_summary_of(report))
     get_run_logger().info("%s", _summary_of(report))
 
 

@@ -61,14 +61,18 @@ class CliSandbox:
         return self.launch("ifc", SEEDED.plant, *arguments)
 
     def launch(self, *arguments: str, **settings: str) -> "Command":
-        """Start `itwin-export` with a report as JSON; settings change the environment.
+        """Start `itwin-export` with a report as JSON; settings change the environment."""
+        return self.begin("-m", "deployments", *arguments, "--json", **settings)
 
-        Its log goes to a file: a pipe that nobody reads would hold up a long one.
+    def begin(self, *arguments: str, **settings: str) -> "Command":
+        """Start Python with these arguments; settings change the environment.
+
+        The log goes to a file: a pipe that nobody reads would hold up a long one.
         """
         log = self.folder.with_name(f"command-{len(self.commands)}.log")
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "deployments", *arguments, "--json"],
+                [sys.executable, *arguments],
                 env=self.environment | settings,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

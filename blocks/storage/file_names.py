@@ -55,6 +55,11 @@ def safe_name(name: str) -> str:
     return _prefix_if_reserved(_shorten(_prefix_if_reserved(plain))) if plain.strip(".") else "file"
 
 
+def with_suffix(stem: str, suffix: str) -> str:
+    """A result of `safe_name` with a suffix added; the stem is shortened so that the whole stays a safe name."""
+    return f"{_cut(stem, LONGEST_NAME - len(suffix.encode())).rstrip(' .')}{suffix}"
+
+
 def _prefix_if_reserved(name: str) -> str:
     is_taken = is_reserved(name) or name.casefold() == MANIFEST_NAME
     return f"_{name}" if is_taken else name

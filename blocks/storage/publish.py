@@ -17,6 +17,7 @@ from blocks.disk import (
     sync_folder,
     trial_errors,
     trial_folder,
+    write_whole,
 )
 from blocks.errors import ContentError
 from blocks.file_lock import file_lock
@@ -57,8 +58,13 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
     return complete
 
 
-def try_publishing(staging_root: Path, destination: Path) -> None:
+def try_publishing(staging_root: Path, destination: Path, name: str = "file") -> None:
     """Check with a small file that `publish_files` will work, before a download starts; creates the staging folder.
+
+    Args:
+        staging_root: The folder to download into.
+        destination: The folder to publish in.
+        name: A name like that of the published file; its length may be too much for a file system.
 
     Raises:
         ConfigurationError: A file cannot be written, locked, moved or replaced there.
@@ -71,9 +77,10 @@ def try_publishing(staging_root: Path, destination: Path) -> None:
     with trial_errors(folder), trial_folder(staging_root) as staging, trial_folder(folder) as published:
         with file_lock(staging / "lock"):
             for content in (b"the first", b"the second, which replaces it"):
-                (staging / "file").write_bytes(content)
-                sync_file(staging / "file")
-                _move(staging / "file", published / "file")
+                write_whole(staging / f"{name}.part.json", content)
+                (staging / name).write_bytes(content)
+                sync_file(staging / name)
+                _move(staging / name, published / name)
         sync_folder(folder)
 
 

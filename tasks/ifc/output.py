@@ -17,7 +17,7 @@ from blocks.itwin.models import ExportRun, IModel, StorageFile
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, download
 from blocks.storage.download.http_source import HttpRanges
-from blocks.storage.file_names import safe_name
+from blocks.storage.file_names import safe_name, with_suffix
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
@@ -110,14 +110,14 @@ async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: L
 async def _fetch_from_blob(
     itwin: ItwinApis, request: IfcRequest, run: RemoteRun, imodel: IModel, blob_storage: UserBlobStorage, folder: Path
 ) -> Fetched:
-    stem = safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
+    model_name, log_name = blob_file_names(imodel)
 
     async def link_to_model() -> str:
         until = itwin.client.server_now() + LINK_LIFE
         return blob_storage.link_to(run.blob_name, until=until).get_secret_value()
 
     async with AzureBlobRanges(link_to_model) as source:
-        model = await download(source, folder / f"{stem}.ifc")
+        model = await download(source, folder / model_name)
     files = [_fetched(model, "model")]
     until = itwin.client.server_now() + LINK_LIFE
     log_link = blob_storage.link_to_log(run.blob_name, until=until) if request.save_logs else None
@@ -129,12 +129,18 @@ async def _fetch_from_blob(
 
     try:
         async with AzureBlobRanges(link_to_log) as source:
-            files.append(_fetched(await download(source, folder / f"{stem}.log"), "log"))
+            files.append(_fetched(await download(source, folder / log_name), "log"))
     except (NotFoundError, TransferError) as error:
         return Fetched(
             files=tuple(files), folder=folder, warnings=(f"The exporter's log could not be fetched: {error}",)
         )
     return Fetched(files=tuple(files), folder=folder)
+
+
+def blob_file_names(imodel: IModel) -> tuple[str, str]:
+    """Names of the model and the log that come from the user's container: both are named after the iModel."""
+    stem = safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
+    return with_suffix(stem, ".ifc"), with_suffix(stem, ".log")
 
 
 def _fetched(file: DownloadedFile, role: Literal["model", "log"]) -> FetchedFile:
@@ -146,7 +152,7 @@ def _distinct(names: list[str]) -> list[str]:
     """Append numbers to the names if two files have the same name."""
     taken: dict[str, int] = {}
     for name in names:
-        taken[name] = taken.get(name, 0) + 1
+        taken[name.casefold()] = taken.get(name.casefold(), 0) + 1
     if all(count == 1 for count in taken.values()):
         return names
-    return [f"{Path(name).stem}-{number}{Path(name).suffix}" for number, name in enumerate(names, start=1)]
+    return [with_suffix(Path(name).stem, f"-{number}{Path(name).suffix}") for number, name in enumerate(names, start=1)]

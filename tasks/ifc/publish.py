@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.disk import remove_folder
 from blocks.errors import ContentError
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.run_outcome import evaluate_run
@@ -16,20 +17,23 @@ from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import publish_files, try_publishing
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
-from tasks.ifc.output import Fetched, FetchedFile
+from tasks.ifc.output import Fetched, FetchedFile, blob_file_names
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.published import draft_manifest, report_published
 from tasks.reports import ExportReport
 
 
-async def try_publishing_files(request: IfcRequest) -> None:
+async def try_publishing_files(itwin: ItwinApis, request: IfcRequest) -> None:
     """Try what publishing will do before the platform is asked for anything.
 
     Raises:
         ConfigurationError: It does not work there.
     """
-    await asyncio.to_thread(try_publishing, request.staging_root.root, request.folder)
+    name = "file"
+    if request.output_location == "USER_BLOB_STORAGE":  # the file is named by us, so its very name is tried
+        name, _ = blob_file_names(await itwin.imodels.get_imodel(request.imodel_id))
+    await asyncio.to_thread(try_publishing, request.staging_root.root, request.folder, name)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -148,8 +148,15 @@ async def test_a_deleted_connection_is_ensured_again(sandbox: RunningSandbox) ->
     assert second.connection_id != first.connection_id
 
 
-async def test_a_users_own_container_is_served(azurite: RunningAzurite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With USER_BLOB_STORAGE the platform writes into the user's container and the file is pulled from there."""
+@pytest.mark.parametrize("imodel_name", ["Plant", "p" * 197, "é" * 255])
+async def test_a_users_own_container_is_served(
+    imodel_name: str, azurite: RunningAzurite, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With USER_BLOB_STORAGE the platform writes into the user's container, and the file is pulled from there.
+
+    It is named after the iModel, as long as its name may be.
+    """
+    sandbox.state.imodels[SEEDED.plant].name = imodel_name
     for name, value in azurite.environment.items():
         monkeypatch.setenv(name, value)
     report = await export_ifc(SEEDED.plant, output_location="USER_BLOB_STORAGE")

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import disk
-from blocks.errors import ContentError, DiskError
+from blocks.errors import ConfigurationError, ContentError, DiskError
 from blocks.storage import publish
-from blocks.storage.file_names import LONGEST_NAME, is_reserved, safe_name
+from blocks.storage.file_names import LONGEST_NAME, is_reserved, safe_name, with_suffix
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
-from blocks.storage.publish import publish_files, verify_published
+from blocks.storage.publish import publish_files, try_publishing, verify_published
 
 
 def manifest_of(*files: Path) -> Manifest:
@@ -263,3 +263,28 @@ def test_any_name(name: str) -> None:
     assert not set(safe) & set('/\\:*?"<>|\0')
     assert safe.strip(" ").rstrip(".") == safe
     assert not is_reserved(safe)
+
+
+@given(st.text(st.characters() | st.sampled_from(string.punctuation + " ."), max_size=400))
+def test_any_name_with_a_suffix(name: str) -> None:
+    """A safe name stays safe with any ending of ours: the stem is shortened, the ending kept."""
+    for suffix in (".ifc", ".log", "-12.ifc"):
+        whole = with_suffix(safe_name(name), suffix)
+        assert whole.endswith(suffix)
+        assert whole == safe_name(whole)
+
+
+def test_a_folder_that_takes_no_long_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that refuses the name of the file to come is found before the run; a short name passes."""
+    rename = Path.replace
+
+    def refuse(source: Path, target: Path) -> Path:
+        if len(target.name) > 143:
+            raise OSError(errno.ENAMETOOLONG, "File name too long")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    try_publishing(tmp_path / "staging", tmp_path / "out", "short.ifc")
+    with pytest.raises(ConfigurationError, match="too long"):
+        try_publishing(tmp_path / "staging", tmp_path / "out", "x" * 160 + ".ifc")
+    assert list((tmp_path / "staging").iterdir()) == []

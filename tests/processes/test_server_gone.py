@@ -66,12 +66,16 @@ def test_a_signal_ends_commands_whose_server_is_gone(
 
 def test_an_export_is_done_although_its_server_is_gone(cut_off: CliSandbox, relay: Relay) -> None:
     """What was published while Prefect was gone ends with 0, its report, and a sentence about the server."""
+    cut_off.sandbox.state.options.run_seconds = HOUR
     add_imodels(cut_off, 2)
     held = cut_off.hold("/sandboxblobs/", count=3)
     commands = [
         cut_off.launch("ifc", SEEDED.plant, PREFECT_CLIENT_MAX_RETRIES="0"),
         cut_off.launch("itwin", SEEDED.itwin, "--name-contains", NAME, PREFECT_CLIENT_MAX_RETRIES="0"),
     ]
+    until(lambda: len(cut_off.runs) == 3, "all three runs")
+    for run in cut_off.runs:
+        run.seconds = 0
     until(lambda: held.hits == 3, "fetching")
     relay.cut()
     single, batch = [command.ended() for command in commands]

@@ -10,7 +10,7 @@ PORT ?= 4200
 DB ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help install system node demo up down test crash campaign bench bench-batch check fix lock clean
+.PHONY: help install system node demo up down test crash campaign bench bench-batch check licences fix lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ bench-batch: system $(INSTALLED) ## Measure a thousand iModels on SQLite and on 
 
 check: $(INSTALLED) ## Run linters, type checker, import rules and hooks (what a commit must pass)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+licences: $(INSTALLED) ## List the licences of what ships (`make check` compares them with those that are accepted)
+	$(BIN)/pip-licenses --packages $$(grep -oE '^[A-Za-z0-9._-]+' requirements.txt)
 
 fix: $(INSTALLED) ## Apply the fixes and the format of ruff
 	$(BIN)/ruff check --fix .

@@ -22,6 +22,7 @@ from deployments.sandbox.api import (
     mesh_routes,
     oauth,
     storage_routes,
+    storage_write_routes,
     token_routes,
     webhook_routes,
 )
@@ -72,6 +73,7 @@ def _routes(state: SandboxState) -> list[Route]:
         *itwins_routes.ROUTES,
         *export_routes.ROUTES,
         *storage_routes.ROUTES,
+        *storage_write_routes.ROUTES,
         *imodels_routes.ROUTES,
         *imodel_link_routes.ROUTES,
         *mesh_routes.ROUTES,

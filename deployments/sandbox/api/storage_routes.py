@@ -15,20 +15,17 @@ from starlette.routing import Route
 from deployments.sandbox.api.responses import (
     JSON,
     Page,
-    RefusedError,
     base_url,
     check_access,
     invalid,
-    may_read,
     missing,
     page_links,
     read_page,
     sandbox_of,
 )
-from deployments.sandbox.clock import precise
-from deployments.sandbox.ids import guid, is_guid
+from deployments.sandbox.api.storage_items import find_item, item_json
+from deployments.sandbox.ids import is_guid
 from deployments.sandbox.state.entities import StorageItem
-from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.sandbox_state import FILES, SandboxState
 
 CODE = "InvalidStorageRequest"
@@ -56,7 +53,7 @@ async def list_folder(request: Request) -> JSONResponse:
     """Folders, files or both of a folder, depending on the last word of the path."""
     part = request.url.path.rstrip("/").rpartition("/")[2]
     page = read_page(request, sandbox_of(request).options.storage_page, _refuse)
-    folder = _find(request, "folder_id", "folder", "FolderNotFound")
+    folder = find_item(request, "folder_id", "folder", "FolderNotFound")
     wanted = {"files": {"file"}, "folders": {"folder"}}.get(part, {"file", "folder"})
     found = [item for item in sandbox_of(request).children(folder.id) if item.type in wanted]
     name = "items" if part == "list" else part
@@ -69,7 +66,7 @@ async def search(request: Request) -> JSONResponse:
     if pattern is None:
         raise missing(CODE, "name")
     page = read_page(request, sandbox_of(request).options.storage_page, _refuse)
-    folder = _find(request, "folder_id", "folder", "FolderNotFound")
+    folder = find_item(request, "folder_id", "folder", "FolderNotFound")
     found = [i for i in _below(sandbox_of(request), folder.id) if _like(i.name, pattern)]
     path = f"/storage/folders/{folder.id}/search?name={quote(pattern)}&"
     return JSONResponse(_page_body(request, "items", found, page, path))
@@ -77,33 +74,22 @@ async def search(request: Request) -> JSONResponse:
 
 async def get_folder(request: Request) -> JSONResponse:
     """A folder's metadata."""
-    folder = _find(request, "folder_id", "folder", "FolderNotFound")
-    return JSONResponse({"folder": _write(request, folder)})
+    folder = find_item(request, "folder_id", "folder", "FolderNotFound")
+    return JSONResponse({"folder": item_json(request, folder)})
 
 
 async def get_file(request: Request) -> JSONResponse:
     """A file's metadata."""
-    return JSONResponse({"file": _write(request, _find(request, "file_id", "file", "FileNotFound"))})
+    return JSONResponse({"file": item_json(request, find_item(request, "file_id", "file", "FileNotFound"))})
 
 
 async def download(request: Request) -> Response:
     """302 to a link that needs no token and expires soon."""
-    file = _find(request, "file_id", "file", "FileNotFound")
+    file = find_item(request, "file_id", "file", "FileNotFound")
     state = sandbox_of(request)
     path = state.blobs.signed_path(FILES, file.id, seconds=state.options.download_link_seconds)
     base = base_url(request) if state.options.download_location == "absolute" else ""
     return Response(status_code=302, headers={"Location": base + path})
-
-
-def _find(request: Request, parameter: str, kind: str, code: str) -> StorageItem:
-    state = sandbox_of(request)
-    key = str(request.path_params[parameter])
-    item = state.items.get(state.file_aliases.get(key, key))
-    if item is not None and state.options.storage_denied == "forbidden":
-        check_access(request, item.itwin_id)
-    if item is None or item.type != kind or not may_read(request, item.itwin_id):
-        raise RefusedError(404, code, f"{kind.title()} is not available.")
-    return item
 
 
 def _below(state: SandboxState, folder_id: str) -> list[StorageItem]:
@@ -121,32 +107,9 @@ def _like(name: str, pattern: str) -> bool:
 
 
 def _page_body(request: Request, name: str, found: Sequence[StorageItem], page: Page, path: str) -> JSON:
-    items = [_write(request, item) for item in page.of(found)]
+    items = [item_json(request, item) for item in page.of(found)]
     link = f"{base_url(request)}{path}"
     return {name: items, "_links": page_links(page, len(found), lambda s, t: f"{link}$top={t}&$skip={s}")}
-
-
-def _write(request: Request, item: StorageItem) -> JSON:
-    base = base_url(request)
-    member = {"href": f"{base}/accesscontrol/itwins/{item.itwin_id}/members/{guid(IDENTITY.user)}"}
-    body: JSON = {
-        "id": item.id,
-        "type": item.type,
-        "displayName": item.name,
-        "description": "",
-        "path": sandbox_of(request).path_of(item),
-        "lastModifiedByDisplayName": "Export Service" if item.source_imodel_id else IDENTITY.user_name,
-        "createdDateTime": precise(item.created_at),
-        "lastModifiedDateTime": precise(item.modified_at),
-        "_links": {"createdBy": member},
-    }
-    if item.type == "file":
-        body["size"] = item.size
-        body["_links"]["lastModifiedBy"] = member
-    if item.parent_id:
-        body["parentFolderId"] = item.parent_id
-        body["_links"]["parentFolder"] = {"href": f"{base}/storage/folders/{item.parent_id}"}
-    return body
 
 
 ROUTES = [

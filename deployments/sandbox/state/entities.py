@@ -159,6 +159,7 @@ class StorageItem:
     modified_at: datetime
     size: int = 0
     source_imodel_id: str | None = None
+    description: str = ""
 
 
 @dataclass(slots=True)

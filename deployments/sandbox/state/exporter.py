@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 
+from deployments.sandbox.content.mapping import BadMappingError, read_mapping
 from deployments.sandbox.ids import guid, output_guid
 from deployments.sandbox.state.entities import Connection, IModel, Outcome, Run, StorageItem
-from deployments.sandbox.state.sandbox_state import SandboxState
+from deployments.sandbox.state.sandbox_state import FILES, SandboxState
 
 _CLOCK_INTERVAL = 1.0
 """Seconds between two reads of the clock, which a test may move on."""
@@ -54,7 +55,7 @@ class Exporter:
         """Begin a run of this connection."""
         state = self._state
         imodel = state.imodels[connection.imodel_id]
-        outcome = self._outcome(connection, imodel, subject, request)
+        outcome = self._outcome(connection, imodel, subject)
         number = state.next_number("run")
         seconds = next(s for s in (outcome.seconds, imodel.run_seconds, state.options.run_seconds) if s is not None)
         asked = request.get("inputOptions", {}).get("changesetId")
@@ -95,14 +96,11 @@ class Exporter:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _outcome(self, connection: Connection, imodel: IModel, subject: str, request: dict[str, Any]) -> Outcome:
+    def _outcome(self, connection: Connection, imodel: IModel, subject: str) -> Outcome:
         if connection.authentication_type == "User" and subject not in self._state.consents:
             return Outcome("Error", error_key="UserNotAuthenticated")
         if imodel.state != "initialized":
             return Outcome("Error", error={"message": "The iModel is not initialized."})
-        mapping = request.get("inputOptions", {}).get("mappingFileId")
-        if mapping and mapping not in self._state.items and self._state.options.mapping_file == "run-error":
-            return Outcome("Error", error={"message": "The mapping file could not be read."})
         return self._state.take_outcome(imodel.id)
 
     def _due(self, run: Run) -> datetime:
@@ -123,6 +121,9 @@ class Exporter:
         try:
             if run.outcome.delivers:
                 await self._deliver(run, run.outcome.content or await self._produce(run))
+        except BadMappingError as error:
+            await self._deliver_log(run, f"{error}\n".encode())
+            run.outcome = Outcome("Error", error=error.task_error)
         except httpx.HTTPError as error:
             failure = {"message": f"The output could not be uploaded: {type(error).__name__}."}
             run.outcome = replace(run.outcome, result="Error", task_result="Error", error=failure)
@@ -139,24 +140,52 @@ class Exporter:
 
         imodel = self._state.imodels[run.imodel_id]
         version = run.request.get("ifcVersion") or self._state.options.default_ifc_version
-        subject = IfcSubject(imodel.name, imodel.id, run.changeset_id or "baseline", version)
+        content = await self._mapping_content(run)
+        mapping = read_mapping(content, version) if content is not None else None
+        subject = IfcSubject(imodel.name, imodel.id, run.changeset_id or "baseline", version, mapping)
         return await asyncio.to_thread(build_ifc, subject, imodel.elements)
+
+    async def _mapping_content(self, run: Run) -> bytes | None:
+        """The mapping file of a run; none for the default mapping.
+
+        Raises:
+            BadMappingError: It cannot be read.
+        """
+        asked = run.request.get("inputOptions", {})
+        content: bytes | None = None
+        if file_id := asked.get("mappingFileId"):
+            blob = self._state.blobs.get(FILES, file_id)
+            content = blob.read() if blob else None
+        elif url := asked.get("mappingfileBlobUrl"):
+            async with httpx.AsyncClient(transport=self._transport, trust_env=False, timeout=60) as client:
+                answer = await client.get(url)
+            content = answer.content if answer.is_success else None
+        else:
+            return None
+        if content is None and self._state.options.mapping_file == "run-error":
+            raise BadMappingError("The mapping file could not be read.")
+        return content
 
     async def _deliver(self, run: Run, content: bytes) -> None:
         output = run.request.get("outputOptions", {})
         log = f"Exported {run.imodel_id} at {run.changeset_id or 'baseline'}: {len(content)} bytes.\n".encode()
-        wants_log = bool(output.get("saveLogs"))
-        if output.get("location", "STORAGE") == "USER_BLOB_STORAGE":
+        if _is_to_blob(output):
             await self._upload(output["outputSasUrl"], content)
-            if wants_log and output.get("logsSasUrl"):
-                await self._upload(output["logsSasUrl"], log)
+        else:
+            suffix = ".pdf" if run.request["exportType"] == "PDF" else ".ifc"
+            run.output_file_id = self._store(run, suffix, content).id
+            if self._state.options.output_file_id == "readable-guid":
+                self._state.file_aliases[output_guid(run.id)] = run.output_file_id
+        await self._deliver_log(run, log)
+
+    async def _deliver_log(self, run: Run, log: bytes) -> None:
+        output = run.request.get("outputOptions", {})
+        if not output.get("saveLogs"):
             return
-        suffix = ".pdf" if run.request["exportType"] == "PDF" else ".ifc"
-        run.output_file_id = self._store(run, suffix, content).id
-        if self._state.options.output_file_id == "readable-guid":
-            self._state.file_aliases[output_guid(run.id)] = run.output_file_id
-        if wants_log:
+        if not _is_to_blob(output):
             self._store(run, ".log", log)
+        elif output.get("logsSasUrl"):
+            await self._upload(output["logsSasUrl"], log)
 
     def _store(self, run: Run, suffix: str, content: bytes) -> StorageItem:
         """Put a file into Storage, over the older one of the same iModel when asked to."""
@@ -178,3 +207,7 @@ class Exporter:
             headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
             answer = await client.put(url, content=content, headers=headers)
             answer.raise_for_status()
+
+
+def _is_to_blob(output: dict[str, Any]) -> bool:
+    return output.get("location", "STORAGE") == "USER_BLOB_STORAGE"

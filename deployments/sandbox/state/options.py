@@ -22,6 +22,8 @@ class Options:
     """What a used refresh token does when it comes again: nothing, or revoke all its successors."""
     download_link_seconds: float = 900
     """Lifetime of a Storage download link."""
+    upload_link_seconds: float = 3600
+    """Lifetime of a Storage upload link."""
     mesh_link_seconds: float = 3600
     """Lifetime of the container link of a mesh export."""
     cors_on_errors: bool = True
@@ -42,8 +44,8 @@ class Options:
     """Version of a run that names none."""
     pdf_ifc_version: Literal["ignored", "refused"] = "ignored"
     """What `ifcVersion` does in a PDF run: nothing, or 422."""
-    mapping_file: Literal["ignored", "refused", "run-error"] = "ignored"
-    """An unknown `mappingFileId`: no effect, 422, or a run that ends in Error."""
+    mapping_file: Literal["ignored", "refused", "run-error"] = "run-error"
+    """A mapping file that is unknown or cannot be read: no effect, 422 (of an id only), or a run that ends in Error."""
     two_mapping_files: Literal["accepted", "refused"] = "accepted"
     """`mappingFileId` and `mappingfileBlobUrl` together: fine, or 422."""
     young_run_jobs: Literal["empty", "absent"] = "empty"

@@ -32,6 +32,8 @@ from deployments.sandbox.state.webhooks import Webhooks
 LOG_LENGTH = 200_000
 FILES = "files"
 """The container that holds the bytes of Storage files."""
+UPLOADS = "uploads"
+"""The container that takes the bytes of Storage files until the upload is completed."""
 
 
 class SandboxState:
@@ -52,6 +54,8 @@ class SandboxState:
         self.listed_connections: dict[tuple[str, int, int], str] = {}
         """Which iModel a page of connections belongs to, by caller, `$skip` and `$top`: its links do not say."""
         self.items: dict[str, StorageItem] = {}
+        self.announced: dict[str, StorageItem] = {}
+        """New files whose upload is not completed yet."""
         self.file_aliases: dict[str, str] = {}
         """Other ids that Storage knows a file by."""
         self.consents: set[str] = set()
@@ -76,7 +80,7 @@ class SandboxState:
     def add_itwin(self, name: str) -> ITwin:
         """A new iTwin with an empty Storage."""
         key = guid("itwin", name)
-        root = self._add_item("folder", "", key, None, guid("root", name))
+        root = self._add_folder("", key, None, guid("root", name))
         self.itwins[key] = ITwin(key, name, root.id, self.clock.now() - timedelta(days=60))
         return self.itwins[key]
 
@@ -158,16 +162,43 @@ class SandboxState:
     def add_folder(self, itwin_id: str, name: str, parent_id: str | None = None) -> StorageItem:
         """A folder below another, or below the root."""
         parent = parent_id or self.itwins[itwin_id].root_folder_id
-        return self._add_item("folder", name, itwin_id, parent, guid("folder", parent, name))
+        same = sum(item.name == name for item in self.children(parent))
+        key = guid("folder", parent, name, same) if same else guid("folder", parent, name)
+        return self._add_folder(name, itwin_id, parent, key)
 
     def add_file(self, parent_id: str, name: str, content: bytes, *, imodel_id: str | None = None) -> StorageItem:
         """A new file; names need not be unique."""
-        parent = self.items[parent_id]
-        key = guid("file", parent_id, name, self.next_number("file"))
-        item = self._add_item("file", name, parent.itwin_id, parent_id, key)
+        item = self._new_file(parent_id, name)
         item.source_imodel_id = imodel_id
+        self.items[item.id] = item
         self.overwrite(item, content)
         return item
+
+    def announce_file(self, parent_id: str, name: str, description: str) -> StorageItem:
+        """A file that is listed once its upload is completed; names need not be unique."""
+        item = self._new_file(parent_id, name)
+        item.description = description
+        self.announced[item.id] = item
+        return item
+
+    def complete_upload(self, file_id: str, *, is_reset: bool) -> StorageItem | None:
+        """The file with what was uploaded, or empty if `is_reset`; none where nothing was uploaded yet."""
+        upload = self.blobs.get(UPLOADS, file_id)
+        item = self.items.get(file_id) or (self.announced.get(file_id) if upload or is_reset else None)
+        if item is None:
+            return None
+        self.items[item.id] = self.announced.pop(item.id, item)
+        if upload or is_reset:
+            self.overwrite(item, b"" if upload is None or is_reset else upload.read())
+            self.blobs.delete(UPLOADS, item.id)
+        return item
+
+    def delete_item(self, item: StorageItem) -> None:
+        """Remove a file, or a folder with everything in it."""
+        for child in self.children(item.id):
+            self.delete_item(child)
+        self.blobs.delete(FILES, item.id)
+        self.items.pop(item.id, None)
 
     def overwrite(self, item: StorageItem, content: bytes) -> None:
         """New bytes for a file."""
@@ -185,21 +216,20 @@ class SandboxState:
         parent = self.items.get(item.parent_id or "")
         return f"{self.path_of(parent)}/{item.name}" if parent and parent.name else item.name
 
-    def _add_item(
+    def _add_folder(self, name: str, itwin_id: str, parent_id: str | None, key: str) -> StorageItem:
+        folder = self._new_item("folder", name, itwin_id, parent_id, key)
+        self.items[folder.id] = folder
+        return folder
+
+    def _new_file(self, parent_id: str, name: str) -> StorageItem:
+        key = guid("file", parent_id, name, self.next_number("file"))
+        return self._new_item("file", name, self.items[parent_id].itwin_id, parent_id, key)
+
+    def _new_item(
         self, kind: Literal["file", "folder"], name: str, itwin_id: str, parent_id: str | None, key: str
     ) -> StorageItem:
         now = self.clock.now()
-        item = StorageItem(
-            pair_id(itwin_id, key),
-            "file" if kind == "file" else "folder",
-            name,
-            itwin_id,
-            parent_id,
-            now,
-            now,
-        )
-        self.items[item.id] = item
-        return item
+        return StorageItem(pair_id(itwin_id, key), kind, name, itwin_id, parent_id, now, now)
 
 
 def _version_content(imodel: IModel) -> dict[str, str]:

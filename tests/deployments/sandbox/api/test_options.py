@@ -101,10 +101,10 @@ async def test_cdn_links_may_be_listed(service: Caller, anybody: httpx.AsyncClie
 
 
 async def test_unknown_mapping_file_has_three_outcomes(service: Caller, state: SandboxState) -> None:
-    """Ignored, refused, or a run that ends in Error."""
-    assert (await service.export(inputOptions=UNKNOWN))["result"] == "Success"
-    state.options.mapping_file = "run-error"
+    """A run that ends in Error, ignored, or refused."""
     assert (await service.export(inputOptions=UNKNOWN))["result"] == "Error"
+    state.options.mapping_file = "ignored"
+    assert (await service.export(inputOptions=UNKNOWN))["result"] == "Success"
     state.options.mapping_file = "refused"
     refused = await service.start(await service.connect(), inputOptions=UNKNOWN)
     assert refused.json()["error"]["details"][0]["target"] == "mappingFileId"

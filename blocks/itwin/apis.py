@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from blocks.itwin.api.exports import ExportApi
 from blocks.itwin.api.imodels import IModelsApi
+from blocks.itwin.api.itwins import ITwinsApi
 from blocks.itwin.api.meshes import MeshExportApi
 from blocks.itwin.api.storage import StorageApi
 from blocks.itwin.client import ItwinClient
@@ -18,8 +19,11 @@ class ItwinApis:
     storage: StorageApi
     imodels: IModelsApi
     meshes: MeshExportApi
+    itwins: ITwinsApi
 
 
 def apis_of(client: ItwinClient) -> ItwinApis:
     """Every API on one client."""
-    return ItwinApis(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+    return ItwinApis(
+        client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client), ITwinsApi(client)
+    )

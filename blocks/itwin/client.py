@@ -26,6 +26,8 @@ from blocks.itwin.transport import Json, Precondition, Transport, error_from, js
 V1_JSON = "application/vnd.bentley.itwin-platform.v1+json"
 V2_JSON = "application/vnd.bentley.itwin-platform.v2+json"
 V1_OCTETS = "application/vnd.bentley.itwin-platform.v1+octet-stream"
+REPRESENTATION = {"Prefer": "return=representation"}
+"""Asks for the items of a list in their full representation."""
 
 Parameters = Mapping[str, str | int]
 Model = TypeVar("Model", bound=BaseModel)
@@ -74,7 +76,13 @@ class ItwinClient:
         return self._hosts.resolve(link, base=self._api_url)
 
     async def get(
-        self, path: str, *, what: str, accept: str = V1_JSON, params: Parameters | None = None, prefer: str = ""
+        self,
+        path: str,
+        *,
+        what: str,
+        accept: str = V1_JSON,
+        params: Parameters | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         """Send a GET request and return its JSON object.
 
@@ -83,15 +91,14 @@ class ItwinClient:
             what: What is requested, for error messages.
             accept: Media type, which selects the version of the API.
             params: Query parameters.
-            prefer: `Prefer` header; empty for none.
+            headers: Headers besides `Accept`.
 
         Raises:
             TransientError: The platform answers 202: the response is not ready yet (undocumented for GET; observed in
                 itwin-unreal-plugin).
             ExportError: See `call`.
         """
-        headers = {"Accept": accept, **({"Prefer": prefer} if prefer else {})}
-        answer = await self.call("GET", path, what=what, headers=headers, params=params)
+        answer = await self.call("GET", path, what=what, headers={"Accept": accept, **(headers or {})}, params=params)
         if answer.status == HTTPStatus.ACCEPTED:
             raise TransientError(f"{what}: the iTwin Platform is still preparing the response (202). Try again later.")
         return answer.body
@@ -170,7 +177,7 @@ class ItwinClient:
         page_size: int,
         accept: str = V1_JSON,
         params: Parameters | None = None,
-        prefer: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Json]:
         """Iterate over all items of a paged list; each id is yielded once.
 
@@ -186,7 +193,7 @@ class ItwinClient:
             page_size: Items per request (`$top`).
             accept: Media type, which selects the version of the API.
             params: Further query parameters.
-            prefer: `Prefer` header; empty for none.
+            headers: Headers besides `Accept`.
 
         Raises:
             ExportError: See `call`.
@@ -195,7 +202,7 @@ class ItwinClient:
         seen: set[str] = set()
         count = 0
         while True:
-            page = await self.get(path, what=what, accept=accept, params=asked, prefer=prefer)
+            page = await self.get(path, what=what, accept=accept, params=asked, headers=headers)
             listed = list_of_objects(page, member, what)
             found = [item for item in listed if str(item.get("id")) not in seen]
             for item in found:

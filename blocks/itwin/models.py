@@ -210,9 +210,37 @@ class IModel(PlatformModel):
 
 
 class Changeset(PlatformModel):
-    """A changeset of an iModel: the id has 40 hex digits, the index increases by one with each."""
+    """A changeset of an iModel: the id has 40 hex digits, the index increases with each; there may be gaps."""
 
     id: str
     index: int
     display_name: str | None = None
+    description: str | None = None
     push_date_time: Timestamp = None
+
+
+class NamedVersion(PlatformModel):
+    """A changeset of an iModel that somebody has named; index 0 and no changeset id is the baseline."""
+
+    id: str
+    display_name: str = ""
+    description: str | None = None
+    changeset_id: str | None = None
+    changeset_index: int = 0
+    created_date_time: Timestamp = None
+    state: str | None = None
+
+    @property
+    def is_hidden(self) -> bool:
+        """True if somebody has hidden it; the platform lists it nevertheless."""
+        return (self.state or "").lower() == "hidden"
+
+
+class ITwin(PlatformModel):
+    """An iTwin; display names need not be unique, `number` is what its owner calls it."""
+
+    id: str
+    display_name: str = ""
+    number: str | None = None
+    sub_class: str | None = None
+    type: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from blocks.errors import NotFoundError, TransientError
-from blocks.itwin.client import ItwinClient, model_from
+from blocks.itwin.client import REPRESENTATION, ItwinClient, model_from
 from blocks.itwin.mesh_models import MeshExport
 from blocks.itwin.transport import Precondition
 
@@ -38,7 +38,7 @@ class MeshExportApi:
             what=what,
             page_size=page_size,
             params=params,
-            prefer="return=representation",
+            headers=REPRESENTATION,
         ):
             yield model_from(MeshExport, item, what)
 

@@ -90,10 +90,24 @@ async def push_changesets(request: Request) -> JSONResponse:
 
 
 async def name_version(request: Request) -> JSONResponse:
-    """`{name}`: name the latest changeset of one iModel."""
-    imodel_id = str(request.path_params["imodel_id"])
-    version = sandbox_of(request).name_version(imodel_id, str((await _body(request))["name"]))
+    """`{name, index?, description?}`: name the latest changeset of one iModel, or the one of that index."""
+    body = _only(await _body(request), {"name", "index", "description"})
+    version = sandbox_of(request).name_version(str(request.path_params["imodel_id"]), **body)
     return JSONResponse({"id": version.id, "changesetId": version.changeset_id}, 201)
+
+
+async def change_version(request: Request) -> JSONResponse:
+    """Set `name`, `description` or `state` of one named version."""
+    imodel = sandbox_of(request).imodels[str(request.path_params["imodel_id"])]
+    (version,) = [v for v in imodel.named_versions if v.id == request.path_params["version_id"]]
+    _set(version, await _body(request), {"name", "description", "state"})
+    return JSONResponse({"id": version.id})
+
+
+async def add_itwin(request: Request) -> JSONResponse:
+    """`{name}`: a new iTwin."""
+    made = sandbox_of(request).add_itwin(str((await _body(request))["name"]))
+    return JSONResponse({"id": made.id}, 201)
 
 
 async def repeat_delivery(request: Request) -> JSONResponse:
@@ -103,9 +117,9 @@ async def repeat_delivery(request: Request) -> JSONResponse:
 
 
 async def change_imodel(request: Request) -> JSONResponse:
-    """Set `state`, `elements`, `tiles`, `run_seconds` or `mesh_seconds` of one iModel."""
+    """Set `name`, `state`, `elements`, `tiles`, `run_seconds` or `mesh_seconds` of one iModel."""
     imodel = sandbox_of(request).imodels[str(request.path_params["imodel_id"])]
-    _set(imodel, await _body(request), {"state", "elements", "tiles", "run_seconds", "mesh_seconds"})
+    _set(imodel, await _body(request), {"name", "state", "elements", "tiles", "run_seconds", "mesh_seconds"})
     return JSONResponse({"id": imodel.id})
 
 
@@ -237,10 +251,12 @@ def _post(path: str, handler: Handler, *methods: str) -> Route:
 ROUTES = [
     Route("/sandbox/state", show_state),
     Route("/sandbox/requests", show_requests),
+    _post("/itwins", add_itwin),
     _post("/imodels", add_imodels),
     _post("/imodels/{imodel_id}", change_imodel, "PATCH"),
     _post("/imodels/{imodel_id}/changesets", push_changesets),
     _post("/imodels/{imodel_id}/versions", name_version),
+    _post("/imodels/{imodel_id}/versions/{version_id}", change_version, "PATCH"),
     _post("/deliveries", repeat_delivery),
     _post("/outcomes", script_outcomes),
     _post("/meshes", script_meshes),

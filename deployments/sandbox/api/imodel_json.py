@@ -84,7 +84,7 @@ def write_named_version(request: Request, imodel: IModel, version: NamedVersion,
         changeset = {"href": f"{root}/changesets/{version.changeset_id}"} if version.changeset_id else None
         body |= {
             "name": version.name,
-            "description": None,
+            "description": version.description,
             "createdDateTime": seconds(version.created_at),
             "state": version.state,
             "application": None,

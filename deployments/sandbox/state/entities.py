@@ -39,6 +39,7 @@ class NamedVersion:
     changeset_index: int
     created_at: datetime
     state: Literal["visible", "hidden"] = "visible"
+    description: str | None = None
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -78,18 +78,19 @@ class SandboxState:
     # iTwins and iModels
 
     def add_itwin(self, name: str) -> ITwin:
-        """A new iTwin with an empty Storage."""
-        key = guid("itwin", name)
-        root = self._add_folder("", key, None, guid("root", name))
+        """A new iTwin with an empty Storage; names need not be unique."""
+        key = self._free_id(self.itwins, "itwin", name)
+        root = self._add_folder("", key, None, guid("root", key))
         self.itwins[key] = ITwin(key, name, root.id, self.clock.now() - timedelta(days=60))
         return self.itwins[key]
 
     def add_imodel(
         self, itwin_id: str, name: str, *, changesets: int = 0, elements: int = 40, tiles: int = 64
     ) -> IModel:
-        """A new iModel with some history."""
+        """A new iModel with some history; names need not be unique."""
         created = self.clock.now() - timedelta(days=30)
-        imodel = IModel(guid("imodel", itwin_id, name), itwin_id, name, created, elements=elements, tiles=tiles)
+        key = self._free_id(self.imodels, "imodel", itwin_id, name)
+        imodel = IModel(key, itwin_id, name, created, elements=elements, tiles=tiles)
         self.imodels[imodel.id] = imodel
         for index in range(1, changesets + 1):
             self.push_changeset(imodel.id, at=created + timedelta(minutes=index))
@@ -108,27 +109,38 @@ class SandboxState:
         imodel.changesets.append(changeset)
         if at is None:
             self.meshes.ensure_latest(imodel)
-            content = _version_content(imodel)
+            content = _event_content(imodel, changeset)
             if self.options.changes_ready_content == "imodel-only":
                 content = {"imodelId": imodel.id}
             self.webhooks.notify("iModels.changesReady.v1", imodel.itwin_id, content)
         return changeset
 
-    def name_version(self, imodel_id: str, name: str) -> NamedVersion:
-        """Name the latest changeset."""
+    def name_version(
+        self, imodel_id: str, name: str, *, index: int | None = None, description: str | None = None
+    ) -> NamedVersion:
+        """Name a changeset by its index; the latest without one, the baseline with 0."""
         imodel = self.imodels[imodel_id]
-        latest = imodel.latest
+        named = imodel.latest if index is None else next((c for c in imodel.changesets if c.index == index), None)
+        if index and named is None:
+            raise ValueError(f"there is no changeset {index}")
+        known = {version.id for version in imodel.named_versions}
         version = NamedVersion(
-            guid("version", imodel_id, name),
+            self._free_id(known, "version", imodel_id, name),
             name,
-            latest.id if latest else None,
-            latest.index if latest else 0,
+            named.id if named else None,
+            named.index if named else 0,
             self.clock.now(),
+            description=description,
         )
         imodel.named_versions.append(version)
-        content = _version_content(imodel) | {"userId": guid(IDENTITY.user), "versionId": version.id}
+        content = _event_content(imodel, named) | {"userId": guid(IDENTITY.user), "versionId": version.id}
         self.webhooks.notify("iModels.namedVersionCreated.v1", imodel.itwin_id, content)
         return version
+
+    def _free_id(self, known: Collection[str], kind: str, *names: str) -> str:
+        """The id that follows from the names, or another where that is taken."""
+        key = guid(kind, *names)
+        return guid(kind, *names, self.next_number(kind)) if key in known else key
 
     # Export runs
 
@@ -232,11 +244,10 @@ class SandboxState:
         return StorageItem(pair_id(itwin_id, key), kind, name, itwin_id, parent_id, now, now)
 
 
-def _version_content(imodel: IModel) -> dict[str, str]:
-    """The content of an event about the latest changeset; the index is a string there."""
-    latest = imodel.latest
+def _event_content(imodel: IModel, changeset: Changeset | None) -> dict[str, str]:
+    """The content of an event about a changeset; the index is a string there."""
     return {
         "imodelId": imodel.id,
-        "changesetId": latest.id if latest else "",
-        "changesetIndex": str(latest.index if latest else 0),
+        "changesetId": changeset.id if changeset else "",
+        "changesetIndex": str(changeset.index if changeset else 0),
     }

@@ -10,11 +10,7 @@ from typing import Any
 import httpx
 
 from blocks.itwin.allowed_hosts import AllowedHosts
-from blocks.itwin.api.exports import ExportApi
-from blocks.itwin.api.imodels import IModelsApi
-from blocks.itwin.api.meshes import MeshExportApi
-from blocks.itwin.api.storage import StorageApi
-from blocks.itwin.apis import ItwinApis
+from blocks.itwin.apis import ItwinApis, apis_of
 from blocks.itwin.client import ItwinClient
 from blocks.itwin.rate_limit import RequestLimiter
 from blocks.itwin.server_clock import ServerClock
@@ -108,7 +104,7 @@ def client_to(answer: Handler, tokens: Any = None, time: FakeTime | None = None)
 
 
 def itwin_of(client: ItwinClient) -> ItwinApis:
-    return ItwinApis(client, ExportApi(client), StorageApi(client), IModelsApi(client), MeshExportApi(client))
+    return apis_of(client)
 
 
 def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Response:

@@ -95,6 +95,18 @@ async def test_named_versions_point_at_changesets(service: Caller) -> None:
     assert (version["displayName"], version["changesetIndex"]) == ("Issued for construction", 5)
 
 
+async def test_a_version_may_name_an_older_changeset(service: Caller, state: SandboxState) -> None:
+    """A version of any changeset, or of the baseline, is read by its id with description and link."""
+    older = state.name_version(SEEDED.plant, "As tendered", index=3, description="to the client")
+    baseline = state.name_version(SEEDED.plant, "Start", index=0)
+    third = state.imodels[SEEDED.plant].changesets[2]
+    body = (await service.get(f"{PLANT}/namedversions/{older.id}")).json()["namedVersion"]
+    assert (body["changesetId"], body["changesetIndex"], body["description"]) == (third.id, 3, "to the client")
+    assert (await service.get(body["_links"]["changeset"]["href"])).json()["changeset"]["id"] == third.id
+    first = (await service.get(f"{PLANT}/namedversions/{baseline.id}")).json()["namedVersion"]
+    assert (first["changesetId"], first["changesetIndex"]) == (None, 0)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

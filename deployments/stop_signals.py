@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ class StopSignals:
         self._cancel: Callable[[], object] | None = None
         self._deadline: threading.Timer | None = None
         self._exit_code: int | None = None
+        self._left_with: Exception | None = None
 
     @property
     def are_received(self) -> bool:
@@ -48,7 +50,21 @@ class StopSignals:
         Raises:
             asyncio.CancelledError: A signal did.
         """
-        return asyncio.run(self._cancellable(work))
+        runner = asyncio.Runner()
+        try:
+            return runner.run(self._cancellable(work))
+        except RuntimeError:
+            if self._left_with is None:
+                raise
+            raise self._left_with from None
+        finally:
+            if self._left_with is None:
+                runner.close()
+
+    def leave(self, error: Exception) -> None:
+        """End `run` with this error, from within: the coroutine is left where it waits, until the process ends."""
+        self._left_with, self._cancel = error, None
+        asyncio.get_running_loop().stop()
 
     @contextmanager
     def raising(self) -> Generator[None]:
@@ -65,6 +81,10 @@ class StopSignals:
     def finish(self, exit_code: int) -> None:
         """The command has ended and said so: a signal only shortens what Prefect still sends to its server."""
         self._exit_code = exit_code
+        if self._left_with is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exit_code)
 
     async def _cancellable(self, work: Coroutine[Any, Any, Result]) -> Result:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -15,6 +15,7 @@ from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.states import Cancelled
 
 from blocks.errors import ExportError, without_secrets
+from blocks.prefect_server.availability import wait_until_gone
 from deployments.stop_signals import INTERRUPTED, stop_signals
 from tasks.ifc.run_heartbeat import what_goes_on
 from tasks.options import state_dir_of
@@ -45,7 +46,7 @@ class InterruptibleRun:
         self._failure: ExportError | None = None
         self._flow_run_id: UUID | None = None
         self._main: asyncio.Task[Any] | None = None
-        self._look_out: asyncio.Task[None] | None = None
+        self._look_outs: list[asyncio.Task[None]] = []
         self._is_cancelled = False
 
     def run(self) -> Any:
@@ -71,6 +72,8 @@ class InterruptibleRun:
             except ExportError as error:
                 self._failure = error
                 raise
+            finally:
+                self._look_outs.append(asyncio.create_task(self._leave_without_server()))
             return self._report
 
         return keeping
@@ -96,14 +99,14 @@ class InterruptibleRun:
                 await self._confirm()
             raise
         finally:
-            if self._look_out is not None:
-                self._look_out.cancel()
+            for look_out in self._look_outs:
+                look_out.cancel()
 
     async def _note(self, flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG002  Prefect's shape
         if self._flow_run_id is None:
             self._flow_run_id = flow_run.id
             stop_signals.install()  # Prefect's engine has put a handler of its own in the place of ours
-            self._look_out = asyncio.create_task(self._look_for_cancellation(flow_run.id))
+            self._look_outs.append(asyncio.create_task(self._look_for_cancellation(flow_run.id)))
 
     async def _look_for_cancellation(self, flow_run_id: UUID) -> None:
         async with get_client() as client:
@@ -115,6 +118,10 @@ class InterruptibleRun:
                         self._is_cancelled = True
                         self._end()
                         return
+
+    async def _leave_without_server(self) -> None:
+        """Do not wait for Prefect's engine, which tells the server how the runbook ended, once the server is gone."""
+        stop_signals.leave(await wait_until_gone())
 
     def _end(self) -> None:
         if self._main is not None:

@@ -10,6 +10,8 @@ from uuid import UUID
 import httpx
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 
+from blocks.prefect_server.availability import while_it_answers
+
 PROGRESS_SECONDS = 5.0
 
 
@@ -46,4 +48,4 @@ async def _keep_current(artifact: UUID, progress: Showable) -> None:
 async def _update(artifact: UUID, progress: Showable) -> None:
     """Write the current progress; an update that fails is ignored, because the next one replaces it."""
     with contextlib.suppress(httpx.HTTPError):
-        await aupdate_progress_artifact(artifact, progress.percent, description=str(progress))
+        await while_it_answers(aupdate_progress_artifact(artifact, progress.percent, description=str(progress)))

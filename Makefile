@@ -45,7 +45,7 @@ test: system $(INSTALLED) $(NODE) ## Run every test that must pass, two files at
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
 	$(BIN)/pytest -m crash
 
-campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, and long downloads of tilesets (half an hour)
+campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, long downloads of tilesets, and readers with made-up input (an hour)
 	$(BIN)/pytest -m campaign
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
 

@@ -10,6 +10,7 @@ ExportError                       exit code, is_transient, next step
 │   └── ConsentRequiredError      3  open the consent link
 ├── TransientError                1  try again: the same request may succeed later (5xx, no response, bad body)
 │   ├── RateLimitedError          1  try again after the pause the platform asked for (429)
+│   ├── ForeignDataError          1  what another system sent cannot be read: it is invalid or beyond a bound
 │   └── ConflictError             1  read the state again: a concurrent request succeeded first (409)
 ├── RunFailedError                1  read the exporter's message, then correct the iModel or the options
 │   ├── PartialSuccessError       1  accept the partial result, or correct what was left out
@@ -117,6 +118,10 @@ class TransientError(ExportError):
 
 class RateLimitedError(TransientError):
     """The platform keeps answering 429, or asks for a longer pause than one request waits."""
+
+
+class ForeignDataError(TransientError):
+    """What another system sent cannot be read: it is invalid or beyond a bound; the message only says how."""
 
 
 class ConflictError(TransientError):

@@ -1,7 +1,8 @@
 """Documents as somebody who tampers with a file may leave them, for hypothesis."""
 
 import json
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
@@ -22,3 +23,34 @@ def hostile(whole: dict[str, Any]) -> st.SearchStrategy[bytes]:
     """Documents of a known form with some members exchanged, and others that are no documents at all."""
     changed = st.dictionaries(st.sampled_from(sorted(whole)), _VALUES, max_size=3)
     return _OTHERS | st.binary(max_size=50) | changed.map(lambda members: json.dumps(whole | members).encode())
+
+
+@st.composite
+def damaged(draw: st.DrawFn, document: Any) -> bytes:
+    """A JSON document with some values at any depth exchanged, or one that is no document at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(_OTHERS | st.binary(max_size=50))
+    whole = json.loads(json.dumps(document))
+    for _ in range(draw(st.integers(1, 3))):
+        place, key = draw(st.sampled_from(list(_places(whole))))
+        place[key] = draw(_VALUES)
+    return json.dumps(whole).encode()
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    entries: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value).items()
+    elif isinstance(value, list):
+        entries = enumerate(cast("list[Any]", value))
+    for key, inner in entries:
+        yield value, key
+        yield from _places(inner)
+
+
+@st.composite
+def overwritten(draw: st.DrawFn, content: bytes) -> bytes:
+    """Bytes of which a part is exchanged, cut out or repeated."""
+    start = draw(st.integers(0, len(content)))
+    end = draw(st.integers(start, min(len(content), start + 12)))
+    return content[:start] + draw(st.binary(max_size=12) | st.just(content[:end])) + content[end:]

@@ -2,14 +2,18 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from string import printable
+from urllib.parse import quote, urljoin, urlsplit
 
-from blocks.errors import ConfigurationError
+from blocks.bounds import LONGEST_URL
+from blocks.errors import ConfigurationError, ForeignDataError
+from blocks.foreign_data import split_url
 from blocks.urls import host_of, is_loopback
 
 HTTPS_PORT = 443
 VENDOR_DOMAINS = (".bentley.com", ".blob.core.windows.net")
 
+_URL_CHARACTERS = printable.strip()
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 """Other characters, such as a backslash, are read as the end of the host by some HTTP clients."""
 
@@ -98,11 +102,13 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _joined(base: str, link: str) -> str:
-    """The link made absolute; empty if it is not a valid URL."""
+    """The link made absolute and percent-encoded; empty if it is not a valid URL."""
     try:
-        return urljoin(base, link)
-    except ValueError:
+        url = quote(urljoin(base, link), safe=_URL_CHARACTERS, errors="replace")
+        split_url(url)
+    except (ValueError, ForeignDataError):
         return ""
+    return url if len(url) <= LONGEST_URL else ""
 
 
 def _shown(url: str) -> str:

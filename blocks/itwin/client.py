@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from blocks.errors import TransientError
 from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.auth.access_tokens import TokenProvider
+from blocks.itwin.models import href_of
 from blocks.itwin.server_clock import ServerClock
 from blocks.itwin.transport import Json, Precondition, Transport, error_from, json_object
 
@@ -251,8 +252,7 @@ def list_of_objects(page: Json, member: str, what: str) -> list[Json]:
 
 def _next_link(page: Json) -> str:
     links: object = page.get("_links")
-    following: object = cast("Json", links).get("next") if isinstance(links, dict) else None
-    return str(cast("Json", following).get("href") or "") if isinstance(following, dict) else ""
+    return href_of(cast("Json", links).get("next")) if isinstance(links, dict) else ""
 
 
 def _is_last(page: Json, listed: int, page_size: int) -> bool:

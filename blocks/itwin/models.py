@@ -93,6 +93,20 @@ class Link(PlatformModel):
     href: str = ""
 
 
+def href_of(link: object) -> str:
+    """The URL of a link in a response; empty if it is none."""
+    href: object = cast("dict[str, object]", link).get("href") if isinstance(link, dict) else None
+    return href if isinstance(href, str) else ""
+
+
+def _links(value: object) -> object:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+Links = Annotated[dict[str, Any], BeforeValidator(_links)]
+"""The links of a response by name; empty for anything but an object."""
+
+
 class ExportConnection(PlatformModel):
     """An iModel registered for exporting; ids are opaque (the samples show GUIDs and 43 base64url characters)."""
 
@@ -177,13 +191,12 @@ class AuthorizationInformation(PlatformModel):
     """Whether the user has consented to exports on their behalf, and the consent page."""
 
     is_user_authorized: bool = False
-    links: dict[str, Any] | None = Field(default=None, alias="_links")
+    links: Links = Field(default_factory=dict[str, Any], alias="_links")
 
     @property
     def authorization_url(self) -> str:
         """URL of the consent page; empty if the platform names none."""
-        link: object = (self.links or {}).get("authorizationUrl")
-        return Link.model_validate(link or {}).href
+        return href_of(self.links.get("authorizationUrl"))
 
 
 class StorageFile(PlatformModel):

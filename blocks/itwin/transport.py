@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import httpx
 
 from blocks.errors import (
     ConflictError,
     ExportError,
+    ForeignDataError,
     NotAuthorizedError,
     NotFoundError,
     RateLimitedError,
@@ -18,6 +19,7 @@ from blocks.errors import (
     TransientError,
     without_secrets,
 )
+from blocks.foreign_data import Json, read_json_object
 from blocks.itwin.rate_limit import Limiter
 from blocks.itwin.routed_transport import RoutedTransport
 from blocks.itwin.server_clock import ServerClock
@@ -39,7 +41,6 @@ DEFAULT_PAUSE_SECONDS = 5.0
 USER_AGENT = "itwin-export"
 MAX_RATE_LIMIT_RETRIES = 6  # 429 responses in a row before a request fails
 
-Json = dict[str, Any]
 Precondition = Callable[[], None]
 """Called right before each sending of a request, after any wait; an exception it raises cancels the request."""
 
@@ -171,15 +172,9 @@ def error_from(response: httpx.Response, what: str) -> ExportError:  # noqa: PLR
 
 
 def _error_text(response: httpx.Response) -> str:
-    try:
-        body: object = response.json()
-    except ValueError:
-        body = None
-    parts: list[str] = []
-    if isinstance(body, dict):
-        envelope = cast("Json", body)
-        inner = envelope.get("error", envelope)
-        parts = _parts_of_error(cast("Json", inner)) if isinstance(inner, dict) else [str(inner or "")]
+    envelope = _object_or_nothing(response)
+    inner: object = envelope.get("error", envelope)
+    parts = _parts_of_error(cast("Json", inner)) if isinstance(inner, dict) else [str(inner or "")]
     correlation = response.headers.get("x-correlation-id")
     if correlation:
         parts.append(f"correlation id {correlation}")
@@ -213,23 +208,21 @@ def json_object(response: httpx.Response, what: str) -> Json:
     if not response.content:
         return {}
     if response.is_redirect or response.status_code == 202:
-        return _json_or_nothing(response)
+        return _object_or_nothing(response)
     try:
-        body: object = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise TransientError(f"{what}: the iTwin Platform answered {response.status_code} with an unreadable body.")
-    return cast("Json", body)
+        return read_json_object(response.content)
+    except ForeignDataError as error:
+        raise TransientError(
+            f"{what}: the iTwin Platform answered {response.status_code} with an unreadable body: {error}."
+        ) from None
 
 
-def _json_or_nothing(response: httpx.Response) -> Json:
-    """The JSON object of a redirect or a 202, where only Location is needed; empty for another body."""
+def _object_or_nothing(response: httpx.Response) -> Json:
+    """The JSON object of an error, or of a redirect or a 202 where only Location is needed; empty for another body."""
     try:
-        body: object = response.json()
-    except ValueError:
+        return read_json_object(response.content)
+    except ForeignDataError:
         return {}
-    return cast("Json", body) if isinstance(body, dict) else {}
 
 
 def _origin(url: httpx.URL) -> str:

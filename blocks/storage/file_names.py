@@ -13,6 +13,8 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _UNSTORABLE = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 _LONGEST_SEGMENT = 255
+_MOST_SEGMENTS = 254
+"""Of a blob's name: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
@@ -29,7 +31,9 @@ def find_unstorable(paths: Iterable[str]) -> str | None:
     valid = set[str]()
     for path in paths:
         segments = path.split("/")
-        if path.casefold() == MANIFEST_NAME or not all(part in valid or _is_storable(part) for part in segments):
+        if len(segments) > _MOST_SEGMENTS or path.casefold() == MANIFEST_NAME:
+            return path
+        if not all(part in valid or _is_storable(part) for part in segments):
             return path
         valid.update(segments[:-1])
     return None

@@ -11,6 +11,9 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from blocks.errors import ForeignDataError
+from blocks.foreign_data import read_json_object
+
 CHANGES_READY = "iModels.changesReady.v1"
 FOLLOWED = frozenset({CHANGES_READY, "iModels.namedVersionCreated.v1"})
 """The events that mean new data in an iModel."""
@@ -61,7 +64,9 @@ def read_change(body: bytes) -> Change | None:
         MalformedError: It cannot be read.
     """
     try:
-        envelope = _Envelope.model_validate_json(body)
+        envelope = _Envelope.model_validate(read_json_object(body))
+    except ForeignDataError as error:
+        raise MalformedError(f"unusable: the whole ({error})") from None
     except ValidationError as error:
         fields = sorted({".".join(str(part) for part in fault["loc"]) or "the whole" for fault in error.errors()})
         raise MalformedError(f"unusable: {', '.join(fields)}") from None

@@ -12,6 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient
 
 from blocks.errors import ExportError, LinkExpiredError, LinkRefusedError, NotFoundError
+from blocks.foreign_data import read_etag
 from blocks.network import proxy_for
 from blocks.storage.blob_address import parse_blob_address
 from blocks.storage.content_encoding import encoding_of
@@ -67,7 +68,7 @@ class AzureBlobRanges:
                 settings = properties.content_settings
                 md5 = bytes(settings.content_md5) if settings.content_md5 else None
                 encoding = encoding_of({"Content-Encoding": settings.content_encoding or ""})
-                return BlobProperties(properties.size, properties.etag, md5, encoding)
+                return BlobProperties(properties.size, read_etag(properties.etag), md5, encoding)
             except _SDK_FAULTS as fault:
                 raise broken_connection(fault, url) from None
 

@@ -4,8 +4,6 @@ aiohttp moves 5 GB/s from loopback where httpx moves 1.3 and, unlike httpx, logs
 followed, no cookie kept, no credential sent: the link is the only key.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
+from blocks.foreign_data import read_base64, read_etag
 from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted, via
 from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
@@ -146,7 +145,7 @@ class HttpRanges:
 
 
 def _properties(size: int, headers: Mapping[str, str]) -> BlobProperties:
-    return BlobProperties(size, headers.get("ETag"), _whole_md5(headers), encoding_of(headers))
+    return BlobProperties(size, read_etag(headers.get("ETag")), _whole_md5(headers), encoding_of(headers))
 
 
 def _whole_md5(headers: Mapping[str, str]) -> bytes | None:
@@ -159,8 +158,5 @@ def _whole_md5(headers: Mapping[str, str]) -> bytes | None:
 
 def decode_md5(text: str | None) -> bytes | None:
     """Decode an MD5 in Base64; None if it is missing or invalid."""
-    try:
-        digest = base64.b64decode(text or "", validate=True)
-    except binascii.Error:
-        return None
-    return digest if len(digest) == _MD5_SIZE else None
+    digest = read_base64(text or "")
+    return digest if digest is not None and len(digest) == _MD5_SIZE else None

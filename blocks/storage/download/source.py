@@ -18,6 +18,7 @@ from blocks.errors import (
     NotFoundError,
     TransferError,
 )
+from blocks.foreign_data import read_etag
 from blocks.storage.content_encoding import encoding_of
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.timestamps import parse_retry_after
@@ -90,7 +91,7 @@ def check_range(
         InterruptedTransferError: It is not the requested range.
     """
     start, length = wanted
-    if headers.get("ETag") != properties.etag:
+    if read_etag(headers.get("ETag")) != properties.etag:
         raise BlobChangedError(f"The file on {host} was replaced while it was read.")
     if encoding_of(headers) != properties.encoding:
         raise InterruptedTransferError(f"{host} sent a part of the file in another encoding than it announced.")

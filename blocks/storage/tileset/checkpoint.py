@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from pydantic import TypeAdapter, ValidationError
 
 from blocks.disk import disk_errors
+from blocks.foreign_data import read_etag
 from blocks.shared_folder import open_regular, open_unlinked, read_bounded, stat_inside
 from blocks.storage.manifest import ManifestFile, read_manifest
 from blocks.storage.tileset.listing import Tile
@@ -18,7 +19,6 @@ from blocks.storage.tileset.tile_body import FetchedTile
 
 _PIECE = 1024 * 1024
 LONGEST_CHECKPOINT = 256 * 1024 * 1024
-LONGEST_ETAG = 1024
 _TILE = TypeAdapter(FetchedTile)
 
 
@@ -134,7 +134,7 @@ def _read(path: Path) -> dict[str, FetchedTile]:
 
 def _is_header_value(etag: str | None) -> bool:
     """True for what may be sent as `If-None-Match`."""
-    return etag is None or (etag.isprintable() and len(etag) <= LONGEST_ETAG)
+    return etag is None or read_etag(etag) is not None
 
 
 class _Digests(NamedTuple):

@@ -16,6 +16,7 @@ import pycurl
 
 from blocks.disk import disk_errors
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
+from blocks.foreign_data import read_etag
 from blocks.network import Trust, proxy_for, refused_by_proxy, trust, untrusted, via
 from blocks.storage.content_encoding import encoding_of, require_decodable
 from blocks.storage.download.source import is_strong, refusal
@@ -84,7 +85,7 @@ class TileDownloader:
                 raise _refusal(status, headers, host_of(link), tile)
             _require_end(headers, tile)
             require_decodable(self._encoding(), tile.name)
-            return self._body.finish(headers.get("etag"))
+            return self._body.finish(read_etag(headers.get("etag")))
 
     def _perform(self, link: str, tile: Tile, kept: FetchedTile | None) -> None:
         curl = self._curl

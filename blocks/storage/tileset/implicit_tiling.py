@@ -3,7 +3,6 @@
 https://github.com/CesiumGS/3d-tiles/tree/main/specification/ImplicitTiling
 """
 
-import json
 import re
 import struct
 from collections.abc import Generator, Mapping
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
-from blocks.errors import ContentError
+from blocks.bounds import LONGEST_TILESET_JSON
+from blocks.errors import ContentError, ForeignDataError
+from blocks.foreign_data import Json, read_json_object
 
-Json = dict[str, Any]
 Coordinates = tuple[int, int, int, int]
 """Level, x, y, z; z stays 0 in a quadtree."""
 
@@ -78,13 +78,14 @@ class Subtree:
         """Read a binary `.subtree` or its JSON form."""
         try:
             if content[:4] != b"subt":
-                return cls(cast("Json", json.loads(content)), b"", others)
+                return cls(read_json_object(content, LONGEST_TILESET_JSON), b"", others)
             _, _, json_size, body_size = _HEADER.unpack_from(content)
             start = _HEADER.size + json_size
             if start + body_size > len(content):
                 raise ContentError("A subtree of the tileset is cut off.")
-            return cls(cast("Json", json.loads(content[_HEADER.size : start])), content[start:], others)
-        except (struct.error, ValueError, RecursionError):
+            document = read_json_object(content[_HEADER.size : start], LONGEST_TILESET_JSON)
+            return cls(document, content[start:], others)
+        except (struct.error, ForeignDataError):
             raise ContentError("A subtree of the tileset is no subtree.") from None
 
     def buffers(self) -> Generator[str]:

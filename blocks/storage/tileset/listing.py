@@ -15,7 +15,8 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 
-from blocks.errors import ContentError, InterruptedTransferError, LinkExpiredError
+from blocks.errors import ContentError, ForeignDataError, InterruptedTransferError, LinkExpiredError
+from blocks.foreign_data import read_etag, read_length, read_xml
 from blocks.storage.download.http_source import decode_md5, get
 from blocks.storage.download.source import refusal
 from blocks.storage.file_names import find_unstorable
@@ -59,7 +60,7 @@ async def list_tiles(
         page = await _read_page(session, link, marker, retry_policy)
         if page is None:
             return None
-        tiles.update((tile.name, tile) for tile in _tiles_of(page))
+        tiles.update((tile.name, tile) for tile in tiles_of_page(page))
         marker = page.findtext("NextMarker") or ""
         if not marker:
             return _without_folder_stubs(tiles)
@@ -135,12 +136,19 @@ def _parse(answer: bytes) -> ET.Element | None:
     if b"<EnumerationResults" not in answer[:1000]:
         return None
     try:
-        return ET.fromstring(answer.decode("utf-8-sig"))  # expat stops entity bombs  # noqa: S314  # nosec B314
-    except (ET.ParseError, UnicodeDecodeError):
-        raise InterruptedTransferError("The listing of the tileset came garbled. Run the same again.") from None
+        return read_xml(answer)
+    except ForeignDataError as error:
+        raise InterruptedTransferError(
+            f"The listing of the tileset came garbled: {error}. Run the same again."
+        ) from None
 
 
-def _tiles_of(page: ET.Element) -> Iterable[Tile]:
+def tiles_of_page(page: ET.Element) -> Iterable[Tile]:
+    """The files that a page of the listing names.
+
+    Raises:
+        InterruptedTransferError: A name is missing.
+    """
     for blob in page.iterfind("Blobs/Blob"):
         name, properties = blob.find("Name"), blob.find("Properties")
         if properties is None or name is None or not name.text:
@@ -150,16 +158,13 @@ def _tiles_of(page: ET.Element) -> Iterable[Tile]:
             continue
         yield Tile(
             unquote(name.text) if name.get("Encoded") == "true" else name.text,
-            _size(properties.get("Content-Length")),
+            read_length(properties.get("Content-Length")),
             header_etag(properties.get("Etag")),
             decode_md5(properties.get("Content-MD5")),
         )
 
 
-def _size(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
-
-
 def header_etag(etag: str | None) -> str | None:
     """A listing has the ETag bare, If-Match wants it quoted; what breaks a header is none."""
-    return f'"{etag.strip(chr(34))}"' if etag and etag.isprintable() else None
+    usable = read_etag(etag)
+    return f'"{usable.strip(chr(34))}"' if usable else None

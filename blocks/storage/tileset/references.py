@@ -1,17 +1,16 @@
 """References between a tileset's files: contents, external tilesets, subtrees and files of a glTF."""
 
-import base64
 import posixpath
 import struct
 from collections.abc import Callable, Generator
 from functools import partial
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from blocks.errors import ContentError
+from blocks.errors import ContentError, ForeignDataError
+from blocks.foreign_data import Json, read_base64, split_url
 from blocks.storage.tileset.implicit_tiling import MOST_TILES, Coordinates, ImplicitTiling, Subtree
 from blocks.storage.tileset.tile_content import (
     BINARY_MAGICS,
-    Json,
     Reference,
     TileFile,
     gltf_references,
@@ -37,8 +36,8 @@ def resolve(document: str, uri: str) -> str | None:
     if uri.startswith("data:"):
         return None
     try:
-        parts = urlsplit(uri.strip().replace("\\", "/"))
-    except ValueError:
+        parts = split_url(uri.strip().replace("\\", "/"))
+    except ForeignDataError:
         raise _foreign(document, uri) from None
     name = posixpath.normpath(posixpath.join(posixpath.dirname(document), unquote(parts.path)))
     if parts.scheme or parts.netloc or not parts.path or name.startswith(("/", "../")) or name in {".", ".."}:
@@ -158,7 +157,7 @@ class ReferenceCrawler:
                 again = partial(self._read_subtree, document, tiling, at, ancestors, file)
                 self._waiting.setdefault(buffer, []).append(partial(self._again, again))
                 return
-            buffers[uri] = found.read() if found else base64.b64decode(uri.partition(",")[2])
+            buffers[uri] = found.read() if found else read_base64(uri.partition(",")[2]) or b""
         for uri in subtree.contents(tiling, at):
             self._count()
             self._content(document, uri)

@@ -4,7 +4,6 @@ File endings are optional: https://docs.ogc.org/cs/22-025r4/22-025r4.html#core-f
 glTF: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#binary-gltf-layout.
 """
 
-import json
 import os
 import struct
 from collections.abc import Generator, Iterable
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from blocks.errors import ContentError
-
-Json = dict[str, Any]
+from blocks.bounds import LONGEST_TILESET_JSON
+from blocks.errors import ContentError, ForeignDataError
+from blocks.foreign_data import Json, read_json_object
 
 BINARY_MAGICS = frozenset({b"glTF", b"b3dm", b"i3dm", b"pnts", b"cmpt", b"vctr", b"geom"})
 """Tile formats that begin alike: magic, version and length of the whole file."""
@@ -23,7 +22,6 @@ HEADER = struct.Struct("<4sII")
 _SUBTREE = struct.Struct("<4sIQQ")
 _GLB = struct.Struct("<4sIIII")
 _HEAD_SIZE = 4096
-_LARGEST_CHUNK = 64 * 1024 * 1024
 _BATCHED = ((28, (3, 4, 5, 6)), (24, (3, 4)), (20, (4,)))
 """Header sizes of `b3dm`, and which of its numbers count the bytes before the glTF; two are older than 3D Tiles 1.0."""
 _INSTANCED = struct.Struct("<4s7I")
@@ -139,7 +137,7 @@ def references_of(file: TileFile) -> Generator[Reference]:
 def _of_model(part: _Section) -> Generator[Reference]:
     """The JSON chunk is parsed only if it mentions a URI: that is cheaper to see."""
     size = part.whole().numbers(_GLB)[3]
-    text = part.read(_GLB.size, min(size, _LARGEST_CHUNK))
+    text = part.read(_GLB.size, min(size, LONGEST_TILESET_JSON))
     if len(text) < size:
         raise _cut(part.file.name)
     if b'uri"' in text or b'Uri"' in text:
@@ -212,12 +210,9 @@ def parse_json(name: str, content: bytes) -> Json:
         ContentError: It is none; the message names the file.
     """
     try:
-        document = json.loads(content.rstrip(_PADDING))
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise ContentError(f"{name} of the tileset is not the JSON document it should be.")
-    return cast("Json", document)
+        return read_json_object(content.rstrip(_PADDING), LONGEST_TILESET_JSON)
+    except ForeignDataError as error:
+        raise ContentError(f"{name} of the tileset is not the JSON document it should be: {error}.") from None
 
 
 def _cut(name: str) -> ContentError:

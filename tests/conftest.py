@@ -56,9 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Choose the made-up troubles of `tests/flows/test_fault_schedules.py`."""
-    parser.addoption("--seed", type=int, default=None, help="Live through this one schedule of faults.")
-    parser.addoption("--seeds", type=int, default=12, help="Live through so many schedules of faults.")
+    """Choose the generated faults of `tests/flows/test_fault_schedules.py`."""
+    parser.addoption("--seed", type=int, default=None, help="Run this one schedule of faults.")
+    parser.addoption("--seeds", type=int, default=12, help="Run so many schedules of faults.")
 
 
 @pytest.fixture(scope="session")

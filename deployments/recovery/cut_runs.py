@@ -63,7 +63,7 @@ class SignOfLife:
 
 
 async def read_signs_of_life(client: PrefectClient, tolerance: Tolerance = DEFAULT_TOLERANCE) -> list[SignOfLife]:
-    """The newest sign of life of each flow run of ours that is Pending or Running."""
+    """The newest heartbeat of each flow run of ours that is Pending or Running."""
     found: list[SignOfLife] = []
     while True:
         page = await client.read_flow_runs(
@@ -87,7 +87,7 @@ async def find_cut_runs(client: PrefectClient) -> list[SignOfLife]:
 async def mark_crashed(client: PrefectClient, sign: SignOfLife) -> None:
     """Let the server know, which gives the slot of its deployment free too."""
     message = (
-        f"No sign of life since {sign.at:%Y-%m-%d %H:%M:%S} UTC: its process has gone. An export run that it followed "
+        f"No heartbeat since {sign.at:%Y-%m-%d %H:%M:%S} UTC: its process has gone. An export run that it followed "
         f"goes on at the platform; the next flow run with the same options picks it up."
     )
     await client.set_flow_run_state(sign.flow_run.id, Crashed(message=message))

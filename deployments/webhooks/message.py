@@ -58,7 +58,7 @@ def is_signed(body: bytes, signature: str, secret: SecretStr) -> bool:
 
 
 def read_change(body: bytes) -> Change | None:
-    """The change a delivery tells of; none if it tells of something else.
+    """The change that a delivery reports; none if it reports something else.
 
     Raises:
         MalformedError: It cannot be read.

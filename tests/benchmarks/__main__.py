@@ -19,9 +19,9 @@ from tests.benchmarks.report import machine, put_section
 
 ROUNDS = 5
 TILES, SIZES = 5_000, (10_000, 500_000)
-BULK_LIST_THRESHOLD, SMALL = 50_000, (1_000, 4_000)
+MANY_TILES, SMALL = 50_000, (1_000, 4_000)
 LABELS = {
-    "ours": "itwin-export (listed, SHA-256 and MD5 checked, journal)",
+    "ours": "itwin-export (listed, SHA-256 and MD5 checked, checkpoint)",
     "ours_without_md5": "itwin-export, listing without MD5 (SHA-256 noted)",
     "bare_threads": "bare obstore loop, 16 threads, nothing checked",
     "bare_async": "bare obstore loop, 64 at once, nothing checked",
@@ -63,7 +63,7 @@ def compare(folder: Path) -> dict[str, list[Measured]]:
 
 def count_many(folder: Path) -> Measured:
     """Our own way with very many tiles."""
-    with serving(folder, BULK_LIST_THRESHOLD, SMALL) as host:
+    with serving(folder, MANY_TILES, SMALL) as host:
         return measure("ours", host, folder)
 
 
@@ -80,14 +80,15 @@ def report(found: dict[str, list[Measured]], many: Measured) -> str:
     programs = [["nginx", "-v"], ["rclone", "version"], ["openssl", "version"]]
     sizes = f"{SIZES[0] // 1000}–{SIZES[1] // 1000} KB"
     return f"""`make bench`: {TILES} tiles of {sizes} ({size:.2f} GB) over TLS from nginx on loopback, into
-memory-backed storage, {ROUNDS} rounds in turn, each client in a process of its own. Ratios travel, seconds do not.
-Server and client share the cores, and the link is faster than any real one, so every CPU second of a check shows.
+memory-backed storage, {ROUNDS} rounds in turn, each client in a process of its own. Ratios can be compared between
+machines, seconds cannot. Server and client share the cores, and the link is faster than any real one, so every CPU
+second of a check shows.
 
 | client | seconds (median) | best | CPU seconds with imports | peak MB | ours ÷ it, of the medians |
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-{BULK_LIST_THRESHOLD} tiles of {SMALL[0] // 1000}–{SMALL[1] // 1000} KB: {many["seconds"]:.1f} s, peak memory
+{MANY_TILES} tiles of {SMALL[0] // 1000}–{SMALL[1] // 1000} KB: {many["seconds"]:.1f} s, peak memory
 {many["rss"] / 1e6:.0f} MB (with the imports of all contenders).
 
 {machine(packages, programs)}

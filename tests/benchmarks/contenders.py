@@ -27,7 +27,7 @@ SDK_WORKERS, LOOP_THREADS, LOOP_AT_ONCE, RCLONE_TRANSFERS = 32, 16, 64, 32
 
 
 def ours(url: str, _names: list[str], target: Path) -> None:
-    """With proof: listed, hashed, noted in a journal."""
+    """With proof: listed, hashed, recorded in a checkpoint."""
     asyncio.run(fetch_tileset(static_url(url), target))
 
 

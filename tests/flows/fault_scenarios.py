@@ -1,4 +1,4 @@
-"""One export (or two at a time) through made-up troubles, and what must be true whatever happens."""
+"""One export (or two at a time) under generated faults, and what must hold for each."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from tasks.ifc.run_heartbeat import what_goes_on
 from tasks.ifc.run_records import RunRecords
 from tasks.options import state_dir_of
 from tasks.reports import ExportReport
-from tests.flows.fault_schedules import FaultInjector, Schedule, stranger_input
+from tests.flows.fault_schedules import FaultInjector, Schedule, foreign_input
 from tests.flows.test_no_secret_leaks import files_below, traces_of_secrets
 
 ATTEMPTS = 6
@@ -34,7 +34,7 @@ OURS = "itwin-export "
 
 @dataclass
 class FaultScenario:
-    """A schedule being lived through; `said` is everything that people could read."""
+    """A schedule that is being run; `said` is everything that people could read."""
 
     schedule: Schedule
     sandbox: RunningSandbox
@@ -43,11 +43,11 @@ class FaultScenario:
     flow_runs: list[str] = field(default_factory=list[str])
     under_way: set[str] = field(default_factory=set[str])
     said: list[str] = field(default_factory=list[str])
-    stranger_run: str = ""
+    foreign_run_id: str = ""
     latest_at_first: str = ""
 
-    async def live(self) -> None:
-        """Export until it has worked once, in fair weather at the end; check after each attempt."""
+    async def run(self) -> None:
+        """Export until it has worked once, without faults at the end; check after each attempt."""
         credentials = await self._prepare()
         injector = asyncio.create_task(FaultInjector(self.schedule, self.sandbox).happen())
         for attempt in range(ATTEMPTS):
@@ -66,11 +66,11 @@ class FaultScenario:
             api_url=self.sandbox.url,
             issuer_url=self.sandbox.url,
         )
-        name = f"voyage-{self.schedule.seed}"
+        name = f"scenario-{self.schedule.seed}"
         await self._save(block, name)
         self.latest_at_first = state.imodels[SEEDED.plant].changesets[-1].id
-        if self.schedule.stranger is not None:
-            await self._let_a_stranger_start(block)
+        if self.schedule.foreign_run is not None:
+            await self._start_foreign_run(block)
         if self.schedule.ending is not None:
             state.script(SEEDED.plant, self.schedule.ending)
         for fault in self.schedule.faults:
@@ -78,21 +78,21 @@ class FaultScenario:
         return name
 
     async def _save(self, block: ItwinCredentials, name: str) -> None:
-        """Save it, however busy the server is with the other voyages."""
+        """Save it, however busy the server is with the other scenarios."""
         for _ in range(10):
             with contextlib.suppress(httpx.HTTPError):
                 await block.asave(name, overwrite=True)
                 return
             await asyncio.sleep(1)
 
-    async def _let_a_stranger_start(self, block: ItwinCredentials) -> None:
+    async def _start_foreign_run(self, block: ItwinCredentials) -> None:
         older = self.sandbox.state.imodels[SEEDED.plant].changesets[0].id
-        asked, output = stranger_input(self.schedule.stranger or "other options", older)
+        asked, output = foreign_input(self.schedule.foreign_run or "other options", older)
         async with block.get_client() as itwin:
             theirs = await itwin.exports.create_connection(
                 SEEDED.plant, display_name="somebody else's", authentication_type="Service"
             )
-            self.stranger_run = (await itwin.exports.create_run(theirs.id, asked, output)).run_id
+            self.foreign_run_id = (await itwin.exports.create_run(theirs.id, asked, output)).run_id
 
     async def _attempt(self, attempt: int, credentials: str) -> bool:
         """True if every export of this attempt came to its good end."""
@@ -111,11 +111,11 @@ class FaultScenario:
     async def _export(self, credentials: str) -> bool:
         seen: list[str] = []
 
-        def note(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001  Prefect's shape
+        def remember(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001  Prefect's shape
             seen.append(str(flow_run.id))
             self.under_way.add(str(flow_run.id))
 
-        flow = export_ifc.with_options(on_running=[note])
+        flow = export_ifc.with_options(on_running=[remember])
         try:
             report = await flow(
                 SEEDED.plant,
@@ -134,7 +134,7 @@ class FaultScenario:
         self.said.append(report.model_dump_json())
         return True
 
-    # What must be true
+    # Checks
 
     async def _check_after(self, flow_runs: list[str]) -> None:
         """A flow run has ended: it says so, and says what goes on."""
@@ -181,7 +181,7 @@ class FaultScenario:
         assert self.reports or failed_for_good, f"no attempt worked: {self.said}"
 
     def _check_files(self) -> None:
-        """What a reader finds is whole, and from a run of ours, or from a stranger's that was taken knowingly."""
+        """What a reader finds is whole, and from a run of ours, or from a foreign one that was adopted on purpose."""
         folder = self.folder / SEEDED.plant / "ifc"
         found = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
         if not self.reports:
@@ -198,7 +198,7 @@ class FaultScenario:
         blob = self.sandbox.state.blobs.get("files", run.output_file_id or "")
         assert blob is not None
         assert blob.read() == model.read_bytes()
-        if run.id == self.stranger_run:
+        if run.id == self.foreign_run_id:
             assert self.schedule.on_active_run == "adopt"
             assert (manifest["changeset_id"], manifest["adopted"]) == (None, True)
         else:
@@ -217,11 +217,11 @@ SECRET = IDENTITY.service.secret or ""
 
 
 async def run_scenario(schedule: Schedule, folder: Path) -> str:
-    """Live through a schedule; empty if everything held, else what did not and how to see it again."""
+    """Run a schedule; empty if everything held, else what did not and how to see it again."""
     with running_sandbox(options=Options(run_seconds=schedule.run_seconds)) as sandbox:
         scenario = FaultScenario(schedule, sandbox, folder)
         try:
-            await scenario.live()
+            await scenario.run()
         except (AssertionError, Exception) as error:  # noqa: BLE001  whatever it is belongs to this seed
             runs = [f"{run.id} {run.changeset_id}" for run in scenario.ours]
             return f"{schedule}\n  {type(error).__name__}: {error}\n  ours: {runs}\n  flow runs: {scenario.flow_runs}\n"

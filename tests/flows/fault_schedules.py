@@ -1,4 +1,4 @@
-"""Made-up troubles for a whole export, the same for the same seed."""
+"""Generated faults for a whole export, the same for the same seed."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ REQUESTS = [
     ("GET", "/storage/folders/"),
     ("GET", "/sandboxblobs/"),
 ]
-TROUBLES: list[dict[str, Any]] = [
+FAULT_SETTINGS: list[dict[str, Any]] = [
     {"status": 429, "retry_after": 1, "count": 3},
     {"status": 429, "count": 1, "retry_after": 1, "retry_after_form": "date"},
     {"status": 503, "code": "Busy"},
@@ -54,7 +54,7 @@ ENDINGS = [
     Outcome(active_state="Pondering"),
 ]
 Event = Literal["delete connection", "revoke tokens", "push changeset"]
-Stranger = Literal["other options", "older changeset"]
+ForeignRun = Literal["other options", "older changeset"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Schedule:
     """What happens to the exports of one folder.
 
     Args:
-        faults: Troubles with requests.
+        faults: Faults of requests.
         events: After so many requests, something happens at the platform.
         interruptions: Seconds after which an attempt is interrupted, attempt by attempt; none: it may end by itself.
         together: Exports started at the same time.
-        stranger: A run of somebody else that holds the iModel at the beginning.
+        foreign_run: A run of somebody else that holds the iModel at the beginning.
         ending: How our first run ends.
     """
 
@@ -75,7 +75,7 @@ class Schedule:
     events: tuple[tuple[int, Event], ...]
     interruptions: tuple[float | None, ...]
     together: int
-    stranger: Stranger | None
+    foreign_run: ForeignRun | None
     on_active_run: OnActiveRun
     ending: Outcome | None
     run_seconds: float
@@ -86,26 +86,26 @@ class Schedule:
         return self.ending is None or self.ending.active_state is not None or self.ending.result == "PartialSuccess"
 
     def __str__(self) -> str:
-        troubles = "; ".join(
+        faults = "; ".join(
             f"{f.method} {f.path} #{f.nth}x{f.count} {f.status or f.cut or f'delay {f.delay}'}{' effect' * f.effect}"
             for f in self.faults
         )
         return (
-            f"seed {self.seed}: {self.together} together, interrupted {self.interruptions}, {troubles or 'no faults'}, "
-            f"events {self.events}, stranger {self.stranger} ({self.on_active_run}), first run {self.ending}"
+            f"seed {self.seed}: {self.together} together, interrupted {self.interruptions}, {faults or 'no faults'}, "
+            f"events {self.events}, foreign run {self.foreign_run} ({self.on_active_run}), first run {self.ending}"
         )
 
 
 def schedule_of(seed: int) -> Schedule:
-    """The troubles that belong to a seed."""
-    chance = random.Random(seed)  # noqa: S311  made-up troubles are no secret
+    """The schedule of a seed."""
+    chance = random.Random(seed)  # noqa: S311  generated faults are no secret
     return Schedule(
         seed=seed,
         faults=tuple(_fault(chance) for _ in range(chance.choice([0, 1, 1, 2, 2, 3, 4]))),
         events=tuple(_event(chance) for _ in range(chance.choice([0, 0, 1]))),
         interruptions=tuple(chance.uniform(0.1, 2.5) if chance.random() < 0.35 else None for _ in range(2)),
         together=chance.choice([1, 1, 1, 2]),
-        stranger=chance.choice([None, None, None, "other options", "older changeset"]),
+        foreign_run=chance.choice([None, None, None, "other options", "older changeset"]),
         on_active_run=chance.choice(["wait", "wait", "adopt", "fail"]),
         ending=chance.choice([None, None, None, None, *ENDINGS]),
         run_seconds=chance.uniform(0.2, 1.2),
@@ -117,7 +117,7 @@ def _fault(chance: random.Random) -> Fault:
         return Fault(**MISSING)
     method, path = chance.choice(REQUESTS)
     usual: dict[str, Any] = {"count": chance.choice([1, 1, 2]), "nth": chance.choice([1, 1, 2, 3])}
-    return Fault(path=path, method=method, **{**usual, **chance.choice(TROUBLES)})
+    return Fault(path=path, method=method, **{**usual, **chance.choice(FAULT_SETTINGS)})
 
 
 def _event(chance: random.Random) -> tuple[int, Event]:
@@ -160,7 +160,7 @@ async def _reached(there: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def stranger_input(kind: Stranger, older: str) -> tuple[RunInput, RunOutput]:
+def foreign_input(kind: ForeignRun, older: str) -> tuple[RunInput, RunOutput]:
     """What somebody else exports."""
     asked = RunInput("IFC2x3") if kind == "other options" else RunInput("IFC4.3", older)
     return asked, RunOutput("STORAGE")

@@ -1,4 +1,4 @@
-"""Whole exports through made-up troubles: one run of ours, never a stranger's file, never a partial one."""
+"""Whole exports under generated faults: one run of ours, never a file of another run, never a partial one."""
 
 import asyncio
 from pathlib import Path
@@ -16,24 +16,24 @@ AT_ONCE = 10
 
 @pytest.fixture
 def seeds(request: pytest.FixtureRequest) -> list[int]:
-    """`--seed 7` lives through one schedule again, `--seeds 200` through many."""
+    """`--seed 7` runs one schedule again, `--seeds 200` runs many."""
     options = vars(request.config.option)
     return list(range(options["seeds"])) if options["seed"] is None else [options["seed"]]
 
 
 @pytest.mark.timeout(3600)
-async def test_exports_survive_made_up_troubles(
+async def test_exports_survive_generated_faults(
     seeds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After any troubles: at most one run of ours, whole files of the right run or none, all ends told, no secrets."""
+    """After any faults: at most one run of ours, whole files of the right run or none, all ends told, no secrets."""
     for name, value in {"POLL_SECONDS": "0.1", "POLL_MAX_SECONDS": "0.5", "REQUESTS_PER_MINUTE": "60000"}.items():
         monkeypatch.setenv(f"ITWIN_{name}", value)
     await ItwinCredentials.aregister_type_and_schema()
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def live(seed: int) -> str:
+    async def run(seed: int) -> str:
         async with slots:
             return await run_scenario(schedule_of(seed), tmp_path / str(seed))
 
-    failures = [failure for failure in await asyncio.gather(*map(live, seeds)) if failure]
+    failures = [failure for failure in await asyncio.gather(*map(run, seeds)) if failure]
     assert not failures, "\n".join([*failures, "again: pytest tests/flows/test_fault_schedules.py --seed N"])

@@ -5,7 +5,7 @@ from tasks.reports import BatchReport
 from tests.processes.commands import LONGEST_WAIT, CliSandbox, Command, until
 
 NAME = "Night"
-PATIENCE_FOR_EACH = 2.0  # seconds for every iModel, on top of what single exports are given
+TIMEOUT_FOR_EACH = 2.0  # seconds for every iModel, on top of what single exports are given
 
 
 def add_imodels(cli_sandbox: CliSandbox, count: int) -> list[str]:
@@ -23,14 +23,14 @@ def start_night(cli_sandbox: CliSandbox, *arguments: str) -> Command:
 
 def report_of(night: Command, count: int) -> BatchReport:
     """What a batch of so many reports that ends well."""
-    ended = night.ended(patience_for(count))
+    ended = night.ended(timeout_for(count))
     assert ended.exit_code == 0, ended.stderr
     return BatchReport.model_validate_json(ended.stdout)
 
 
-def patience_for(count: int) -> float:
+def timeout_for(count: int) -> float:
     """Seconds until a batch of so many counts as stuck."""
-    return LONGEST_WAIT + count * PATIENCE_FOR_EACH
+    return LONGEST_WAIT + count * TIMEOUT_FOR_EACH
 
 
 def kill_in_the_middle(cli_sandbox: CliSandbox, count: int) -> None:
@@ -38,7 +38,7 @@ def kill_in_the_middle(cli_sandbox: CliSandbox, count: int) -> None:
     imodel_ids = add_imodels(cli_sandbox, count)
     cli_sandbox.sandbox.state.options.run_seconds = 5
     command = start_night(cli_sandbox)
-    until(lambda: len(cli_sandbox.runs) >= count // 2, "half of the runs", patience_for(count))
+    until(lambda: len(cli_sandbox.runs) >= count // 2, "half of the runs", timeout_for(count))
     command.kill()
     report = report_of(start_night(cli_sandbox), count)
     assert (report.exported + report.skipped, report.failed) == (count, 0)

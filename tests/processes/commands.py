@@ -23,13 +23,13 @@ HOUR = 3600.0  # seconds; a run that takes so long is at the platform until its 
 LONGEST_WAIT = 90.0  # seconds until something that must happen counts as not happening
 
 
-def until(happened: Callable[[], Any], what: str, patience: float = LONGEST_WAIT) -> None:
+def until(happened: Callable[[], Any], what: str, timeout: float = LONGEST_WAIT) -> None:
     """Wait until something has happened.
 
     Raises:
         AssertionError: It does not.
     """
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
     while not happened():
         assert time.monotonic() < end, f"waited in vain for: {what}"
         time.sleep(0.002)
@@ -95,8 +95,8 @@ class CliSandbox:
 
     def hold(self, path: str, method: str = "GET", **more: Any) -> Fault:
         """Let a request wait so long that whoever sends it can be ended meanwhile."""
-        trouble: dict[str, Any] = {"delay": 4.0, **more}
-        return self.sandbox.state.faults.add(Fault(path=path, method=method, **trouble))
+        settings: dict[str, Any] = {"delay": 4.0, **more}
+        return self.sandbox.state.faults.add(Fault(path=path, method=method, **settings))
 
     @property
     def runs(self) -> list[Run]:
@@ -139,7 +139,7 @@ class Command:
     log: Path
 
     def kill(self) -> None:
-        """SIGKILL: nothing in the process learns of it."""
+        """SIGKILL: nothing in the process is told."""
         process = psutil.Process(self.process.pid)
         for member in [*process.children(recursive=True), process]:
             member.kill()
@@ -150,10 +150,10 @@ class Command:
         self.process.send_signal(number)
         return self.ended()
 
-    def ended(self, patience: float = LONGEST_WAIT) -> Ended:
+    def ended(self, timeout: float = LONGEST_WAIT) -> Ended:
         """Wait for the end."""
         since = time.monotonic()
-        stdout, _ = self.process.communicate(timeout=patience)
+        stdout, _ = self.process.communicate(timeout=timeout)
         return Ended(self.process.returncode, stdout, self.log.read_text(), time.monotonic() - since)
 
 

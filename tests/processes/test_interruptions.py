@@ -79,7 +79,7 @@ def test_an_export_ended_while_it_fetches_leaves_nothing_half(cli_sandbox: CliSa
 
 
 def test_an_export_ended_before_it_asked_for_a_run_says_so(cli_sandbox: CliSandbox) -> None:
-    """Ctrl-C before a run was asked for leaves nothing behind to tell of."""
+    """Ctrl-C before a run was asked for leaves nothing behind to report."""
     held = cli_sandbox.hold("/export/connections$")
     command = cli_sandbox.start()
     until(lambda: held.hits, "looking for the connection")

@@ -15,7 +15,7 @@ from tests.processes.server import PrefectServer
 
 HALF = 300
 MOMENT = 1.0
-"""Longer than the journal waits before it writes."""
+"""Longer than the checkpoint waits before it writes."""
 
 
 @pytest.fixture

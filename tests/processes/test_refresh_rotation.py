@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 
 TOKEN_PATH = "/connect/token"
 HANGS_SECONDS = 400
-"""How long the processes take is no claim here: a guard that is not given back costs the next one 20 s."""
+"""How long the processes take is no claim here: a lease that is not released costs the next one 20 s."""
 
 
 @contextmanager

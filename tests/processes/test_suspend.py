@@ -32,7 +32,7 @@ BLOCK = "ada-suspended"
 
 
 @dataclass
-class Journey:
+class SuspendedExport:
     """One run: suspended, resumed too early, consented to, resumed, finished."""
 
     sandbox: RunningSandbox
@@ -45,17 +45,17 @@ class Journey:
 
 
 @pytest.fixture(scope="module")
-def journey(server: PrefectServer) -> Generator[Journey]:
-    """The whole journey under a worker; access tokens live for five seconds of the export's ten."""
+def export(server: PrefectServer) -> Generator[SuspendedExport]:
+    """The whole export under a worker; access tokens live for five seconds of the export's ten."""
     state, tokens = recording_world(Options(run_seconds=10, token_seconds=5))
     with running_sandbox(state) as sandbox:
         save_block(sandbox)
         asyncio.run(make_pool())
         with running_worker(server) as worker:
-            journey = Journey(sandbox, tokens, server.home)
-            asyncio.run(travel(journey, worker))
-            journey.link = ask("GET", f"{server.url}/artifacts/export-consent/latest")["data"]
-        yield journey
+            export = SuspendedExport(sandbox, tokens, server.home)
+            asyncio.run(run_to_completion(export, worker))
+            export.link = ask("GET", f"{server.url}/artifacts/export-consent/latest")["data"]
+        yield export
 
 
 def save_block(sandbox: RunningSandbox) -> None:
@@ -84,17 +84,17 @@ def running_worker(server: PrefectServer) -> Generator[psutil.Process]:
         worker.wait(timeout=30)
 
 
-async def travel(journey: Journey, worker: psutil.Process) -> None:
+async def run_to_completion(export: SuspendedExport, worker: psutil.Process) -> None:
     async with get_client() as client:
-        run_id = await deploy_and_run(client, journey.folder / "exports")
-        journey.states.append(await settled(client, run_id, worker))
-        journey.processes_while_suspended = len(worker.children(recursive=True))
+        run_id = await deploy_and_run(client, export.folder / "exports")
+        export.states.append(await settled(client, run_id, worker))
+        export.processes_while_suspended = len(worker.children(recursive=True))
         await aresume_flow_run(run_id)
-        journey.states.append(await settled(client, run_id, worker))
-        journey.sandbox.state.consents.add(IDENTITY.user)
-        journey.tokens_before = journey.tokens.minted
+        export.states.append(await settled(client, run_id, worker))
+        export.sandbox.state.consents.add(IDENTITY.user)
+        export.tokens_before = export.tokens.minted
         await aresume_flow_run(run_id)
-        journey.states.append(await settled(client, run_id, worker))
+        export.states.append(await settled(client, run_id, worker))
 
 
 async def deploy_and_run(client: PrefectClient, output: Path) -> UUID:
@@ -119,34 +119,34 @@ async def settled(client: PrefectClient, run_id: UUID, worker: psutil.Process) -
         await asyncio.sleep(0.3)
 
 
-def test_a_suspended_run_goes_on_once_its_user_consents(journey: Journey) -> None:
+def test_a_suspended_run_goes_on_once_its_user_consents(export: SuspendedExport) -> None:
     """Resumed without consent it is suspended again; resumed with consent it finishes."""
-    assert journey.states == ["Suspended", "Suspended", "Completed"]
+    assert export.states == ["Suspended", "Suspended", "Completed"]
 
 
-def test_a_suspended_run_holds_no_process(journey: Journey) -> None:
+def test_a_suspended_run_holds_no_process(export: SuspendedExport) -> None:
     """While a run is suspended, the worker runs nothing for it."""
-    assert journey.processes_while_suspended == 0
+    assert export.processes_while_suspended == 0
 
 
-def test_suspending_makes_exactly_one_remote_run(journey: Journey) -> None:
+def test_suspending_makes_exactly_one_remote_run(export: SuspendedExport) -> None:
     """However often the run is resumed, the platform exports once."""
-    assert len(list(journey.sandbox.state.runs)) == 1
+    assert len(list(export.sandbox.state.runs)) == 1
 
 
-def test_a_suspended_run_leaves_the_link_to_consent(journey: Journey) -> None:
+def test_a_suspended_run_leaves_the_link_to_consent(export: SuspendedExport) -> None:
     """The person responsible finds the consent page among the run's artifacts."""
-    assert "/sandbox/consent" in journey.link
+    assert "/sandbox/consent" in export.link
 
 
-def test_an_export_outlives_its_access_tokens(journey: Journey) -> None:
+def test_an_export_outlives_its_access_tokens(export: SuspendedExport) -> None:
     """The export takes twice as long as an access token lives; the run renews it and finishes."""
-    assert journey.tokens.minted - journey.tokens_before >= 3
+    assert export.tokens.minted - export.tokens_before >= 3
 
 
-def test_no_token_is_found_where_others_can_read_it(journey: Journey) -> None:
+def test_no_token_is_found_where_others_can_read_it(export: SuspendedExport) -> None:
     """No token stands in the database, logs, results, artifacts or exports, or in any file but private ones."""
     database = Path(str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition("///")[2]).parent
-    found = [path for folder in (journey.folder, database) for path in files_with(journey.tokens.given_out, folder)]
+    found = [path for folder in (export.folder, database) for path in files_with(export.tokens.given_out, folder)]
     assert [path for path in found if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)] == []
-    assert files_with([journey.link], database), "the search would have missed a token as well"
+    assert files_with([export.link], database), "the search would have missed a token as well"

@@ -38,7 +38,7 @@ def test_a_flow_run_cancelled_under_a_worker_says_what_goes_on(worker: Worker, c
 def test_a_worker_started_in_the_background_of_a_script_stops(server: PrefectServer) -> None:
     """A termination signal ends a worker that was started with interrupts ignored."""
     with worker_process(server, STOPPING_POOL) as process:
-        until(lambda: workers_of(server, STOPPING_POOL), "the worker's first sign of life")
+        until(lambda: workers_of(server, STOPPING_POOL), "the worker's first heartbeat")
         process.terminate()
         assert process.wait(PROMISED) == 0
 

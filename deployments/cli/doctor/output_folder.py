@@ -32,6 +32,8 @@ def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:
         try_publishing_tileset(mesh.staging_root.root, mesh.folder)
     free = shutil.disk_usage(place).free
     if free < LEAST_BYTES:
-        raise ConfigurationError(f"{place} has only {filesize.decimal(free)} left. Make room, or set ITWIN_OUTPUT_DIR.")
+        raise ConfigurationError(
+            f"{place} has only {filesize.decimal(free)} left. Free some space, or set ITWIN_OUTPUT_DIR."
+        )
     without = "".join(f"; it has no {what}, and exports go on without" for what in unsupported_at(place))
     return f"Exports can be published in {place}, {filesize.decimal(free)} free{without}."

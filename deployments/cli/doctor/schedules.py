@@ -41,7 +41,7 @@ async def _flow_runs(client: PrefectClient, *, is_repair_wanted: bool) -> str:
     cut = await find_cut_runs(client)
     names = ", ".join(f"{sign.flow_run.name} (silent since {sign.at:%Y-%m-%d %H:%M} UTC)" for sign in cut)
     if not cut:
-        return "None of ours looks alive without a sign of life."
+        return "None of ours looks alive without a heartbeat."
     if not is_repair_wanted:
         raise ConfigurationError(f"These look alive but have no process any more: {names}. {REPAIR}")
     for sign in cut:

@@ -154,7 +154,7 @@ def test_ten_pushes_start_one_export_of_the_newest(stack: LocalMachine) -> None:
 
 
 def test_a_forged_webhook_starts_nothing(stack: LocalMachine) -> None:
-    """Over the wire too, a wrong signature is refused and logged without the body."""
+    """Over HTTP too, a wrong signature is refused and logged without the body."""
     answer = httpx.post(stack.receiver, content=delivery(), headers={"Signature": "sha256=" + "0" * 64})
     log = (stack.state / "webhooks.log").read_text()
     assert answer.status_code == 401

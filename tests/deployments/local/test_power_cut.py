@@ -76,7 +76,7 @@ def cut_power(machine: LocalMachine) -> None:
 
 @contextmanager
 def quick_recovery(machine: LocalMachine) -> Generator[None]:
-    """The service that `make up` starts, with less patience than a test has."""
+    """The service that `make up` starts, with shorter times, so that a test need not wait."""
     seconds = {"interval": 1, "heartbeat": 1, "leeway": 2, "longest-heartbeat": 1}
     quick = [f"--{name}-seconds={value}" for name, value in seconds.items()]
     environment = machine.environment | machine.client_environment

@@ -16,6 +16,8 @@ from deployments.local.processes import MARK
 from tests.prefect_api import ask
 
 REPOSITORY = Path(__file__).parents[3]
+QUICK_WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+"""A worker that looks for flow runs every second instead of every ten."""
 Found = TypeVar("Found")
 JSON = dict[str, Any]
 

@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from playwright.sync_api import Page, sync_playwright
 
 from deployments.sandbox.state.seed import SEEDED
-from tests.deployments.local.stack import REPOSITORY, LocalMachine, clean_environment, wait_for
+from tests.deployments.local.stack import QUICK_WORKER, REPOSITORY, LocalMachine, clean_environment, wait_for
 from tests.deployments.webhooks.deliveries import delivery
 from tests.other_user import answers_to, attempts
 
@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
     folder = tmp_path_factory.mktemp("machine")
     exports = folder / "exports"
     # The server looks for new schedules every minute; the test should not wait for that.
-    quick = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5"}
+    quick = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5"} | QUICK_WORKER
     down = LocalMachine(folder / "state", clean_environment(ITWIN_OUTPUT_DIR=str(exports), **quick))
     up = replace(down, printed=down.make("up", "PORT=0"))
     for name in ("watch-imodels/every-ten-minutes", "export-ifc/nightly", "export-itwin/nightly"):
@@ -133,7 +133,7 @@ def test_a_command_starts_an_export(stack: LocalMachine) -> None:
 def test_the_schedule_starts_an_export(stack: LocalMachine) -> None:
     """When its time comes, the nightly deployment exports the iModel it was given."""
     deployment = stack.deployment("export-ifc/nightly")
-    soon = datetime.now(UTC) + timedelta(seconds=20)
+    soon = datetime.now(UTC) + timedelta(seconds=10)
     schedule = {"interval": 3600.0, "anchor_date": soon.isoformat(), "timezone": "UTC"}
     body = [{"schedule": schedule, "active": True, "slug": "soon"}]
     stack.ask("POST", f"/deployments/{deployment['id']}/schedules", body)

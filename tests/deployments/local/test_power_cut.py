@@ -15,7 +15,7 @@ from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
-from tests.deployments.local.stack import REPOSITORY, LocalMachine, clean_environment, wait_for
+from tests.deployments.local.stack import QUICK_WORKER, REPOSITORY, LocalMachine, clean_environment, wait_for
 
 NIGHTLY = "export-ifc/nightly"
 
@@ -32,7 +32,7 @@ def machine(platform: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) 
     """`make up` of somebody with credentials."""
     folder = tmp_path_factory.mktemp("machine")
     nightly = {"ITWIN_NIGHTLY_IMODEL_ID": SEEDED.plant, "ITWIN_NIGHTLY_ITWIN_ID": "", "ITWIN_WATCH_ITWIN_ID": ""}
-    quick = {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_OUTPUT_DIR": str(folder / "exports")}
+    quick = {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_OUTPUT_DIR": str(folder / "exports")} | QUICK_WORKER
     machine = LocalMachine(folder / "state", clean_environment(**platform.environment, **nightly, **quick))
     yield machine
     machine.make("down")

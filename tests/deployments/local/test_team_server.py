@@ -23,7 +23,7 @@ from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import BatchReport
-from tests.deployments.local.stack import REPOSITORY, LocalMachine, wait_for
+from tests.deployments.local.stack import QUICK_WORKER, REPOSITORY, LocalMachine, wait_for
 
 REDIS = "/usr/bin/redis-server"
 REDIS_PASSWORD = secrets.token_hex(24)
@@ -59,7 +59,7 @@ def redis_settings(port: int) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def sandbox() -> Generator[RunningSandbox]:
     """A platform whose runs take long enough for two workers to share them."""
-    with running_sandbox(options=Options(run_seconds=4)) as running:
+    with running_sandbox(options=Options(run_seconds=2)) as running:
         yield running
 
 
@@ -99,7 +99,7 @@ def start_team(team: Team, sandbox: RunningSandbox, exports: Path) -> tuple[dict
     for name in ("first", "second"):
         # One run at a time each, so that both must take part.
         options = ["--pool", POOL, "--name", name, "--limit", "1"]
-        team.python(name, client, "prefect", "worker", "start", *options)
+        team.python(name, client | QUICK_WORKER, "prefect", "worker", "start", *options)
     for name in ("first", "second"):
         team.until_it_says(name, "started!")
     return client, f"Prefect UI: {url}"
@@ -133,7 +133,7 @@ def start_batch(team: LocalMachine, sandbox: RunningSandbox, name: str, count: i
     ids = {imodel.id for imodel in made}
     chosen = [argument for imodel_id in sorted(ids) for argument in ("--imodel-ids", imodel_id)]
     command = [sys.executable, "-m", "deployments", "itwin", SEEDED.itwin, "--shards", "4", "--json", *chosen]
-    environment = team.environment | {"ITWIN_SHARD_SILENCE_SECONDS": "20"}
+    environment = team.environment | {"ITWIN_SHARD_SILENCE_SECONDS": "10"}
     pipe = subprocess.PIPE
     started = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True)
     return Batch(started, ids)

@@ -33,7 +33,6 @@ _TRIAL_PREFIX = ".itwin-export-trial-"
 _TRIAL_SECONDS = 3600.0
 
 log = logging.getLogger("prefect.itwin")
-_unsupported: set[tuple[int, str]] = set()
 
 
 def is_unsupported(error: OSError) -> bool:
@@ -41,18 +40,30 @@ def is_unsupported(error: OSError) -> bool:
     return error.errno in UNSUPPORTED
 
 
-def note_unsupported(path: Path, what: str, consequence: str) -> None:
-    """Log a warning that a file system lacks an operation, once per file system and process."""
-    key = (path.stat().st_dev, what)
-    if key not in _unsupported:
-        _unsupported.add(key)
-        log.warning("The file system of %s has no %s. %s", path, what, consequence)
+class MissingOperations:
+    """The operations that file systems turned out not to implement; each is logged once.
+
+    A process has one object, `MISSING_OPERATIONS`, which lives as long as the process: entries are added and never
+    removed, because a file system does not gain an operation while it is mounted.
+    """
+
+    def __init__(self) -> None:
+        self._found: set[tuple[int, str]] = set()
+
+    def note(self, path: Path, what: str, consequence: str) -> None:
+        """Log a warning that the file system of a path lacks an operation, unless it has been logged before."""
+        key = (path.stat().st_dev, what)
+        if key not in self._found:
+            self._found.add(key)
+            log.warning("The file system of %s has no %s. %s", path, what, consequence)
+
+    def at(self, path: Path) -> list[str]:
+        """The operations noted for the file system of a path, sorted."""
+        device = path.stat().st_dev
+        return sorted(what for lacking, what in self._found if lacking == device)
 
 
-def unsupported_at(path: Path) -> list[str]:
-    """The operations that `note_unsupported` has recorded for the file system of a path, sorted."""
-    device = path.stat().st_dev
-    return sorted(what for unsupported_device, what in _unsupported if unsupported_device == device)
+MISSING_OPERATIONS = MissingOperations()
 
 
 @contextmanager
@@ -107,7 +118,7 @@ def sync_descriptor(descriptor: int, folder: Path) -> None:
         if not is_unsupported(error):
             raise
         what = f"way to flush what is written (fsync: {error.strerror})"
-        note_unsupported(folder, what, "Files are still published; a power cut may lose the most recent ones.")
+        MISSING_OPERATIONS.note(folder, what, "Files are still published; a power cut may lose the most recent ones.")
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock
 
-from blocks.disk import is_unsupported, note_unsupported
+from blocks.disk import MISSING_OPERATIONS, is_unsupported
 
 
 @contextmanager
@@ -44,4 +44,4 @@ def note_no_locks(lock: BaseFileLock, error: OSError) -> None:
         raise error
     what = f"file locks ({error.strerror})"
     consequence = "Exports continue without a lock; do not run the same export there twice at once."
-    note_unsupported(Path(lock.lock_file).parent, what, consequence)
+    MISSING_OPERATIONS.note(Path(lock.lock_file).parent, what, consequence)

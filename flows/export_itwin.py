@@ -20,8 +20,8 @@ from tasks.reports import BatchReport, ExportFormat
 async def export_itwin(request: BatchRequest) -> BatchReport:
     """Export every iModel of an iTwin; what has not changed since the last time is skipped."""
     itwin = await load_credentials(request.credentials)
-    async with itwin.get_client():
-        imodels = await list_imodels(itwin, request)
+    async with itwin.get_client() as apis:  # the exports share its connections
+        imodels = await list_imodels(apis, request)
         export_flows: dict[ExportFormat, ExportFlow] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
         if request.shards > 1:
             report = await export_in_shards(request, imodels)

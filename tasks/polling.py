@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from logging import Logger, LoggerAdapter
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 from blocks.errors import ExportError, ExportTimeoutError, NotFoundError
 from blocks.itwin.apis import ItwinApis
@@ -16,15 +15,8 @@ from blocks.itwin.server_clock import AGREEMENT
 from blocks.settings import read_settings
 
 CREATION_GRACE = timedelta(minutes=2)
-MAX_CONCURRENT_POLLS = 8
-"""Polls that one event loop sends at once; further polls wait in order of arrival.
-
-They wait before the rate limiter, so that requests which start or fetch an export do not queue behind a thousand polls.
-"""
 LAST_POLL_SECONDS = 60.0
 """Time limit of the last poll, which begins at the deadline."""
-
-_poll_semaphores: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 Log = Logger | LoggerAdapter[Logger]
 Found = TypeVar("Found")
@@ -56,6 +48,7 @@ class Poller(Generic[Found]):
         read: Reads once; returns None while there is no result yet.
         age: Returns how long the wait has lasted.
         timeout: Longest wait.
+        slots: Limits how many polls are sent at once, see `ItwinApis.poll_slots`.
     """
 
     name: str
@@ -64,6 +57,7 @@ class Poller(Generic[Found]):
     timeout: timedelta
     pace: PollBackoff
     log: Log
+    slots: asyncio.Semaphore
     sleep: Callable[[float], Any] = asyncio.sleep
     _complained: str = ""
 
@@ -92,7 +86,7 @@ class Poller(Generic[Found]):
     async def _poll_once(self) -> Found | None:
         """Poll once; None also after a transient error."""
         try:
-            async with _poll_semaphore():
+            async with self.slots:
                 found = await self.read()
         except ExportError as error:
             if not error.is_transient:
@@ -107,11 +101,6 @@ class Poller(Generic[Found]):
         if kind != self._complained:
             self._complained = kind
             self.log.warning("Reading %s failed; trying again. %s", self.name, problem)
-
-
-def _poll_semaphore() -> asyncio.Semaphore:
-    """The semaphore of the current event loop; asyncio wakes waiters in order of arrival."""
-    return _poll_semaphores.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_CONCURRENT_POLLS))
 
 
 @dataclass
@@ -144,7 +133,8 @@ class RunPoller:
             ExportError: A failure that is not transient, such as 403 or a deleted run.
         """
         name = f"export run {self.run_id}"
-        poller = Poller(name, self._read_run, self._age, self.timeout, self.pace, self.log, self.sleep)
+        slots = self.itwin.poll_slots
+        poller = Poller(name, self._read_run, self._age, self.timeout, self.pace, self.log, slots, self.sleep)
         run = await poller.poll()
         if run is None:
             raise self._too_late()

@@ -1,11 +1,8 @@
 """The `iTwin Credentials` block: the identity that calls the platform, and its API clients."""
 
-import asyncio
 import logging
-import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from prefect.blocks.abstract import CredentialsBlock
@@ -21,7 +18,8 @@ from blocks.itwin.auth.access_tokens import AccessTokens, RefreshTokens, TokenCa
 from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
 from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile, fingerprint
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.rate_limit import HOUR_SECONDS, burst_of, limiter_for
+from blocks.itwin.rate_limit import HOUR_SECONDS, burst_of
+from blocks.itwin.shared_clients import SHARED_CLIENTS, OpenClient
 from blocks.itwin.transport import Transport
 from blocks.known_secrets import remember_secret
 from blocks.prefect_server.block_token_store import BlockTokens
@@ -159,22 +157,8 @@ class ItwinCredentials(CredentialsBlock):
     @asynccontextmanager
     async def get_client(self) -> AsyncGenerator[ItwinApis]:
         """The API clients, authenticated on first use; open clients of one caller share connections and tokens."""
-        pool = _pools.setdefault(asyncio.get_running_loop(), {})
-        key = self._caller
-        shared = pool.get(key) or pool.setdefault(key, _Shared(self, _caches.setdefault(key, TokenCache())))
-        shared.users += 1
-        try:
-            yield shared.itwin
-        finally:
-            shared.users -= 1
-            if not shared.users:
-                del pool[key]
-                await shared.transport.aclose()
-
-    async def get_platform_time(self) -> datetime:
-        """The current time (UTC) by the platform's clock, as the open clients know it."""
-        async with self.get_client() as itwin:
-            return itwin.client.server_now()
+        async with SHARED_CLIENTS.opened(self._caller, self._open_client) as apis:
+            yield apis
 
     @asynccontextmanager
     async def get_token_endpoint(self) -> AsyncGenerator[TokenEndpoint]:
@@ -188,7 +172,7 @@ class ItwinCredentials(CredentialsBlock):
     def transport(self) -> Transport:
         """A new HTTP transport, rate-limited together with this process or with all that share a Prefect server."""
         settings = read_settings()
-        local_limiter = limiter_for(self.api_url, settings.requests_per_minute, settings.requests_per_hour)
+        local_limiter = SHARED_CLIENTS.limiter(self.api_url, settings.requests_per_minute, settings.requests_per_hour)
         if not (settings.share_requests and get_current_settings().api.url):
             return Transport(local_limiter)
         name = f"itwin-export-requests-{self.api_host}"
@@ -218,26 +202,16 @@ class ItwinCredentials(CredentialsBlock):
             return None
         return EnvironmentTokens(self.refresh_token, _token_file(self.issuer_url, self.client_id), _log_warning)
 
+    def _open_client(self, cache: TokenCache) -> OpenClient:
+        transport = self.transport()
+        tokens = AccessTokens(self.identity, transport, self.hosts, self.refresh_tokens, cache=cache)
+        return OpenClient(apis_of(ItwinClient(self.api_url, self.hosts, transport, tokens)), transport)
+
     @property
     def _caller(self) -> str:
         """A hash that differs between callers which must not share a token."""
         signed_in = self._block_document_id.hex if self._block_document_id else revealed(self.refresh_token)
         return fingerprint(self.api_url, *self.identity.key, revealed(self.client_secret), self.scope, signed_in)
-
-
-class _Shared:
-    """The open API clients of one caller and the number of their users."""
-
-    def __init__(self, block: ItwinCredentials, cache: TokenCache) -> None:
-        self.users = 0
-        self.transport = block.transport()
-        tokens = AccessTokens(block.identity, self.transport, block.hosts, block.refresh_tokens, cache=cache)
-        client = ItwinClient(block.api_url, block.hosts, self.transport, tokens)
-        self.itwin = apis_of(client)
-
-
-_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = weakref.WeakKeyDictionary()
-_caches: dict[str, TokenCache] = {}
 
 
 def _token_file(*owner: str) -> TokenFile:

@@ -118,17 +118,8 @@ class CombinedLimiter:
         return any(longer)
 
 
-_limiters: dict[str, RequestLimiter | CombinedLimiter] = {}
-_limiters_lock = threading.Lock()
-
-
-def limiter_for(
-    api_url: str, requests_per_minute: int, requests_per_hour: int | None = None
-) -> RequestLimiter | CombinedLimiter:
-    """The limiter shared by all requests of this process to one API; later budgets for the API are ignored."""
-    with _limiters_lock:
-        if api_url not in _limiters:
-            minute = RequestLimiter(requests_per_minute)
-            hour = requests_per_hour and RequestLimiter(requests_per_hour, window_seconds=HOUR_SECONDS)
-            _limiters[api_url] = CombinedLimiter(hour, minute) if hour else minute
-        return _limiters[api_url]
+def new_limiter(requests_per_minute: int, requests_per_hour: int | None = None) -> RequestLimiter | CombinedLimiter:
+    """A new limiter with a budget for the minute and, if given, one for the hour."""
+    minute = RequestLimiter(requests_per_minute)
+    hour = requests_per_hour and RequestLimiter(requests_per_hour, window_seconds=HOUR_SECONDS)
+    return CombinedLimiter(hour, minute) if hour else minute

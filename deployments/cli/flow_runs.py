@@ -7,7 +7,7 @@ from prefect import Flow
 
 from blocks.network import check_network
 from blocks.settings import read_settings
-from deployments.cli.consent import show_consent
+from deployments.cli.consent import ConsentPage
 from deployments.cli.interruption import InterruptibleRun
 from deployments.cli.logs import quiet_console
 from deployments.cli.own_server import own_server
@@ -29,7 +29,7 @@ def run_flow(name: str, parameters: Mapping[str, Any]) -> Any:
     settings = read_settings()
     check_network(settings.api_url, settings.issuer_url)
     quiet_console()
-    consent_shown_by.set(show_consent)
+    consent_shown_by.set(ConsentPage().show)
     require_prefect_api()
     with own_server():
         return InterruptibleRun(FLOWS[name], parameters).run()

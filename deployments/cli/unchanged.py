@@ -15,7 +15,7 @@ from blocks.itwin.apis import apis_of
 from blocks.itwin.auth.access_tokens import AccessTokens
 from blocks.itwin.auth.token_endpoint import Identity
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.rate_limit import limiter_for
+from blocks.itwin.shared_clients import SHARED_CLIENTS
 from blocks.itwin.transport import Transport
 from blocks.settings import Settings, read_settings
 from deployments.stop_signals import stop_signals
@@ -62,7 +62,7 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
         scope=settings.scope,
     )
     hosts = AllowedHosts(settings.api_url, settings.issuer_url, settings.allowed_hosts)
-    transport = Transport(limiter_for(settings.api_url, settings.requests_per_minute))
+    transport = Transport(SHARED_CLIENTS.limiter(settings.api_url, settings.requests_per_minute))
     try:
         tokens = AccessTokens(identity, transport, hosts)
         apis = apis_of(ItwinClient(settings.api_url, hosts, transport, tokens))

@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from blocks.errors import BatchFailedError, ExportError, InputError, without_secrets
-from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import IModel
 from blocks.settings import read_settings
 from tasks.artifacts import show_table
@@ -98,15 +98,14 @@ class StartRateLimiter:
     cache_policy=NO_CACHE,  # iModels are added and removed between runs
     persist_result=False,
 )
-async def list_imodels(credentials: ItwinCredentials, request: BatchRequest) -> list[IModel]:
+async def list_imodels(itwin: ItwinApis, request: BatchRequest) -> list[IModel]:
     """List the requested iModels of the iTwin that are initialized, sorted by display name.
 
     Raises:
         NotFoundError: There is no such iTwin.
         InputError: A requested iModel is not in the iTwin, or none is selected and `allow_empty` is false.
     """
-    async with credentials.get_client() as itwin:
-        found = [imodel async for imodel in itwin.imodels.list_imodels(request.itwin_id)]
+    found = [imodel async for imodel in itwin.imodels.list_imodels(request.itwin_id)]
     absent = request.imodel_ids - {imodel.id.lower() for imodel in found}
     if absent:
         raise InputError(

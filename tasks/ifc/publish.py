@@ -53,7 +53,8 @@ async def publish(
             remove_folder(fetched.folder)
             raise
     records = RunRecords(spec.request.state_dir.runs)
-    records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=await credentials.get_platform_time())
+    async with credentials.get_client() as itwin:
+        records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=itwin.client.server_now())
     return await report_published(manifest, spec.request, started_at=spec.first_started)
 
 

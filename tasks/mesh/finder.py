@@ -12,7 +12,6 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.mesh_models import MeshExport, MeshStatus
 from blocks.itwin.transport import Precondition
 from tasks.freshness import FRESH_SECONDS, MAX_READS, StaleReadError, freshness_check
-from tasks.mesh.listing_cache import listing_cache_of
 from tasks.mesh.options import MeshSpec
 from tasks.polling import Log, PollBackoff, Poller
 
@@ -91,7 +90,7 @@ class MeshSearch:
             NotFoundError: They were in the list and are gone.
             ExportTimeoutError: The deadline passed first.
         """
-        with listing_cache_of(self.itwin).joined():
+        with self.itwin.mesh_listings.joined():
             export = await self._rounds(self._look, self._age, self.spec.policy.timeout).poll()
         if export is None:
             raise self._too_late()
@@ -167,7 +166,7 @@ class MeshSearch:
         request = self.spec.request
         if not self._seen:
             return []
-        return self._fitting(await listing_cache_of(self.itwin).exports_of(request.imodel_id, request.export_type))
+        return self._fitting(await self.itwin.mesh_listings.exports_of(request.imodel_id, request.export_type))
 
     def _miss(self) -> None:
         self._misses += 1
@@ -186,7 +185,7 @@ class MeshSearch:
 
     def _rounds(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Poller[MeshExport]:
         name = f"the mesh exports of iModel {self.spec.request.imodel_id}"
-        return Poller(name, look, age, timeout, self.pace, self.log)
+        return Poller(name, look, age, timeout, self.pace, self.log, self.itwin.poll_slots)
 
     def _too_late(self) -> ExportTimeoutError:
         minutes = self.spec.policy.timeout.total_seconds() / 60

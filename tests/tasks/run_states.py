@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx
 
+from blocks.itwin.apis import apis_of
 from deployments.sandbox.clock import http_date
 from tasks.polling import PollBackoff, RunPoller
-from tests.blocks.itwin.platform import MOMENT, FakeTime, client_to, itwin_of
+from tests.blocks.itwin.platform import MOMENT, FakeTime, client_to
 from tests.tasks.run_specs import LOG, minutes
 
 POLITE = PollBackoff(5, 60)
@@ -45,5 +46,5 @@ class States:
         self.time.now += seconds
 
     def watch(self, timeout: float = 60, **more: Any) -> RunPoller:
-        itwin = itwin_of(client_to(self, time=self.time))
+        itwin = apis_of(client_to(self, time=self.time))
         return RunPoller(itwin, "c", "r", MOMENT, minutes(timeout), POLITE, LOG, sleep=self.sleep, **more)

@@ -12,11 +12,12 @@ import pytest
 
 from blocks.errors import ExportTimeoutError, NotAuthorizedError, NotFoundError, RequestRefusedError
 from blocks.itwin.api.exports import RunInput, RunOutput
+from blocks.itwin.apis import MAX_CONCURRENT_POLLS, apis_of
 from blocks.itwin.models import ExportRun
 from blocks.itwin.rate_limit import RequestLimiter
 from deployments.sandbox.faults.faults import Fault
 from tasks.polling import PollBackoff, Poller, RunPoller
-from tests.blocks.itwin.platform import MOMENT, Platform, answer, client_to, itwin_of
+from tests.blocks.itwin.platform import MOMENT, Platform, answer, client_to
 from tests.blocks.itwin.test_rate_limit import Schedule
 from tests.tasks.run_specs import LOG, connection_on, minutes
 from tests.tasks.run_states import POLITE, States
@@ -64,9 +65,10 @@ async def test_a_pause_beyond_the_deadline_ends_at_the_deadline(monkeypatch: pyt
         await asyncio.sleep(HOUR)
         return "found"
 
-    poller = Poller(
-        "it", held, lambda: timedelta(seconds=time.monotonic() - started), timedelta(seconds=0.1), POLITE, LOG
-    )
+    def age() -> timedelta:
+        return timedelta(seconds=time.monotonic() - started)
+
+    poller = Poller("it", held, age, timedelta(seconds=0.1), POLITE, LOG, asyncio.Semaphore())
     assert await asyncio.wait_for(poller.poll(), 10) is None
 
 
@@ -193,7 +195,7 @@ async def test_the_message_says_what_goes_on() -> None:
 async def test_the_local_clock_does_not_matter() -> None:
     """The wait has the same length if the platform's clock differs by a year."""
     server = States(["Executing"], seconds=365 * 24 * HOUR)
-    itwin = itwin_of(client_to(server, time=server.time))
+    itwin = apis_of(client_to(server, time=server.time))
     since = MOMENT + minutes(server.seconds / 60)
     patient = RunPoller(itwin, "c", "r", since, minutes(10), POLITE, LOG, sleep=server.sleep)
     with pytest.raises(ExportTimeoutError):
@@ -206,6 +208,7 @@ async def test_a_thousand_waits_leave_room_for_other_requests() -> None:
     schedule = Schedule()
     limiter = RequestLimiter(600, clock=schedule, sleep=schedule.sleep)
     looks: list[tuple[float, int]] = []
+    slots = asyncio.Semaphore(MAX_CONCURRENT_POLLS)
 
     def poller(number: int) -> Poller[str]:
         async def look() -> None:
@@ -213,7 +216,7 @@ async def test_a_thousand_waits_leave_room_for_other_requests() -> None:
             looks.append((schedule.now, number))
 
         return Poller(
-            str(number), look, lambda: timedelta(seconds=schedule.now), minutes(10), POLITE, LOG, schedule.sleep
+            str(number), look, lambda: timedelta(seconds=schedule.now), minutes(10), POLITE, LOG, slots, schedule.sleep
         )
 
     waits = [asyncio.create_task(poller(number).poll()) for number in range(1000)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich import filesize
 
-from blocks.disk import require_writable, unsupported_at
+from blocks.disk import MISSING_OPERATIONS, require_writable
 from blocks.errors import ConfigurationError
 from blocks.storage.publish import try_publishing
 from blocks.storage.tileset.publish import try_publishing_tileset
@@ -35,5 +35,5 @@ def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:
         raise ConfigurationError(
             f"{place} has only {filesize.decimal(free)} left. Free some space, or set ITWIN_OUTPUT_DIR."
         )
-    without = "".join(f"; it has no {what}, and exports go on without" for what in unsupported_at(place))
+    without = "".join(f"; it has no {what}, and exports go on without" for what in MISSING_OPERATIONS.at(place))
     return f"Exports can be published in {place}, {filesize.decimal(free)} free{without}."

@@ -103,10 +103,6 @@ def client_to(answer: Handler, tokens: Any = None, time: FakeTime | None = None)
     return ItwinClient(API, HOSTS, transport_to(answer, time), tokens or FixedToken())
 
 
-def itwin_of(client: ItwinClient) -> ItwinApis:
-    return apis_of(client)
-
-
 def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return httpx.Response(status, content=content, headers={name.replace("_", "-"): h for name, h in headers.items()})
@@ -143,7 +139,7 @@ def open_platform(options: Options | None = None) -> Platform:
     def another() -> ItwinApis:
         clock = ServerClock(monotonic=lambda: state.clock.now().timestamp(), local_now=state.clock.now)
         transports.append(Transport(RequestLimiter(10_000_000), http_transport=httpx.ASGITransport(app), clock=clock))
-        return itwin_of(ItwinClient(API, HOSTS, transports[-1], WorldToken(state)))
+        return apis_of(ItwinClient(API, HOSTS, transports[-1], WorldToken(state)))
 
     async def close() -> None:
         await app.state.exporter.close()

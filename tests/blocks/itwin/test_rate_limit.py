@@ -2,14 +2,13 @@
 
 import asyncio
 import heapq
-import threading
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.itwin.rate_limit import HOUR_SECONDS, CombinedLimiter, RequestLimiter, limiter_for
+from blocks.itwin.rate_limit import HOUR_SECONDS, CombinedLimiter, RequestLimiter, new_limiter
 
 Waiter = tuple[float, int, "asyncio.Future[None]"]
 
@@ -178,18 +177,5 @@ async def test_a_pause_tells_whether_it_is_a_new_one() -> None:
 
 def test_an_hourly_budget_is_a_setting() -> None:
     """A process with a budget for the hour keeps to both."""
-    assert isinstance(limiter_for("hourly.example", 450, 5000), CombinedLimiter)
-    assert isinstance(limiter_for("minutely.example", 450), RequestLimiter)
-
-
-def test_one_limiter_for_each_api_host_of_a_process() -> None:
-    """All threads share one limiter per API; another API has its own."""
-    found: list[object] = []
-    threads = [threading.Thread(target=lambda: found.append(limiter_for("one.example", 450))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(found)) == 1
-    assert limiter_for("one.example", 9) is found[0]
-    assert limiter_for("two.example", 450) is not found[0]
+    assert isinstance(new_limiter(450, 5000), CombinedLimiter)
+    assert isinstance(new_limiter(450), RequestLimiter)

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from azure.core.rest import HttpRequest
 
-from blocks.itwin.rate_limit import limiter_for
+from blocks.itwin.rate_limit import RequestLimiter
 from blocks.itwin.transport import Transport
 from blocks.storage.azure_transport import RoutedRequestsTransport
 from blocks.storage.download.azure_source import AzureBlobRanges
@@ -21,7 +21,7 @@ Client = Callable[[str, Path], Awaitable[object]]
 
 async def _api(origin: str, folder: Path) -> object:
     del folder
-    transport = Transport(limiter_for(origin, 60_000))
+    transport = Transport(RequestLimiter(60_000))
     try:
         return await transport.send(httpx.Request("GET", f"{origin}/imodels"), what="Look")
     finally:

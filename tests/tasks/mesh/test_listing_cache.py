@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import TransientError
+from blocks.itwin.api.mesh_listing_cache import BULK_LIST_THRESHOLD
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.seed import SEEDED
 from tasks.mesh.finder import MeshSearch
-from tasks.mesh.listing_cache import BULK_LIST_THRESHOLD, listing_cache_of
 from tasks.mesh.options import MeshPolicy, MeshRequest, MeshSpec
 from tasks.polling import PollBackoff
 from tests.blocks.itwin.platform import MOMENT, Platform
@@ -58,8 +58,8 @@ async def test_one_list_serves_all_that_wait(platform: Platform, tmp_path: Path)
 
 async def test_few_are_looked_for_singly(platform: Platform) -> None:
     """The common list is not asked for when it would cost more than it saves."""
-    with listing_cache_of(platform.itwin).joined():
-        assert await listing_cache_of(platform.itwin).exports_of(SEEDED.plant, "3DTiles") == []
+    with platform.itwin.mesh_listings.joined():
+        assert await platform.itwin.mesh_listings.exports_of(SEEDED.plant, "3DTiles") == []
     assert lists(platform) == []
 
 
@@ -69,7 +69,7 @@ async def test_a_platform_that_lists_no_all_is_asked_singly(
 ) -> None:
     """A refusal leaves the searches to themselves; a passing failure is one, not one for each of them."""
     platform.state.faults.add(Fault(path="/mesh-export", status=status))
-    cache = listing_cache_of(platform.itwin)
+    cache = platform.itwin.mesh_listings
     cache.waiting = BULK_LIST_THRESHOLD
     if is_transient:
         with pytest.raises(TransientError):

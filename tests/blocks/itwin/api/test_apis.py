@@ -9,11 +9,12 @@ from pydantic import SecretStr
 
 from blocks.errors import ConfigurationError, ConflictError, NotFoundError, RequestRefusedError, TransientError
 from blocks.itwin.api.exports import ExportApi, RunInput, RunOutput, StartedRun
+from blocks.itwin.apis import apis_of
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.ids import changeset_id, guid
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
-from tests.blocks.itwin.platform import API, Platform, Server, answer, client_to, itwin_of
+from tests.blocks.itwin.platform import API, Platform, Server, answer, client_to
 
 PLAIN = RunOutput("STORAGE", replace_older_file=False, save_logs=False)
 FULL = RunOutput(
@@ -197,10 +198,10 @@ async def test_the_download_link_is_read_and_not_followed(platform: Platform, lo
 
 async def test_a_download_link_elsewhere_is_refused() -> None:
     """A link to a host that is not on the list is refused; an answer without link is transient."""
-    elsewhere = itwin_of(client_to(Server([answer(status=302, Location="https://cdn.example/x?sig=s")])))
+    elsewhere = apis_of(client_to(Server([answer(status=302, Location="https://cdn.example/x?sig=s")])))
     with pytest.raises(ConfigurationError, match=r"cdn\.example"):
         await elsewhere.storage.get_download_link("f")
-    nowhere = itwin_of(client_to(Server([answer(status=302)])))
+    nowhere = apis_of(client_to(Server([answer(status=302)])))
     with pytest.raises(TransientError, match="without a link"):
         await nowhere.storage.get_download_link("f")
 
@@ -219,7 +220,7 @@ async def test_files_of_a_folder_and_of_the_root(platform: Platform) -> None:
 async def test_ids_cannot_change_the_path() -> None:
     """An id with slashes or dots stays one segment of the path."""
     server = Server([answer({"file": {"id": "f"}})])
-    await itwin_of(client_to(server)).storage.get_file("../imodels?x=1")
+    await apis_of(client_to(server)).storage.get_file("../imodels?x=1")
     assert server.requests[0].url.raw_path == b"/storage/files/..%2Fimodels%3Fx%3D1"
 
 

@@ -1,7 +1,7 @@
-"""Many searches for tiles, few requests: one list of all iModels' mesh exports serves those that wait together.
+"""One list of the mesh exports of all iModels serves many searches that wait at the same time.
 
-It serves only what is known to be in the making: listing the exports of one iModel is also what makes the platform
-begin, so each iModel is asked for by itself until its export has turned up.
+It serves only exports that are known to be in the making: listing the exports of one iModel is also what makes the
+platform begin, so each iModel is listed by itself until its export has turned up.
 """
 
 import asyncio
@@ -9,15 +9,13 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from blocks.errors import ExportError
-from blocks.itwin.apis import ItwinApis
-from blocks.itwin.client import ItwinClient
+from blocks.itwin.api.meshes import MeshExportApi
 from blocks.itwin.mesh_models import MeshExport
 
 BULK_LIST_THRESHOLD = 8
-"""So many searches wait before one list for all is cheaper than a list for each."""
+"""From this number of waiting searches on, one list of all iModels costs less than a list for each."""
 MOST_LISTED = 5000
 LONGEST_PAGE = 1000
 FRESH_SECONDS = 2.0
@@ -25,9 +23,12 @@ FRESH_SECONDS = 2.0
 
 @dataclass
 class MeshListingCache:
-    """What the platform listed last, of all iModels that the caller can see."""
+    """The last list of the mesh exports of all iModels that the caller can see.
 
-    itwin: ItwinApis
+    It belongs to the open API clients of one caller (`ItwinApis.mesh_listings`) and ends with them.
+    """
+
+    meshes: MeshExportApi
     waiting: int = 0
     _listed: dict[str, list[MeshExport]] = field(default_factory=dict[str, list[MeshExport]])
     _export_type: str = ""
@@ -37,7 +38,7 @@ class MeshListingCache:
 
     @contextmanager
     def joined(self) -> Generator[None]:
-        """Wait together with others."""
+        """Count the caller as a waiting search."""
         self.waiting += 1
         try:
             yield
@@ -45,10 +46,10 @@ class MeshListingCache:
             self.waiting -= 1
 
     async def exports_of(self, imodel_id: str, export_type: str) -> list[MeshExport]:
-        """The mesh exports of an iModel; empty where the common list does not tell, so ask for them singly then.
+        """The mesh exports of an iModel; empty if the list does not contain them: list that iModel by itself then.
 
         Raises:
-            ExportError: The list could not be had just now.
+            ExportError: The list could not be read just now.
         """
         if self.waiting < BULK_LIST_THRESHOLD:
             return []
@@ -61,11 +62,11 @@ class MeshListingCache:
         return self._listed.get(imodel_id.lower(), [])
 
     async def _list(self, export_type: str) -> None:
-        """List anew; a platform that does not list all iModels together leaves the board empty."""
+        """Read the list anew; it stays empty if the platform does not list all iModels together."""
         found: dict[str, list[MeshExport]] = {}
         count, self._problem = 0, None
         try:
-            async for export in self.itwin.meshes.list_exports(export_type=export_type, page_size=LONGEST_PAGE):
+            async for export in self.meshes.list_exports(export_type=export_type, page_size=LONGEST_PAGE):
                 found.setdefault((export.request.imodel_id if export.request else "").lower(), []).append(export)
                 count += 1
                 if count == MOST_LISTED:
@@ -73,11 +74,3 @@ class MeshListingCache:
         except ExportError as error:
             found, self._problem = {}, error if error.is_transient else None
         self._listed, self._export_type, self._listed_at = found, export_type, time.monotonic()
-
-
-_boards: WeakKeyDictionary[ItwinClient, MeshListingCache] = WeakKeyDictionary()
-
-
-def listing_cache_of(itwin: ItwinApis) -> MeshListingCache:
-    """The board of all searches of one client."""
-    return _boards.setdefault(itwin.client, MeshListingCache(itwin))

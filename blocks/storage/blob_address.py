@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from blocks.urls import host_of
+from blocks.signed_url import SignedUrl
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class BlobAddress:
         return f"container “{self.container}” on {self.host}"
 
 
-def parse_blob_address(url: str) -> BlobAddress:
+def parse_blob_address(url: SignedUrl) -> BlobAddress:
     """Parse an Azure URL; `blob` is empty if it names a container only.
 
     On IP addresses and hosts without a domain (Azurite) the path starts with the account name. A path with one segment
     is read as a container: a blob of the account's root container looks the same.
     """
-    host = host_of(url)
-    parts = [unquote(part) for part in urlsplit(url).path.lstrip("/").split("/")]
+    host = url.host
+    parts = [unquote(part) for part in urlsplit(url.unsigned).path.lstrip("/").split("/")]
     if _names_account_in_path(host):
         parts = parts[1:]
     return BlobAddress(host, parts[0] if parts else "", "/".join(parts[1:]))

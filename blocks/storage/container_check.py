@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import aiohttp
-from pydantic import SecretStr
 from yarl import URL
 
 from blocks.errors import ConfigurationError, InterruptedTransferError
 from blocks.network import proxy_for
+from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import BlobAddress, parse_blob_address
 from blocks.storage.download.http_source import broken_connection, new_session
 from blocks.storage.retry import RetryPolicy, ThrottledError, retry
@@ -70,7 +70,7 @@ async def check_link(link: SasLink) -> None:
         )
 
 
-async def check_writable(url: SecretStr, advice: str) -> None:
+async def check_writable(url: SignedUrl, advice: str) -> None:
     """Check with a conditional Put Blob that a SAS link may write into its container.
 
     Args:
@@ -82,7 +82,7 @@ async def check_writable(url: SecretStr, advice: str) -> None:
         ConfigurationError: The host is unreachable, or rejects the request.
         ThrottledError: The host is overloaded or fails (408, 429 or 5xx).
     """
-    address = parse_blob_address(url.get_secret_value())
+    address = parse_blob_address(url)
     answer = await _ask("PUT", url, UNMATCHED_PUT_HEADERS)
     if answer.status == HTTPStatus.NOT_FOUND and answer.code == "ContainerNotFound":
         raise _no_container(address, answer)
@@ -97,13 +97,13 @@ def _no_container(address: BlobAddress, answer: Answer) -> NoContainerError:
     )
 
 
-async def _ask(method: str, url: SecretStr, headers: Mapping[str, str]) -> Answer:
+async def _ask(method: str, url: SignedUrl, headers: Mapping[str, str]) -> Answer:
     """Send one request; repeat it up to three times without a response."""
-    address = parse_blob_address(url.get_secret_value())
+    address = parse_blob_address(url)
 
     async def once() -> Answer:
         async with new_session(CONNECT_SECONDS) as session:
-            return await _send(session, method, url.get_secret_value(), headers)
+            return await _send(session, method, url, headers)
 
     async def no_renewal() -> None:
         return
@@ -119,16 +119,14 @@ async def _ask(method: str, url: SecretStr, headers: Mapping[str, str]) -> Answe
         ) from None
 
 
-async def _send(session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str]) -> Answer:
-    host = parse_blob_address(url).host
+async def _send(session: aiohttp.ClientSession, method: str, url: SignedUrl, headers: Mapping[str, str]) -> Answer:
     try:
-        async with session.request(
-            method, URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url)
-        ) as response:
+        target, proxy = URL(url.reveal(), encoded=True), proxy_for(url.unsigned)
+        async with session.request(method, target, headers=headers, allow_redirects=False, proxy=proxy) as response:
             answer = Answer(response.status, response.headers.get("x-ms-error-code", ""))
             pause = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
     except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
         raise broken_connection(error, url) from None
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
-        raise ThrottledError(f"{host} cannot answer now ({answer}).", pause)
+        raise ThrottledError(f"{url.host} cannot answer now ({answer}).", pause)
     return answer

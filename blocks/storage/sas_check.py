@@ -5,11 +5,9 @@ Parameters of a SAS: https://learn.microsoft.com/rest/api/storageservices/create
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
-
-from pydantic import SecretStr
 
 from blocks.errors import ConfigurationError
+from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import BlobAddress, parse_blob_address
 from blocks.timestamps import parse_timestamp
 
@@ -28,27 +26,23 @@ class SasLink:
     """
 
     role: str
-    url: SecretStr
+    url: SignedUrl
     is_read: bool
-
-    def parameter(self, name: str) -> str:
-        """A query parameter of the link; empty if missing."""
-        return parse_qs(urlsplit(self.url.get_secret_value()).query).get(name, [""])[0]
 
     @property
     def address(self) -> BlobAddress:
         """Host, container and blob of the link, without its signature."""
-        return parse_blob_address(self.url.get_secret_value())
+        return parse_blob_address(self.url)
 
     @property
     def can_read(self) -> bool:
         """True if its permissions (`sp`) include read."""
-        return "r" in self.parameter("sp")
+        return "r" in self.url.parameter("sp")
 
     @property
     def may_only_create(self) -> bool:
         """True if it may create a blob but not overwrite one."""
-        permissions = self.parameter("sp")
+        permissions = self.url.parameter("sp")
         return "c" in permissions and "w" not in permissions
 
     def check(self, until: datetime) -> None:
@@ -57,20 +51,20 @@ class SasLink:
         Raises:
             ConfigurationError: Target, times or permissions are wrong; the message has the problem and what to do.
         """
-        if not self.parameter("sig"):
+        if not self.url.parameter("sig"):
             raise ConfigurationError(f"The {self.role} SAS link has no signature (sig): it is no SAS link. Make one.")
         self._check_target()
         self._check_times(until)
         self._check_permissions()
 
     def _check_target(self) -> None:
-        kind, address = self.parameter("sr"), self.address
+        kind, address = self.url.parameter("sr"), self.address
         if kind in _FROZEN:
             raise ConfigurationError(
                 f"The {self.role} SAS link is for {_FROZEN[kind]} of a blob (sr={kind}), which cannot be written to. "
                 f"Make one for the blob itself (sr=b)."
             )
-        if (types := self.parameter("srt")) and "o" not in types:
+        if (types := self.url.parameter("srt")) and "o" not in types:
             raise ConfigurationError(
                 f"The {self.role} SAS link is for the account (srt={types}) and not for its objects. Make one with "
                 f"srt=o, or one for a blob (sr=b)."
@@ -89,13 +83,13 @@ class SasLink:
             )
 
     def _check_times(self, until: datetime) -> None:
-        start, expiry = parse_timestamp(self.parameter("st")), parse_timestamp(self.parameter("se"))
+        start, expiry = parse_timestamp(self.url.parameter("st")), self.url.expiry
         if isinstance(start, datetime) and start > datetime.now(UTC) + START_TOLERANCE:
             raise ConfigurationError(
                 f"The {self.role} SAS link is not valid before {start:%Y-%m-%d %H:%M:%S} UTC (st). Start the export "
                 f"after that, or make a link that is valid now."
             )
-        if isinstance(expiry, datetime) and expiry < until:
+        if expiry is not None and expiry < until:
             raise ConfigurationError(
                 f"The {self.role} SAS link expires at {expiry:%Y-%m-%d %H:%M:%S} UTC, before the deadline of this "
                 f"export ({until:%Y-%m-%d %H:%M:%S} UTC). Make one that is valid longer, or lower timeout_minutes."
@@ -103,7 +97,7 @@ class SasLink:
 
     def _check_permissions(self) -> None:
         """Check `sp`, which is missing in a link that names a stored access policy (`si`)."""
-        permissions = self.parameter("sp")
+        permissions = self.url.parameter("sp")
         may_read = self.can_read or not self.is_read
         if permissions and not (may_read and set("wc") & set(permissions)):
             wanted = f"{'reading and ' if self.is_read else ''}writing"

@@ -15,6 +15,7 @@ from blocks.errors import ConfigurationError
 from blocks.known_secrets import remember_secret
 from blocks.setting_text import unquoted_value
 from blocks.settings import Settings
+from blocks.signed_url import SignedUrl
 from blocks.storage.azure_transport import RoutedRequestsTransport, azure_reason
 from blocks.storage.container_check import NoContainerError, check_link, check_writable
 from blocks.storage.sas_check import SasLink, check_distinct
@@ -30,8 +31,8 @@ _WRITE_ONLY = BlobSasPermissions(create=True, write=True)
 class BlobTarget:
     """SAS URLs that one run writes to; they must not appear in parameters, results or logs."""
 
-    output: SecretStr
-    logs: SecretStr | None
+    output: SignedUrl
+    logs: SignedUrl | None
 
 
 class UserBlobStorage(Block):
@@ -121,7 +122,7 @@ class UserBlobStorage(Block):
     def place(self) -> str:
         """URL of the target folder or blob without secrets; identifies the storage in run records."""
         if not self._has_account:
-            return _given(self.output_sas_url).get_secret_value().partition("?")[0]
+            return self._output.unsigned
         with self._service() as service:
             return f"{service.url.partition('?')[0].rstrip('/')}/{self.container}/{self.prefix.strip('/')}"
 
@@ -166,32 +167,44 @@ class UserBlobStorage(Block):
     def output_for(self, blob_name: str, *, until: datetime, save_logs: bool) -> BlobTarget:
         """SAS URLs for the platform: ready-made ones, or new write-only ones that expire at `until`."""
         if not self._has_account:
-            return BlobTarget(_given(self.output_sas_url), self.logs_sas_url if save_logs else None)
+            return BlobTarget(self._output, self._logs if save_logs else None)
         logs = self._new_sas_url(_log_name(blob_name), _WRITE_ONLY, until) if save_logs else None
         return BlobTarget(self._new_sas_url(blob_name, _WRITE_ONLY, until), logs)
 
-    def link_to(self, blob_name: str, *, until: datetime) -> SecretStr:
+    def link_to(self, blob_name: str, *, until: datetime) -> SignedUrl:
         """SAS URL to download the exported file: the ready-made one, or a new one that expires at `until`."""
         if not self._has_account:
-            return _given(self.output_sas_url)
+            return self._output
         return self._new_sas_url(blob_name, BlobSasPermissions(read=True), until)
 
-    def link_to_log(self, blob_name: str, *, until: datetime) -> SecretStr | None:
+    def link_to_log(self, blob_name: str, *, until: datetime) -> SignedUrl | None:
         """SAS URL to download the exporter's log; None if a ready-made one has no read permission."""
         if self._has_account:
             return self._new_sas_url(_log_name(blob_name), BlobSasPermissions(read=True), until)
-        url = self.logs_sas_url
+        url = self._logs
         return url if url is not None and SasLink("log", url, is_read=False).can_read else None
 
     @property
     def _has_account(self) -> bool:
         return bool(self.container and (self.connection_string or self.account_url))
 
+    @property
+    def _output(self) -> SignedUrl:
+        """The ready-made output link."""
+        if self.output_sas_url is None:
+            raise ConfigurationError("User Blob Storage: the output SAS link is missing.")
+        return SignedUrl(self.output_sas_url.get_secret_value())
+
+    @property
+    def _logs(self) -> SignedUrl | None:
+        """The ready-made log link."""
+        return SignedUrl(self.logs_sas_url.get_secret_value()) if self.logs_sas_url else None
+
     def _ready_made(self, *, save_logs: bool) -> list[SasLink]:
         """The ready-made links used by an export."""
-        links = [SasLink("output", _given(self.output_sas_url), is_read=True)]
-        if save_logs and self.logs_sas_url is not None:
-            links.append(SasLink("log", self.logs_sas_url, is_read=False))
+        links = [SasLink("output", self._output, is_read=True)]
+        if save_logs and self._logs is not None:
+            links.append(SasLink("log", self._logs, is_read=False))
         return links
 
     @property
@@ -209,7 +222,7 @@ class UserBlobStorage(Block):
         except AzureError as error:
             raise self._unusable(error, f"container {self.container} does not exist and cannot be created") from None
 
-    def _new_sas_url(self, blob_name: str, permission: BlobSasPermissions, until: datetime) -> SecretStr:
+    def _new_sas_url(self, blob_name: str, permission: BlobSasPermissions, until: datetime) -> SignedUrl:
         name = "/".join(part for part in (self.prefix.strip("/"), blob_name) if part)
         start, expiry = datetime.now(UTC) - CLOCK_SKEW, until
         try:
@@ -226,7 +239,7 @@ class UserBlobStorage(Block):
                     start=start,
                     expiry=expiry,
                 )
-                return SecretStr(f"{blob.url}?{query}")
+                return SignedUrl(f"{blob.url}?{query}")
         except (AzureError, ValueError, TypeError, KeyError) as error:
             raise self._unusable(error, f"no SAS link can be made for container {self.container}") from None
 
@@ -258,9 +271,3 @@ def _account_key(service: BlobServiceClient) -> str:
 
 def _log_name(blob_name: str) -> str:
     return f"{blob_name}.log"
-
-
-def _given(url: SecretStr | None) -> SecretStr:
-    if url is None:
-        raise ConfigurationError("User Blob Storage: the output SAS link is missing.")
-    return url

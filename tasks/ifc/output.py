@@ -14,10 +14,12 @@ from blocks.errors import ContentError, NotFoundError, TransferError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun, IModel, StorageFile
+from blocks.signed_url import SignedUrl
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, download
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.file_names import safe_name, with_suffix
+from blocks.storage.renewable_link import fixed_link
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
@@ -112,9 +114,9 @@ async def _fetch_from_blob(
 ) -> Fetched:
     model_name, log_name = blob_file_names(imodel)
 
-    async def link_to_model() -> str:
+    async def link_to_model() -> SignedUrl:
         until = itwin.client.server_now() + LINK_LIFE
-        return blob_storage.link_to(run.blob_name, until=until).get_secret_value()
+        return blob_storage.link_to(run.blob_name, until=until)
 
     async with AzureBlobRanges(link_to_model) as source:
         model = await download(source, folder / model_name)
@@ -123,12 +125,8 @@ async def _fetch_from_blob(
     log_link = blob_storage.link_to_log(run.blob_name, until=until) if request.save_logs else None
     if log_link is None:
         return Fetched(files=tuple(files), folder=folder)
-
-    async def link_to_log() -> str:
-        return log_link.get_secret_value()
-
     try:
-        async with AzureBlobRanges(link_to_log) as source:
+        async with AzureBlobRanges(fixed_link(log_link)) as source:
             files.append(_fetched(await download(source, folder / log_name), "log"))
     except (NotFoundError, TransferError) as error:
         return Fetched(

@@ -14,6 +14,7 @@ from blocks.file_lock import file_lock
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
+from blocks.signed_url import SignedUrl
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
@@ -133,7 +134,7 @@ class TileSource:
                 if self.export_id == export_id:
                     raise
 
-    async def link(self) -> str:
+    async def link(self) -> SignedUrl:
         """A fresh link.
 
         Raises:

@@ -13,10 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+from blocks.signed_url import SignedUrl
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import download
 from blocks.storage.download.http_source import HttpRanges
-from blocks.storage.signed_url import static_url
+from blocks.storage.renewable_link import fixed_link
 from tests.benchmarks.report import machine, put_section
 
 REPOSITORY = Path(__file__).parents[2]
@@ -76,7 +77,7 @@ def serve(size: int, folder: Path) -> None:
 async def fetch(source: str, link: str, target: Path) -> None:
     """Fetch it and say what that took."""
     started = time.perf_counter()
-    async with SOURCES[source](static_url(link)) as ranges:
+    async with SOURCES[source](fixed_link(SignedUrl(link))) as ranges:
         arrived = await download(ranges, target)
     seconds = time.perf_counter() - started
     sys.stdout.write(json.dumps({"bytes": arrived.size, "seconds": seconds, "peak_mb": peak_megabytes()}) + "\n")

@@ -19,7 +19,8 @@ import obstore
 from azure.storage.blob.aio import ContainerClient
 from obstore.store import HTTPStore
 
-from blocks.storage.signed_url import static_url
+from blocks.signed_url import SignedUrl
+from blocks.storage.renewable_link import fixed_link
 from blocks.storage.tileset.download import fetch_tileset
 from tests.benchmarks.blob_host import PLAIN
 
@@ -28,12 +29,12 @@ SDK_WORKERS, LOOP_THREADS, LOOP_AT_ONCE, RCLONE_TRANSFERS = 32, 16, 64, 32
 
 def ours(url: str, _names: list[str], target: Path) -> None:
     """With proof: listed, hashed, recorded in a checkpoint."""
-    asyncio.run(fetch_tileset(static_url(url), target))
+    asyncio.run(fetch_tileset(fixed_link(SignedUrl(url)), target))
 
 
 def ours_without_md5(url: str, _names: list[str], target: Path) -> None:
     """The same where the platform's listing has no MD5, as with blobs that were written in blocks."""
-    asyncio.run(fetch_tileset(static_url(url.replace("/container?", f"/{PLAIN}?")), target))
+    asyncio.run(fetch_tileset(fixed_link(SignedUrl(url.replace("/container?", f"/{PLAIN}?"))), target))
 
 
 def bare_threads(url: str, names: list[str], target: Path) -> None:

@@ -20,23 +20,24 @@ from hypothesis import strategies as st
 
 from blocks.errors import ExportError
 from blocks.foreign_data import read_json, read_xml, split_url
+from blocks.itwin.apis import apis_of
 from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
 from blocks.itwin.client import model_from
 from blocks.itwin.mesh_models import MeshExport
 from blocks.itwin.models import AuthorizationInformation, ExportRun
 from blocks.itwin.run_outcome import evaluate_run
 from blocks.itwin.transport import error_from
+from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import parse_blob_address
 from blocks.storage.content_encoding import DecodeError, Decoder
 from blocks.storage.download.http_source import decode_md5
 from blocks.storage.download.source import BlobProperties, check_range, refusal
 from blocks.storage.ifc_check import check_ifc
-from blocks.storage.signed_url import expiry_of
 from blocks.storage.tileset.listing import check_names, tiles_of_page
 from blocks.storage.tileset.verify import verify_tileset
 from blocks.timestamps import parse_http_date, parse_retry_after, parse_timestamp
 from deployments.webhooks.message import MalformedError, read_change
-from tests.blocks.itwin.platform import API, HOSTS, ISSUER, client_to, itwin_of, transport_to
+from tests.blocks.itwin.platform import API, HOSTS, ISSUER, client_to, transport_to
 from tests.blocks.storage.tileset.foreign_tilesets import b3dm, cmpt, i3dm, textured
 from tests.blocks.storage.tileset.tilesets import glb, implicit, subtree, tile, tileset
 from tests.deployments.webhooks.deliveries import delivery
@@ -108,7 +109,7 @@ def read_links(body: bytes) -> None:
 
 def read_list(body: bytes) -> None:
     async def files() -> None:
-        _ = [file async for file in itwin_of(client_to(answered(body))).storage.search_files("f", "*")]
+        _ = [file async for file in apis_of(client_to(answered(body))).storage.search_files("f", "*")]
 
     asyncio.run(files())
 
@@ -158,8 +159,8 @@ def read_encoded(content: bytes) -> None:
 
 def read_url(text: str) -> None:
     split_url(HOSTS.resolve(text, base=API)).geturl().encode("ascii")
-    parse_blob_address(text)
-    expiry_of(text)
+    parse_blob_address(SignedUrl(text))
+    str(SignedUrl(text))
 
 
 def read_headers(text: str) -> None:

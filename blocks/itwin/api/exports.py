@@ -4,13 +4,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import SecretStr
-
 from blocks.errors import TransientError
 from blocks.itwin.client import ApiResponse, ItwinClient, model_from
 from blocks.itwin.models import AuthorizationInformation, ExportConnection, ExportRun
 from blocks.itwin.transport import Json, Precondition
-from blocks.settings import revealed
+from blocks.signed_url import SignedUrl
 
 PAGE_SIZE = 50
 
@@ -34,8 +32,8 @@ class RunOutput:
     folder_id: str | None = None
     replace_older_file: bool = True
     save_logs: bool = True
-    output_sas_url: SecretStr | None = None
-    logs_sas_url: SecretStr | None = None
+    output_sas_url: SignedUrl | None = None
+    logs_sas_url: SignedUrl | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,8 @@ def _run_body(run_input: RunInput, output: RunOutput) -> Json:
         "outputOptions": _without_empty(
             location=output.location,
             folderId=output.folder_id,
-            outputSasUrl=revealed(output.output_sas_url),
-            logsSasUrl=revealed(output.logs_sas_url),
+            outputSasUrl=output.output_sas_url and output.output_sas_url.reveal(),
+            logsSasUrl=output.logs_sas_url and output.logs_sas_url.reveal(),
         )
         | {"replaceOlderFile": output.replace_older_file, "saveLogs": output.save_logs},
     }

@@ -7,6 +7,7 @@ from blocks.errors import NotFoundError, TransientError
 from blocks.itwin.client import REPRESENTATION, ItwinClient, model_from
 from blocks.itwin.mesh_models import MeshExport
 from blocks.itwin.transport import Precondition
+from blocks.signed_url import SignedUrl
 
 PAGE_SIZE = 100
 
@@ -63,7 +64,7 @@ class MeshExportApi:
             return None
         return model_from(MeshExport, answer.body.get("export"), what)
 
-    def link_of(self, export: MeshExport) -> str:
+    def link_of(self, export: MeshExport) -> SignedUrl:
         """The SAS URL of a complete export's container, to be used without the bearer token.
 
         It is valid for one hour (https://developer.bentley.com/apis/mesh-export/operations/get-exports/); its own
@@ -75,4 +76,4 @@ class MeshExportApi:
         """
         if not export.mesh_url:
             raise TransientError(f"The iTwin Platform lists mesh export {export.id} without a link to its tiles.")
-        return self.client.checked_link(export.mesh_url)
+        return SignedUrl(self.client.checked_link(export.mesh_url))

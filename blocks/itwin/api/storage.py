@@ -8,6 +8,7 @@ from urllib.parse import quote
 from blocks.errors import TransientError
 from blocks.itwin.client import V1_OCTETS, ItwinClient, model_from
 from blocks.itwin.models import StorageFile
+from blocks.signed_url import SignedUrl
 
 PAGE_SIZE = 100
 
@@ -46,7 +47,7 @@ class StorageApi:
         async for file in _files(items, what):
             yield file
 
-    async def get_download_link(self, file_id: str) -> str:
+    async def get_download_link(self, file_id: str) -> SignedUrl:
         """A pre-signed link to a file's content, to be used without the bearer token; its lifetime is undocumented.
 
         Vendor page: https://developer.bentley.com/apis/storage/operations/download-file/ (302; other redirects are
@@ -63,7 +64,7 @@ class StorageApi:
         )
         if not answer.location:
             raise TransientError(f"{what}: the iTwin Platform answered {answer.status} without a link.")
-        return answer.location
+        return SignedUrl(answer.location)
 
 
 async def _files(items: AsyncIterator[dict[str, Any]], what: str) -> AsyncIterator[StorageFile]:

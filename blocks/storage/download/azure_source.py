@@ -14,12 +14,12 @@ from azure.storage.blob.aio import BlobClient
 from blocks.errors import ExportError, LinkExpiredError, LinkRefusedError, NotFoundError
 from blocks.foreign_data import read_etag
 from blocks.network import proxy_for
+from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import parse_blob_address
 from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
 from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
-from blocks.storage.signed_url import FetchLink, RenewableLink
-from blocks.urls import host_of
+from blocks.storage.renewable_link import FetchLink, RenewableLink
 
 LARGEST_RANGE = 16 * 1024 * 1024
 """Bytes per range, which the SDK holds in memory; it would split a longer range."""
@@ -40,8 +40,8 @@ class AzureBlobRanges:
 
     def __init__(self, fetch_link: FetchLink, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._link = RenewableLink(fetch_link)
-        self._refused: set[str] = set()
-        self._clients: dict[str, BlobClient] = {}
+        self._refused: set[SignedUrl] = set()
+        self._clients: dict[SignedUrl, BlobClient] = {}
         self._open = AsyncExitStack()
         self._session = new_session(stall_seconds)
         self._transport = AioHttpTransport(
@@ -100,20 +100,20 @@ class AzureBlobRanges:
         """
         await self._current()
 
-    async def _current(self) -> str:
+    async def _current(self) -> SignedUrl:
         try:
             return await self._link.current()
         except LinkExpiredError:
-            raise _refused_for_good(next(iter(self._refused), "")) from None
+            raise _refused_for_good(next(iter(self._refused), SignedUrl(""))) from None
 
-    def _client(self, url: str) -> BlobClient:
+    def _client(self, url: SignedUrl) -> BlobClient:
         """One client per link; clients of earlier links stay open for reads in progress."""
         if url not in self._clients:
-            proxy = proxy_for(url)
+            proxy = proxy_for(url.unsigned)
             client = BlobClient.from_blob_url(
-                url,
+                url.reveal(),
                 transport=self._transport,
-                proxies={urlsplit(url).scheme: proxy} if proxy else None,
+                proxies={urlsplit(url.unsigned).scheme: proxy} if proxy else None,
                 max_single_get_size=LARGEST_RANGE,
                 retry_total=0,  # retries are counted in one place: RetryPolicy
                 permit_redirects=False,
@@ -124,7 +124,7 @@ class AzureBlobRanges:
 
     def _response_hook(
         self,
-        url: str,
+        url: SignedUrl,
         responses: AsyncExitStack,
         wanted: tuple[int, int] | None = None,
         properties: BlobProperties | None = None,
@@ -140,7 +140,7 @@ class AzureBlobRanges:
 
     def _check(
         self,
-        url: str,
+        url: SignedUrl,
         status: int,
         headers: Mapping[str, str],
         wanted: tuple[int, int] | None,
@@ -156,10 +156,10 @@ class AzureBlobRanges:
             raise error
         self._refused.clear()
         if wanted and properties:
-            check_range(status, headers, host_of(url), wanted, properties)
+            check_range(status, headers, url.host, wanted, properties)
 
 
-def _refusal(status: int, headers: Mapping[str, str], url: str) -> ExportError:
+def _refusal(status: int, headers: Mapping[str, str], url: SignedUrl) -> ExportError:
     """The error for a response without content; a 404 tells whether the container or the blob is missing."""
     address, code = parse_blob_address(url), headers.get("x-ms-error-code", "")
     if status not in {404, 410}:
@@ -172,7 +172,7 @@ def _refusal(status: int, headers: Mapping[str, str], url: str) -> ExportError:
     )
 
 
-def _refused_for_good(url: str) -> LinkRefusedError:
+def _refused_for_good(url: SignedUrl) -> LinkRefusedError:
     address = parse_blob_address(url)
     return LinkRefusedError(
         f"{address.host} refuses the link to container “{address.container}”, and no new one can help: it has expired "

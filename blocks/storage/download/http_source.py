@@ -16,10 +16,10 @@ from yarl import URL
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
 from blocks.foreign_data import read_base64, read_etag
 from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted, via
+from blocks.signed_url import SignedUrl
 from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
-from blocks.storage.signed_url import FetchLink, RenewableLink
-from blocks.urls import host_of
+from blocks.storage.renewable_link import FetchLink, RenewableLink
 
 STALL_SECONDS = 30.0
 """Time in seconds without data after which a request is aborted and repeated."""
@@ -48,7 +48,7 @@ def new_session(stall_seconds: float) -> aiohttp.ClientSession:
 
 @asynccontextmanager
 async def get(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
+    session: aiohttp.ClientSession, url: SignedUrl, headers: Mapping[str, str]
 ) -> AsyncGenerator[aiohttp.ClientResponse]:
     """Send one GET request and map connection failures; messages name the host only.
 
@@ -58,24 +58,23 @@ async def get(
     """
     try:
         async with session.get(
-            URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url)
+            URL(url.reveal(), encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url.unsigned)
         ) as response:
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise broken_connection(error, url) from None
 
 
-def broken_connection(fault: BaseException, url: str) -> ExportError:
+def broken_connection(fault: BaseException, url: SignedUrl) -> ExportError:
     """The error for a failed connection, also wrapped by an SDK; its message names the host only."""
-    host = host_of(url)
     if (reason := certificate_fault(fault)) is not None:
-        return untrusted(host, reason)
+        return untrusted(url.host, reason)
     for cause in causes_of(fault):
         if isinstance(cause, aiohttp.ClientHttpProxyError):
-            return refused_by_proxy(url, cause.status)
+            return refused_by_proxy(url.unsigned, cause.status)
     if isinstance(fault, TimeoutError):
-        return InterruptedTransferError(f"{host} fell silent.")
-    return InterruptedTransferError(f"The connection to {host}{via(url)} broke ({type(fault).__name__}).")
+        return InterruptedTransferError(f"{url.host} fell silent.")
+    return InterruptedTransferError(f"The connection to {url.host}{via(url.unsigned)} broke ({type(fault).__name__}).")
 
 
 class HttpRanges:

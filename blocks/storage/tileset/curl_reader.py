@@ -18,12 +18,12 @@ from blocks.disk import disk_errors
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
 from blocks.foreign_data import read_etag
 from blocks.network import Trust, proxy_for, refused_by_proxy, trust, untrusted, via
+from blocks.signed_url import SignedUrl
 from blocks.storage.content_encoding import encoding_of, require_decodable
 from blocks.storage.download.source import is_strong, refusal
 from blocks.storage.retry import BlobChangedError, ThrottledError
-from blocks.storage.tileset.listing import Tile, blob_url
+from blocks.storage.tileset.listing import Tile
 from blocks.storage.tileset.tile_body import BUFFER, FetchedTile, TileBody
-from blocks.urls import host_of
 
 NEAR_THREADS = 4
 """Number of threads that is fastest for a host with a negligible response time."""
@@ -50,7 +50,7 @@ class TileDownloader:
     def __init__(self, folder: Path, stall_seconds: float) -> None:
         self.wait = 0.0
         self._folder = folder
-        self._link = ""
+        self._link = SignedUrl("")
         self._head: list[bytes] = []
         self._body = TileBody(folder, self._encoding)
         self._curl = _new_handle(stall_seconds)
@@ -60,7 +60,7 @@ class TileDownloader:
         """Close the connection."""
         self._curl.close()
 
-    def save(self, link: str, tile: Tile, kept: FetchedTile | None = None) -> FetchedTile:
+    def save(self, link: SignedUrl, tile: Tile, kept: FetchedTile | None = None) -> FetchedTile:
         """Fetch one file; `kept` is what is there and is good if the host still has the same.
 
         Args:
@@ -82,16 +82,16 @@ class TileDownloader:
             if status == HTTPStatus.NOT_MODIFIED and kept:
                 return kept
             if status != HTTPStatus.OK:
-                raise _refusal(status, headers, host_of(link), tile)
+                raise _refusal(status, headers, link.host, tile)
             _require_end(headers, tile)
             require_decodable(self._encoding(), tile.name)
             return self._body.finish(read_etag(headers.get("etag")))
 
-    def _perform(self, link: str, tile: Tile, kept: FetchedTile | None) -> None:
+    def _perform(self, link: SignedUrl, tile: Tile, kept: FetchedTile | None) -> None:
         curl = self._curl
         self._head.clear()
         self._follow(link)
-        curl.setopt(pycurl.URL, blob_url(link, tile.name))
+        curl.setopt(pycurl.URL, link.of_blob(tile.name).reveal())
         curl.setopt(pycurl.HTTPHEADER, _condition(tile, kept))
         curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if tile.size is None else max(tile.size, BUFFER))
         curl.setopt(pycurl.WRITEFUNCTION, self._body.write_callback(tile))
@@ -101,16 +101,16 @@ class TileDownloader:
             raise self._body.fault or self._broken(int(fault.args[0]), link, tile) from None
         self.wait = curl.getinfo(pycurl.STARTTRANSFER_TIME) - curl.getinfo(pycurl.PRETRANSFER_TIME)
 
-    def _follow(self, link: str) -> None:
+    def _follow(self, link: SignedUrl) -> None:
         """Decide on the proxy once per link: it takes longer than a small tile."""
         if link != self._link:
             self._link = link
-            self._curl.setopt(pycurl.PROXY, proxy_for(link) or "")
+            self._curl.setopt(pycurl.PROXY, proxy_for(link.unsigned) or "")
 
-    def _broken(self, code: int, link: str, tile: Tile) -> ExportError:
+    def _broken(self, code: int, link: SignedUrl, tile: Tile) -> ExportError:
         refused = self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
         if refused >= HTTPStatus.MULTIPLE_CHOICES:
-            return refused_by_proxy(link, refused)
+            return refused_by_proxy(link.unsigned, refused)
         return _broken(code, link, tile)
 
     def _encoding(self) -> str | None:
@@ -200,9 +200,9 @@ def _condition(tile: Tile, kept: FetchedTile | None) -> list[str]:
     return [f"If-Match: {tile.etag}"] if is_strong(tile.etag) else []
 
 
-def _broken(code: int, link: str, tile: Tile) -> ExportError:
+def _broken(code: int, link: SignedUrl, tile: Tile) -> ExportError:
     """The error for a transfer that libcurl gave up; its messages may hold the whole link, so none is passed on."""
-    host = host_of(link)
+    host = link.host
     match code:
         case pycurl.E_PEER_FAILED_VERIFICATION:
             return untrusted(host)
@@ -212,7 +212,7 @@ def _broken(code: int, link: str, tile: Tile) -> ExportError:
             return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent.")
         case _:
             return InterruptedTransferError(
-                f"{tile.name} did not come whole from {host}{via(link)} (curl error {code})."
+                f"{tile.name} did not come whole from {host}{via(link.unsigned)} (curl error {code})."
             )
 
 

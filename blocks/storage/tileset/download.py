@@ -14,9 +14,10 @@ from pathlib import Path
 from blocks.disk import disk_errors, require_room
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
 from blocks.shared_folder import walk
+from blocks.signed_url import SignedUrl
 from blocks.storage.download.http_source import STALL_SECONDS, new_session
+from blocks.storage.renewable_link import FetchLink, RenewableLink
 from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
-from blocks.storage.signed_url import FetchLink, RenewableLink, expiry_of
 from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
 from blocks.storage.tileset.curl_reader import DownloaderPool, TileDownloader
 from blocks.storage.tileset.listing import Tile, check_names, list_tiles
@@ -226,7 +227,7 @@ class _Fetch:
         if self._tell:
             self._tell(len(self._done), self._known)
 
-    def _save(self, reader: TileDownloader, url: str, tile: Tile) -> None:
+    def _save(self, reader: TileDownloader, url: SignedUrl, tile: Tile) -> None:
         kept = self._checkpoint.kept(tile, self._staging) if tile.size is None else None
         fetched = reader.save(url, tile, kept)
         if fetched is not kept:
@@ -244,7 +245,7 @@ class _Fetch:
                     path.unlink(missing_ok=True)
 
 
-_Save = Callable[[TileDownloader, str, Tile], None]
+_Save = Callable[[TileDownloader, SignedUrl, Tile], None]
 
 
 class _DownloadPass:
@@ -254,7 +255,7 @@ class _DownloadPass:
         fault: What ended it, or the last tile that did not come.
     """
 
-    def __init__(self, readers: DownloaderPool, url: str, tiles: Collection[Tile], save: _Save) -> None:
+    def __init__(self, readers: DownloaderPool, url: SignedUrl, tiles: Collection[Tile], save: _Save) -> None:
         self.stop = threading.Event()
         self.fault: ExportError | None = None
         self._readers = readers
@@ -297,7 +298,7 @@ def _is_setback(error: ExportError) -> bool:
     return type(error) is InterruptedTransferError
 
 
-def _ends_at(url: str) -> float:
+def _ends_at(url: SignedUrl) -> float:
     """When to stop using a link; never at once, for the clock here may be wrong."""
-    expiry = expiry_of(url)
-    return expiry - EXPIRY_MARGIN if expiry is not None and expiry - EXPIRY_MARGIN > time.time() else math.inf
+    ends_at = url.expiry.timestamp() - EXPIRY_MARGIN if url.expiry else math.inf
+    return ends_at if ends_at > time.time() else math.inf

@@ -20,9 +20,8 @@ from blocks.foreign_data import read_etag, read_length, read_xml
 from blocks.storage.download.http_source import decode_md5, get
 from blocks.storage.download.source import refusal
 from blocks.storage.file_names import find_unstorable
+from blocks.storage.renewable_link import RenewableLink
 from blocks.storage.retry import RetryPolicy, retry
-from blocks.storage.signed_url import RenewableLink
-from blocks.urls import host_of
 
 _REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.CONFLICT}
 """What hosts that do not list answer; a missing right to list looks like an expired link at first."""
@@ -36,12 +35,6 @@ class Tile:
     size: int | None = None
     etag: str | None = None
     md5: bytes | None = None
-
-
-def blob_url(container_url: str, name: str) -> str:
-    """The link of one file: its path goes before the `?`, the signature stays as it is."""
-    base, mark, query = container_url.partition("?")
-    return f"{base.rstrip('/')}/{quote(name)}{mark}{query}"
 
 
 async def list_tiles(
@@ -118,14 +111,13 @@ async def _ask_twice(session: aiohttp.ClientSession, link: RenewableLink, marker
 
 async def _ask(session: aiohttp.ClientSession, link: RenewableLink, marker: str) -> bytes | None:
     url = await link.current()
-    query = f"&restype=container&comp=list&marker={quote(marker, safe='')}"
-    base, _, signature = url.partition("?")
-    async with get(session, f"{base.rstrip('/')}?{signature}{query}", {}) as response:
+    query = f"restype=container&comp=list&marker={quote(marker, safe='')}"
+    async with get(session, url.with_query(query), {}) as response:
         if response.status == HTTPStatus.OK:
             return await response.read()
         if response.status in _REFUSED:
             return None
-        error = refusal(response.status, response.headers, host_of(url))
+        error = refusal(response.status, response.headers, url.host)
     if isinstance(error, LinkExpiredError):
         link.mark_rejected(url)
     raise error

@@ -9,10 +9,11 @@ from azure.core.rest import HttpRequest
 
 from blocks.itwin.rate_limit import RequestLimiter
 from blocks.itwin.transport import Transport
+from blocks.signed_url import SignedUrl
 from blocks.storage.azure_transport import RoutedRequestsTransport
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.http_source import HttpRanges
-from blocks.storage.signed_url import static_url
+from blocks.storage.renewable_link import fixed_link
 from blocks.storage.tileset.curl_reader import TileDownloader
 from blocks.storage.tileset.listing import Tile
 
@@ -30,13 +31,13 @@ async def _api(origin: str, folder: Path) -> object:
 
 async def _file(origin: str, folder: Path) -> object:
     del folder
-    async with HttpRanges(static_url(f"{origin}/c/b?sig=secret"), stall_seconds=5) as source:
+    async with HttpRanges(fixed_link(SignedUrl(f"{origin}/c/b?sig=secret")), stall_seconds=5) as source:
         return await source.properties()
 
 
 async def _azure_file(origin: str, folder: Path) -> object:
     del folder
-    async with AzureBlobRanges(static_url(f"{origin}/c/b?sig=secret"), stall_seconds=5) as source:
+    async with AzureBlobRanges(fixed_link(SignedUrl(f"{origin}/c/b?sig=secret")), stall_seconds=5) as source:
         return await source.properties()
 
 
@@ -44,7 +45,7 @@ async def _tile(origin: str, folder: Path) -> object:
     def fetch() -> object:
         downloader = TileDownloader(folder, 5)
         try:
-            return downloader.save(f"{origin}/c?sig=secret", Tile("tile.glb"))
+            return downloader.save(SignedUrl(f"{origin}/c?sig=secret"), Tile("tile.glb"))
         finally:
             downloader.close()
 

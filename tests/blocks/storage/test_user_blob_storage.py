@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -11,10 +11,11 @@ from pydantic import SecretStr
 
 from blocks.errors import ConfigurationError, TransferError
 from blocks.settings import Settings
+from blocks.signed_url import SignedUrl
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import download
+from blocks.storage.renewable_link import fixed_link
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import static_url
 from blocks.storage.user_blob_storage import UserBlobStorage
 from deployments.sandbox.azurite import CONTAINER, RunningAzurite
 
@@ -42,18 +43,14 @@ def log_link(permissions: str = "w", expires: str = "2099-01-01T00:00:00Z") -> S
     return ready_made(permissions, expires, path="c/model.log")
 
 
-def parameter(link: SecretStr, name: str) -> str:
-    return parse_qs(urlsplit(link.get_secret_value()).query)[name][0]
-
-
-async def upload(link: SecretStr, content: bytes = CONTENT) -> int:
+async def upload(link: SignedUrl, content: bytes = CONTENT) -> int:
     async with httpx.AsyncClient() as client:
         headers = {"x-ms-blob-type": "BlockBlob"}
-        return (await client.put(link.get_secret_value(), content=content, headers=headers)).status_code
+        return (await client.put(link.reveal(), content=content, headers=headers)).status_code
 
 
-async def fetch(link: SecretStr, target: Path) -> bytes:
-    async with AzureBlobRanges(static_url(link.get_secret_value())) as source:
+async def fetch(link: SignedUrl, target: Path) -> bytes:
+    async with AzureBlobRanges(fixed_link(link)) as source:
         await download(source, target, chunk_size=50_000, retry_policy=HASTY)
     return await asyncio.to_thread(target.read_bytes)
 
@@ -67,7 +64,7 @@ async def test_what_the_platform_writes_we_read(storage: UserBlobStorage, tmp_pa
     assert log is not None
     assert await fetch(storage.link_to("m/a b.ifc", until=UNTIL), tmp_path / "a.ifc") == CONTENT
     assert await fetch(log, tmp_path / "a.log") == b"log"
-    assert f"/{CONTAINER}/models/m/a%20b.ifc?" in target.output.get_secret_value()
+    assert f"/{CONTAINER}/models/m/a%20b.ifc?" in target.output.reveal()
 
 
 async def test_the_platforms_link_cannot_read(storage: UserBlobStorage, tmp_path: Path) -> None:
@@ -76,19 +73,19 @@ async def test_the_platforms_link_cannot_read(storage: UserBlobStorage, tmp_path
     assert await upload(target.output) == 201
     with pytest.raises(TransferError):
         await fetch(target.output, tmp_path / "a.ifc")
-    assert set(parameter(target.output, "sp")) == {"c", "w"}
+    assert set(target.output.parameter("sp")) == {"c", "w"}
 
 
 async def test_our_link_cannot_write(storage: UserBlobStorage) -> None:
     """Our link is read-only: writing with it fails."""
     assert await upload(storage.link_to("read-only.ifc", until=UNTIL)) == 403
-    assert parameter(storage.link_to("read-only.ifc", until=UNTIL), "sp") == "r"
+    assert storage.link_to("read-only.ifc", until=UNTIL).parameter("sp") == "r"
 
 
 async def test_a_link_is_good_for_one_blob_only(storage: UserBlobStorage) -> None:
     """The signature is not valid for another blob of the container."""
-    link = storage.output_for("mine.ifc", until=UNTIL, save_logs=False).output.get_secret_value()
-    assert await upload(SecretStr(link.replace("mine.ifc", "other.ifc"))) == 403
+    link = storage.output_for("mine.ifc", until=UNTIL, save_logs=False).output.reveal()
+    assert await upload(SignedUrl(link.replace("mine.ifc", "other.ifc"))) == 403
 
 
 def test_links_live_until_the_deadline_and_began_before_now(storage: UserBlobStorage) -> None:
@@ -96,8 +93,8 @@ def test_links_live_until_the_deadline_and_began_before_now(storage: UserBlobSto
     target = storage.output_for("a.ifc", until=UNTIL, save_logs=True)
     assert target.logs is not None
     for link in (target.output, target.logs):
-        assert datetime.fromisoformat(parameter(link, "se")) == UNTIL.replace(microsecond=0)
-        assert datetime.fromisoformat(parameter(link, "st")) < datetime.now(UTC) - timedelta(minutes=10)
+        assert link.expiry == UNTIL.replace(microsecond=0)
+        assert datetime.fromisoformat(link.parameter("st")) < datetime.now(UTC) - timedelta(minutes=10)
 
 
 def test_no_log_link_where_no_log_is_wanted(storage: UserBlobStorage) -> None:

@@ -1,7 +1,8 @@
 """Lists of iTwins, iModels, changesets and named versions, against the sandbox platform."""
 
+from blocks.itwin.apis import apis_of
 from deployments.sandbox.state.seed import SEEDED
-from tests.blocks.itwin.platform import Platform, Server, answer, client_to, itwin_of
+from tests.blocks.itwin.platform import Platform, Server, answer, client_to
 
 
 async def test_itwins_are_listed_whole_and_searched(platform: Platform) -> None:
@@ -19,7 +20,7 @@ async def test_every_name_reaches_the_platform_as_it_is() -> None:
     """Slash, quote, percent sign, umlaut and plus are encoded in the query."""
     server = Server([answer({"iTwins": [], "_links": {}})])
     name = "A/B \"c\" 100% Brücke + 'd' & e=f#g"
-    assert [itwin async for itwin in itwin_of(client_to(server)).itwins.list_itwins(search=name)] == []
+    assert [itwin async for itwin in apis_of(client_to(server)).itwins.list_itwins(search=name)] == []
     assert server.queries("$search") == [name]
 
 

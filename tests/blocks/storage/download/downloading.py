@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from blocks.signed_url import SignedUrl
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, Progress, download
 from blocks.storage.download.http_source import HttpRanges
+from blocks.storage.renewable_link import FetchLink, fixed_link
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import FetchLink, static_url
 from tests.blocks.storage.download.fault_server import FaultServer
 
 CHUNK = 10_000
@@ -47,7 +48,7 @@ DEFAULT = Options()
 async def fetch(
     server: FaultServer, target: Path, make_source: Source = http, options: Options = DEFAULT
 ) -> DownloadedFile:
-    async with make_source(options.link or static_url(server.link())) as source:
+    async with make_source(options.link or fixed_link(SignedUrl(server.link()))) as source:
         return await download(
             source,
             target,

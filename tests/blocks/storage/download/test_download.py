@@ -17,6 +17,7 @@ from blocks.errors import (
     NotFoundError,
     TransferError,
 )
+from blocks.signed_url import SignedUrl
 from tests.blocks.storage.download.downloading import (
     CHUNK,
     CONTENT,
@@ -140,12 +141,12 @@ async def test_link_expires_midway(make_source: Source, tmp_path: Path) -> None:
     server = FaultServer(CONTENT, chunks_before_expiry=6)
     renewals: list[str] = []
 
-    async def fetch_link() -> str:
+    async def fetch_link() -> SignedUrl:
         await asyncio.sleep(0.01)
         signature = f"secret/{len(renewals)}+"
         server.signatures.add(signature)
         renewals.append(signature)
-        return server.link(signature)
+        return SignedUrl(server.link(signature))
 
     async with server.serve():
         file = await fetch(server, tmp_path / "model.ifc", make_source, Options(link=fetch_link))
@@ -168,9 +169,9 @@ async def test_a_container_link_refused_for_good(tmp_path: Path) -> None:
     links: list[str] = []
     async with FaultServer(CONTENT, signatures=set()).serve() as server:
 
-        async def fetch_link() -> str:
+        async def fetch_link() -> SignedUrl:
             links.append(server.link(f"wrong/{len(links)}+"))
-            return links[-1]
+            return SignedUrl(links[-1])
 
         with pytest.raises(LinkRefusedError, match=r"refuses the link to container “container”") as caught:
             await fetch(server, tmp_path / "model.ifc", azure, Options(link=fetch_link))

@@ -16,11 +16,12 @@ from blocks.errors import (
     DiskError,
     InterruptedTransferError,
 )
+from blocks.signed_url import SignedUrl
 from blocks.storage.download.download import download
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.download.source import BlobProperties
+from blocks.storage.renewable_link import fixed_link
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import static_url
 from tests.blocks.storage.download.downloading import (
     CHUNK,
     CONTENT,
@@ -150,7 +151,7 @@ async def test_facts() -> None:
     """Size and digest that the server names for a file are reported."""
     server = FaultServer(CONTENT)
     server.promise_md5()
-    async with server.serve(), HttpRanges(static_url(server.link())) as source:
+    async with server.serve(), HttpRanges(fixed_link(SignedUrl(server.link()))) as source:
         properties = await source.properties()
     assert properties.size == len(CONTENT)
     assert properties.md5 == hashlib.md5(CONTENT, usedforsecurity=False).digest()

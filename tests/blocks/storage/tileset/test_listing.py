@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import ContentError, InterruptedTransferError, TransferError
-from blocks.storage.tileset.listing import blob_url, check_names, header_etag
+from blocks.storage.tileset.listing import check_names, header_etag
 from tests.blocks.storage.tileset.tile_downloading import fetch, files_in
 from tests.blocks.storage.tileset.tile_server import TileServer
 from tests.blocks.storage.tileset.tilesets import glb, small
@@ -72,11 +72,3 @@ async def test_listing_in_a_circle(tmp_path: Path) -> None:
 def test_etag(listed: str | None, sent: str | None) -> None:
     """An ETag goes out in quotes, and one that would make headers of its own not at all."""
     assert header_etag(listed) == sent
-
-
-def test_blob_url() -> None:
-    """A file's path goes before the query, which stays untouched, with one slash and what is odd encoded."""
-    expected = "https://host/c/a%20b/%C3%BC%23.glb?sv=1&sig=a%2Fb"
-    assert blob_url("https://host/c?sv=1&sig=a%2Fb", "a b/ü#.glb") == expected
-    assert blob_url("https://host/c/?sv=1&sig=a%2Fb", "a b/ü#.glb") == expected
-    assert blob_url("https://host/c", "x") == "https://host/c/x"

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from blocks.signed_url import SignedUrl
+from blocks.storage.renewable_link import FetchLink, fixed_link
 from blocks.storage.retry import RetryPolicy
-from blocks.storage.signed_url import FetchLink, static_url
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
 from tests.blocks.storage.tileset.tile_server import TileServer
 
@@ -21,7 +22,7 @@ class Options:
 async def fetch(server: TileServer, staging: Path, options: Options | None = None) -> FetchedTileset:
     options = options or Options()
     return await fetch_tileset(
-        options.link or static_url(server.link()),
+        options.link or fixed_link(SignedUrl(server.link())),
         staging,
         previous=options.previous,
         workers=8,

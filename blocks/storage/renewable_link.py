@@ -3,32 +3,18 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
 
 from blocks.errors import LinkExpiredError
 from blocks.known_secrets import remember_secret
-from blocks.urls import host_of
+from blocks.signed_url import SignedUrl
 
-FetchLink = Callable[[], Awaitable[str]]
-
-
-def expiry_of(url: str) -> float | None:
-    """Expiry of a pre-signed URL in seconds since 1970 (`se` of a SAS, `Expires` of a CDN); None if unknown."""
-    query = parse_qs(urlsplit(url).query)
-    if stamp := query.get("Expires", [""])[0]:
-        return float(stamp) if stamp.isdecimal() else None
-    try:
-        moment = datetime.fromisoformat(query["se"][0])
-    except (KeyError, ValueError):
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+FetchLink = Callable[[], Awaitable[SignedUrl]]
 
 
-def static_url(url: str) -> FetchLink:
-    """A `FetchLink` that always returns the same URL, for the user's own SAS URL."""
+def fixed_link(url: SignedUrl) -> FetchLink:
+    """A `FetchLink` that always returns the same URL."""
 
-    async def fetch() -> str:
+    async def fetch() -> SignedUrl:
         return url
 
     return fetch
@@ -46,11 +32,11 @@ class RenewableLink:
         self._fetch = fetch
         self._margin = margin
         self._lock = asyncio.Lock()
-        self._url = ""
+        self._url = SignedUrl("")
         self._is_rejected = False
         self._fetched_at = 0.0
 
-    async def current(self) -> str:
+    async def current(self) -> SignedUrl:
         """The link to use now.
 
         Raises:
@@ -62,7 +48,7 @@ class RenewableLink:
                     await self._replace()
         return self._url
 
-    def mark_rejected(self, url: str) -> None:
+    def mark_rejected(self, url: SignedUrl) -> None:
         """Record that the server rejected this link; ignored if it is not the current one."""
         if url == self._url:
             self._is_rejected = True
@@ -76,20 +62,20 @@ class RenewableLink:
         await self.current()
 
     def _is_stale(self) -> bool:
-        return not self._url or self._is_rejected or self._is_expiring()
+        return not self._fetched_at or self._is_rejected or self._is_expiring()
 
     def _is_expiring(self) -> bool:
         """True if the link expires soon and is not new: a short lifetime or a wrong clock must not renew it always."""
-        expiry = expiry_of(self._url)
+        expiry = self._url.expiry
         is_old = time.monotonic() - self._fetched_at > self._margin
-        return expiry is not None and is_old and expiry - time.time() < self._margin
+        return expiry is not None and is_old and expiry.timestamp() - time.time() < self._margin
 
     async def _replace(self) -> None:
         url = await self._fetch()
         if self._is_rejected and url == self._url:
             raise LinkExpiredError(
-                f"{host_of(url)} refuses the link and there is no other: it has expired or may not read. "
+                f"{url.host} refuses the link and there is no other: it has expired or may not read. "
                 "Make a new link and run the same again."
             )
-        remember_secret(url)
+        remember_secret(url.reveal())
         self._url, self._is_rejected, self._fetched_at = url, False, time.monotonic()

@@ -10,7 +10,7 @@ from prefect import flow
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.user_blob_storage import UserBlobStorage
 from flows.signatures import ifc_request, with_signature
-from tasks.changeset import resolve_changeset
+from tasks.changeset import with_changeset
 from tasks.first_start import record_first_start
 from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
@@ -23,6 +23,7 @@ from tasks.ifc.publish import publish, try_publishing_files
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
 from tasks.ifc.run_heartbeat import report_detached_run
 from tasks.ifc.run_spec import RunSpec
+from tasks.imodel import with_imodel
 from tasks.load_blocks import load_credentials
 from tasks.platform_slots import platform_slot
 from tasks.published import find_published, report_skipped
@@ -43,8 +44,9 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
     itwin = await load_credentials(request.credentials)
     storage = await load_blob_storage(request.blob_storage, request)
     async with itwin.get_client() as apis:
+        request = await with_imodel(itwin, request)
         request = await with_mapping(itwin, request)
-        changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
+        request, changeset = await with_changeset(itwin, request)
         looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
             return await report_skipped(published, request)

@@ -8,7 +8,7 @@ from prefect import flow
 from flows.export_ifc import export_ifc
 from flows.export_mesh import export_mesh
 from flows.signatures import batch_request, with_signature
-from tasks.batch.export_all import ExportFlow, export_all, list_imodels, publish_report, raise_if_failed
+from tasks.batch.export_all import ExportFlow, export_all, list_imodels, publish_report, raise_if_failed, with_itwin
 from tasks.batch.options import BatchRequest
 from tasks.batch.shards import export_in_shards
 from tasks.load_blocks import load_credentials
@@ -21,6 +21,7 @@ async def export_itwin(request: BatchRequest) -> BatchReport:
     """Export every iModel of an iTwin; what has not changed since the last time is skipped."""
     itwin = await load_credentials(request.credentials)
     async with itwin.get_client() as apis:  # the exports share its connections
+        request = await with_itwin(itwin, request)
         imodels = await list_imodels(apis, request)
         export_flows: dict[ExportFormat, ExportFlow] = {"ifc": export_ifc.fn, "mesh": export_mesh.fn}
         if request.shards > 1:

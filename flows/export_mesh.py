@@ -7,7 +7,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.signatures import mesh_request, with_signature
-from tasks.changeset import resolve_changeset
+from tasks.changeset import with_changeset
+from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
 from tasks.mesh.options import MeshRequest
@@ -23,10 +24,12 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."""
     itwin = await load_credentials(request.credentials)
     async with itwin.get_client() as apis:
-        changeset = await resolve_changeset(itwin, request.imodel_id, request.changeset_id)
+        request = await with_imodel(itwin, request)
+        request, changeset = await with_changeset(itwin, request)
         if published := await find_published_tiles(itwin, request, changeset):
             return await report_skipped(published, request)
         await try_publishing_tiles(request)
+        request = await with_imodel_name(itwin, request)
         spec = await build_mesh_spec(apis, request, changeset)
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)

@@ -44,6 +44,7 @@ def ifc_request(
     imodel_id: Annotated[str, titled("iModel")],
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
     changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
+    named_version: Annotated[OptionalText, titled("Named version")] = None,
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
     model_ids: Annotated[list[str] | None, titled("Models")] = None,
     mapping_file_id: Annotated[OptionalText, titled("Mapping file")] = None,
@@ -65,9 +66,10 @@ def ifc_request(
     """Export an iModel as an IFC file, fetch it and verify it.
 
     Args:
-        imodel_id: Id of the iModel (a GUID), as in the address of the iModel's page in the browser.
+        imodel_id: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
         ifc_version: Version of the IFC schema.
         changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
+        named_version: Named version to export instead of a changeset: its name or id, or “latest” for the newest one.
         saved_view_id: Id of a saved view; only what it shows is exported.
         model_ids: Ids of models in the iModel; only these are exported. Empty for all.
         mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
@@ -90,6 +92,7 @@ def ifc_request(
         imodel_id=imodel_id,
         ifc_version=ifc_version,
         changeset_id=changeset_id,
+        named_version=named_version,
         saved_view_id=saved_view_id,
         model_ids=model_ids,
         mapping_file_id=mapping_file_id,
@@ -113,6 +116,7 @@ def ifc_request(
 def mesh_request(
     imodel_id: Annotated[str, titled("iModel")],
     changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
+    named_version: Annotated[OptionalText, titled("Named version")] = None,
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
@@ -124,8 +128,9 @@ def mesh_request(
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it.
 
     Args:
-        imodel_id: Id of the iModel (a GUID), as in the address of the iModel's page in the browser.
+        imodel_id: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
         changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
+        named_version: Named version to export instead of a changeset: its name or id, or “latest” for the newest one.
         export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
         output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
@@ -137,6 +142,7 @@ def mesh_request(
     return MeshRequest.check(
         imodel_id=imodel_id,
         changeset_id=changeset_id,
+        named_version=named_version,
         export_type=export_type,
         start=start,
         output_dir=output_dir,
@@ -156,6 +162,7 @@ def batch_request(
     max_active: Annotated[int, titled("Exports at the platform at once")] = 25,
     shards: Annotated[int, titled("Shards")] = 1,
     fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
+    named_version: Annotated[OptionalText, titled("Named version")] = None,
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
     model_ids: Annotated[list[str] | None, titled("Models")] = None,
@@ -179,14 +186,15 @@ def batch_request(
     """Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.
 
     Args:
-        itwin_id: Id of the iTwin (a GUID), as in the address of the iTwin's page in the browser.
+        itwin_id: The iTwin: its id, its name, or its address in the browser.
         formats: What to export of each iModel: ifc, mesh, or both.
-        imodel_ids: Ids of iModels; only these are exported. Empty for all.
+        imodel_ids: iModels of this iTwin by id, name or address; only these are exported. Empty for all.
         name_contains: Export only iModels whose name contains this text; upper and lower case are the same.
         allow_empty: Succeed even if no iModel is selected; otherwise that is an error.
         max_active: Highest number of exports at the platform at once; half as many more are prepared or downloaded.
         shards: Number of flow runs of export-itwin/shard that share the iModels; 1 exports them in this flow run.
         fail_when: When this flow run fails: if any export failed, if all failed, or never.
+        named_version: Named version to export of each iModel: its name, or “latest”; empty for the latest changeset.
         ifc_version: Version of the IFC schema.
         saved_view_id: Id of a saved view; only what it shows is exported.
         model_ids: Ids of models; only these are exported. Empty for all.
@@ -217,6 +225,7 @@ def batch_request(
         max_active=max_active,
         shards=shards,
         fail_when=fail_when,
+        named_version=named_version,
         ifc_version=ifc_version,
         saved_view_id=saved_view_id,
         model_ids=model_ids,

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from prefect import flow
 
+from tasks.addresses import read_subject
 from tasks.form_fields import OptionalText, titled
 from tasks.imodel_events import announce_change, find_changed
 from tasks.load_blocks import load_credentials
-from tasks.options import check_guid
 
 
 @flow(name="watch-imodels", flow_run_name="watch-{itwin_id}", persist_result=False)
@@ -32,7 +32,7 @@ async def watch_imodels(
         credentials: Name of an iTwin Credentials block.
     """
     itwin = await load_credentials(credentials)
-    changed = await find_changed(itwin, check_guid(itwin_id, "iTwin id"), imodel_ids, output_dir)
+    changed = await find_changed(itwin, read_subject(itwin_id, "iTwin"), imodel_ids, output_dir)
     for imodel_id, changeset_id in changed.items():
         await announce_change(imodel_id, changeset_id)
     return sorted(changed)

@@ -1,11 +1,31 @@
 """Resolve the changeset that a flow run exports."""
 
+from typing import TypeVar
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, RUN_ID
 
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.current_export import BASELINE
+from tasks.exported_changeset import ExportedChangeset, find_changeset
+from tasks.options import ExportRequest
 from tasks.retry import is_transient
+
+Request = TypeVar("Request", bound=ExportRequest)
+
+
+async def with_changeset(credentials: ItwinCredentials, request: Request) -> tuple[Request, str]:
+    """The request with what is known of its changeset, and the id of that; empty for the baseline.
+
+    Raises:
+        NotFoundError: There is no such iModel, changeset or named version.
+        InputError: Several named versions are called as asked.
+    """
+    found = await resolve_changeset(credentials, request.imodel_id, request.changeset_id, request.named_version)
+    version = f" of the named version “{found.version.name}”" if found.version else ""
+    if found.id == BASELINE:
+        get_run_logger().info("The baseline%s of iModel %s is exported.", version, request.imodel_id)
+    return request.with_names(changeset_index=found.index, version=found.version), found.id
 
 
 @task(
@@ -16,18 +36,16 @@ from tasks.retry import is_transient
     persist_result=True,
     result_serializer="json",
 )
-async def resolve_changeset(credentials: ItwinCredentials, imodel_id: str, changeset: str = "") -> str:
-    """The id of the requested changeset, given as id or index, or of the latest when `changeset` is empty.
+async def resolve_changeset(
+    credentials: ItwinCredentials, imodel_id: str, changeset: str = "", named_version: str = ""
+) -> ExportedChangeset:
+    """The requested changeset: that of a named version, one given as id or index, or the latest.
 
-    For an iModel without changesets the result is an empty string: its baseline is exported. Retries of the same flow
-    run get the same result.
+    Retries of the same flow run get the same result.
 
     Raises:
-        NotFoundError: There is no such iModel or changeset.
+        NotFoundError: There is no such iModel, changeset or named version.
+        InputError: Several named versions are called as asked.
     """
     async with credentials.get_client() as itwin:
-        found = await itwin.imodels.find_changeset(imodel_id, changeset)
-    if found is None:
-        get_run_logger().info("iModel %s has no changesets; its baseline is exported.", imodel_id)
-        return BASELINE
-    return found.id
+        return await find_changeset(itwin, imodel_id, changeset, named_version)

@@ -1,11 +1,13 @@
 """Decide whether a published export is current, and report it."""
 
+import contextlib
 from datetime import UTC, datetime
 
+from blocks.errors import DiskError
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest, read_manifest
-from blocks.storage.publish import verify_published
+from blocks.storage.publish import replace_manifest, verify_published
 from tasks.options import ExportRequest
-from tasks.reports import ExportedFile, ExportReport
+from tasks.reports import ExportedFile, ExportedVersion, ExportReport
 
 BASELINE = ""
 """Stands for the state of an iModel before its first changeset."""
@@ -25,10 +27,21 @@ def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Man
 
 
 def report_unchanged(manifest: Manifest, request: ExportRequest) -> ExportReport:
-    """Report an export that is skipped because it is current."""
+    """Report an export that is skipped because it is current, and note in its manifest what its version is called."""
+    _note_version(manifest, request)
     now = datetime.now(UTC)
     report = report_of(manifest, request, started_at=now)
     return report.model_copy(update={"skipped": True, "adopted": False, "finished_at": now})
+
+
+def _note_version(manifest: Manifest, request: ExportRequest) -> None:
+    """Note the named version of a changeset that was exported before it had that name, or by another one."""
+    version = request.names.version
+    if version is None or version == manifest.named_version:
+        return
+    noted = manifest.model_copy(update={"named_version": version, "changeset_index": request.names.changeset_index})
+    with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
+        replace_manifest(request.folder, request.staging_root.root, manifest, noted)
 
 
 def _identity_of(manifest: Manifest) -> tuple[object, ...]:
@@ -46,12 +59,22 @@ def _wanted_identity(request: ExportRequest, changeset_id: str, api_url: str) ->
     return (request.format, request.imodel_id, changeset_id, request.options, api_url, EXPORT_FORMAT)
 
 
+def _index_of(manifest: Manifest, request: ExportRequest) -> int | None:
+    """The index as it was noted, or as it is known now of the same changeset; earlier manifests have none."""
+    known = request.names.changeset_index if manifest.changeset_id is not None else None
+    return manifest.changeset_index if manifest.changeset_index is not None else known
+
+
 def report_of(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
     """Create the report from a manifest; tiles are counted, and only the manifest lists them."""
     folder = request.folder.relative_to(request.output_dir).as_posix()
+    version = request.names.version or manifest.named_version
     return ExportReport(
         imodel_id=manifest.imodel_id,
+        imodel_name=request.names.imodel or manifest.imodel_name,
         changeset_id=manifest.changeset_id or "",
+        changeset_index=_index_of(manifest, request),
+        named_version=ExportedVersion(id=version.id, name=version.name) if version else None,
         format=manifest.format,
         connection_id=manifest.connection_id,
         run_id=manifest.run_id,

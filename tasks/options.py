@@ -9,11 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from blocks.disk import require_writable
 from blocks.errors import InputError
 from blocks.settings import read_settings
+from blocks.storage.manifest import VersionFacts
+from tasks.addresses import LONGEST_NAME, is_id, read_subject, subject
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
 
@@ -26,10 +28,19 @@ NEEDS_DEPLOYMENT = (
 
 LONGEST_TIMEOUT_MINUTES = 7 * 24 * 60
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CHANGESET = re.compile(r"[0-9a-f]{40}|[0-9]{1,39}", re.IGNORECASE)
 _NO_OPTIONS = frozenset(
-    {"imodel_id", "changeset_id", "output_dir", "credentials", "blob_storage", "connection_id", "policy"}
+    {
+        "imodel_id",
+        "changeset_id",
+        "named_version",
+        "names",
+        "output_dir",
+        "credentials",
+        "blob_storage",
+        "connection_id",
+        "policy",
+    }
 )
 """Members of a request that do not make two exports of the same changeset different."""
 
@@ -37,26 +48,6 @@ _NO_OPTIONS = frozenset(
 def check_output_dir(value: str | Path | None) -> Path:
     """The absolute path of the output folder; `ITWIN_OUTPUT_DIR` if `value` is empty."""
     return Path(value or read_settings().output_dir).expanduser().absolute()
-
-
-def check_guid(value: str, name: str) -> str:
-    """The GUID in lower case, without surrounding blanks.
-
-    Raises:
-        InputError: The text is not a GUID; the message calls it `name`.
-    """
-    text = value.strip()
-    if not _GUID.fullmatch(text):
-        raise InputError(
-            f"“{text}” is not an {name}: it must look like 5e19bee0-3aea-4355-a9f0-c6df9989ee7d. "
-            f"Copy it from its address in the browser."
-        )
-    return text.lower()
-
-
-def guid(name: str) -> Any:
-    """A validator for use inside `Annotated`: the value is a GUID, called `name` in messages."""
-    return BeforeValidator(lambda value: check_guid(str(value), name))
 
 
 def _timeout(value: object) -> object:
@@ -76,6 +67,14 @@ def _changeset(value: object) -> str:
             f"“{text}” is not a changeset: give 40 hex digits, an index, or leave it empty for the latest."
         )
     return text.lower()
+
+
+def _named_version(value: object) -> str:
+    """The id in lower case, or the name of a named version; empty for none."""
+    text = "" if value is None else str(value).strip()
+    if len(text) > LONGEST_NAME:
+        raise InputError(f"named_version has {len(text)} characters; names have at most {LONGEST_NAME}.")
+    return text.lower() if is_id(text) else text
 
 
 def _blank_as_none(value: object) -> object:
@@ -119,6 +118,7 @@ class Policy(Options, frozen=True):
 class ExportOptions(Options, frozen=True):
     """Parameters of an export flow without the iModel and changeset: the same for all iModels of a batch."""
 
+    named_version: Annotated[str, BeforeValidator(_named_version)] = ""
     output_dir: OutputDir
     credentials: str = "default"
     policy: Policy = Policy()
@@ -135,13 +135,38 @@ class ExportOptions(Options, frozen=True):
         return checked
 
 
+class Names(BaseModel, frozen=True):
+    """What is known of the names behind the ids of a request; empty or None is unknown."""
+
+    imodel: str = ""
+    itwin: str = ""
+    itwin_id: str = ""
+    changeset_index: int | None = None
+    version: VersionFacts | None = None
+
+
 class ExportRequest(ExportOptions, frozen=True):
-    """The parameters of one export."""
+    """The parameters of one export.
+
+    `imodel_id` may be a name until `tasks.imodel` has looked it up; `names` is filled in on the way.
+    """
 
     format: ClassVar[ExportFormat]
 
-    imodel_id: Annotated[str, guid("iModel id")]
+    imodel_id: Annotated[str, subject("iModel")]
     changeset_id: Annotated[str, BeforeValidator(_changeset)] = ""
+    names: Names = Names()
+
+    @model_validator(mode="after")
+    def _name_one_changeset(self) -> Self:
+        if self.changeset_id and self.named_version:
+            raise InputError("changeset_id and named_version both say what to export. Give one of them.")
+        return self
+
+    def with_names(self, *, imodel_id: str = "", **names: object) -> Self:
+        """The same request with more names, and with the id of its iModel if that was given by name."""
+        known = self.names.model_copy(update=names)
+        return self.model_copy(update={"imodel_id": imodel_id or self.imodel_id, "names": known})
 
     @property
     def options(self) -> dict[str, Any]:
@@ -167,6 +192,13 @@ class ExportRequest(ExportOptions, frozen=True):
 def state_dir_of(output_dir: str | Path | None, imodel_id: str) -> StateDir:
     """The state folder of one iModel, for `output_dir` as it is given to a flow."""
     return StateDir.of_imodel(check_output_dir(output_dir), imodel_id)
+
+
+def state_dirs_of(output_dir: str | Path | None, imodel: str) -> list[StateDir]:
+    """The state folder of one iModel, for the values that a flow got; for a name those of all iModels in the folder."""
+    folder = check_output_dir(output_dir)
+    known = read_subject(imodel, "iModel")
+    return [StateDir.of_imodel(folder, known)] if is_id(known) else StateDir.all_in(folder)
 
 
 def _sentence(error: ValidationError) -> str:

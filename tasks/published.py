@@ -48,11 +48,18 @@ async def report_published(manifest: Manifest, request: ExportRequest, *, starte
     return report
 
 
-def draft_manifest(credentials: ItwinCredentials, request: ExportRequest, **facts: Any) -> Manifest:
+def draft_manifest(
+    credentials: ItwinCredentials, request: ExportRequest, *, changeset_id: str | None, **facts: Any
+) -> Manifest:
     """Create the manifest of a new export; `facts` are the members that the request does not determine."""
+    is_known = changeset_id is not None
     return Manifest(
         api_url=credentials.api_url,
         imodel_id=request.imodel_id,
+        imodel_name=request.names.imodel or None,
+        changeset_id=changeset_id,
+        changeset_index=request.names.changeset_index if is_known else None,
+        named_version=request.names.version if is_known else None,
         format=request.format,
         options=request.options,
         tool_version=TOOL_VERSION,
@@ -69,10 +76,12 @@ async def _show(report: ExportReport) -> None:
         return
     rows = [{"File": file.path, "Role": file.role, "Bytes": file.size, "SHA-256": file.sha256} for file in report.files]
     changeset = report.changeset_id or "the baseline"
+    version = f", the named version “{report.named_version.name}”" if report.named_version else ""
+    name = f"“{report.imodel_name}” " if report.imodel_name else ""
     source = f"{_source(report)}, result {report.result}"
     notes = "".join(f"\n\n⚠ {warning}" for warning in report.warnings)
     skipped = " Skipped: this export is already published and verified." if report.skipped else ""
-    what = f"iModel `{report.imodel_id}` from {changeset}, in `{report.output_dir}`"
+    what = f"iModel {name}`{report.imodel_id}` from {changeset}{version}, in `{report.output_dir}`"
     await show_table(
         rows, key=f"export-{report.format}-{report.imodel_id}", description=f"{what}. {source}.{skipped}{notes}"
     )

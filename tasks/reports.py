@@ -29,17 +29,30 @@ class BatchFailure(BaseModel):
     error: str
 
 
+class ExportedVersion(BaseModel):
+    """The named version that was asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+
+
 class ExportReport(BaseModel):
     """The result of one export; sizes are in bytes, times have a time zone.
 
-    `changeset_id` is empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
+    `imodel_name` and `changeset_index` are None where they are not known; index 0 is the baseline. `changeset_id` is
+    empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
     `adopted` is true when the files come from a run that this flow run did not start.
     """
 
     model_config = ConfigDict(frozen=True)
 
     imodel_id: str
+    imodel_name: str | None = None
     changeset_id: str
+    changeset_index: int | None = None
+    named_version: ExportedVersion | None = None
     format: ExportFormat
     connection_id: str | None = None
     run_id: str | None = None

@@ -58,6 +58,11 @@ class StateDir:
         return cls(output_dir / imodel_id.strip().lower() / FOLDER)
 
     @classmethod
+    def all_in(cls, output_dir: Path) -> list[Self]:
+        """The state folders of every iModel that was exported to a folder."""
+        return [cls(folder) for folder in sorted(output_dir.glob(f"*/{FOLDER}"))]
+
+    @classmethod
     def of_batches(cls, output_dir: Path) -> Self:
         """The state folder of all batches that export to a folder."""
         return cls(output_dir / FOLDER)

@@ -45,10 +45,24 @@ class ManifestFile:
     md5: str | None = None
 
 
+class VersionFacts(BaseModel):
+    """The named version that an export was made of, as it was called then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    description: str | None = None
+    created_at: datetime | None = None
+
+
 class Manifest(BaseModel):
     """The request and the result of one export.
 
     Attributes:
+        imodel_name: None if it was not known.
+        changeset_index: None if it was not known; 0 is the baseline.
+        named_version: The named version that was asked for.
         run_id: Id of the export run, or of the mesh export.
         export_format: `EXPORT_FORMAT` of the release that wrote the files.
         adopted: The run was started by another caller with the same options.
@@ -61,7 +75,10 @@ class Manifest(BaseModel):
     manifest_version: Literal[1] = 1
     api_url: str
     imodel_id: str
+    imodel_name: str | None = None
     changeset_id: str | None
+    changeset_index: int | None = None
+    named_version: VersionFacts | None = None
     format: Literal["ifc", "mesh"]
     options: dict[str, JsonValue] = {}
     tool_version: str

@@ -84,6 +84,19 @@ def try_publishing(staging_root: Path, destination: Path, name: str = "file") ->
         sync_folder(folder)
 
 
+def replace_manifest(folder: Path, staging_root: Path, before: Manifest, now: Manifest) -> None:
+    """Replace the manifest of published files that stay as they are, unless another process has published meanwhile.
+
+    Raises:
+        DiskError: The manifest cannot be written; the one before stays.
+    """
+    with disk_errors(staging_root):
+        staging_root.mkdir(parents=True, exist_ok=True)
+        with trial_folder(staging_root) as staging:
+            if read_manifest(folder) == before:
+                _publish_manifest(now, staging, folder)
+
+
 def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> None:
     """Write the manifest in the staging folder and move it, so a killed process leaves no draft there."""
     write_manifest(staging, manifest)

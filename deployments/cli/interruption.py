@@ -17,8 +17,7 @@ from prefect.states import Cancelled
 from blocks.errors import ExportError, without_secrets
 from blocks.prefect_server.availability import wait_until_gone
 from deployments.stop_signals import INTERRUPTED, stop_signals
-from tasks.ifc.run_heartbeat import what_goes_on
-from tasks.options import state_dir_of
+from tasks.ifc.run_heartbeat import what_goes_on_for
 
 LOOK_EVERY = 2.0  # seconds between two looks for a cancellation at the Prefect server
 INTERRUPTIONS = (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal)
@@ -145,8 +144,7 @@ class InterruptibleRun:
             return ""
         if "imodel_id" not in self._parameters:
             return "Runs that were started go on at the platform. Run the same command again: it picks them up."
-        state_dir = state_dir_of(self._parameters.get("output_dir"), str(self._parameters["imodel_id"]))
-        return what_goes_on(state_dir, str(self._flow_run_id))
+        return what_goes_on_for(self._parameters, str(self._flow_run_id))
 
 
 def _may_be_outdated(error: BaseException) -> str:

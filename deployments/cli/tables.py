@@ -22,7 +22,7 @@ def report_table(reports: Iterable[ExportReport]) -> Table:
                 str(Path(_from_here(report.output_dir), file.path)),
                 file.role,
                 filesize.decimal(report.total_bytes if file.role == "tileset" else file.size),
-                report.changeset_id[:10] or "baseline",
+                _changeset(report),
                 report.run_id or "",
                 _outcome(report),
             )
@@ -45,6 +45,11 @@ def wide_console() -> Console:
 def _from_here(folder: str) -> Path:
     path = Path(folder)
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _changeset(report: ExportReport) -> str:
+    changeset = report.changeset_id[:10] or "baseline"
+    return f"{changeset} ({report.named_version.name})" if report.named_version else changeset
 
 
 def _outcome(report: ExportReport) -> str:

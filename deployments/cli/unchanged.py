@@ -19,8 +19,11 @@ from blocks.itwin.shared_clients import SHARED_CLIENTS
 from blocks.itwin.transport import Transport
 from blocks.settings import Settings, read_settings
 from deployments.stop_signals import stop_signals
-from tasks.current_export import BASELINE, find_current, report_unchanged
+from tasks.addresses import is_id
+from tasks.current_export import find_current, report_unchanged
+from tasks.exported_changeset import find_changeset
 from tasks.ifc.options import IfcRequest
+from tasks.names import find_imodel
 from tasks.options import ExportRequest
 from tasks.reports import ExportReport
 
@@ -66,8 +69,12 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
     try:
         tokens = AccessTokens(identity, transport, hosts)
         apis = apis_of(ItwinClient(settings.api_url, hosts, transport, tokens))
-        changeset = await apis.imodels.find_changeset(request.imodel_id, request.changeset_id)
-        manifest = find_current(request, changeset.id if changeset else BASELINE, settings.api_url)
+        if not is_id(request.imodel_id):
+            found = await find_imodel(apis, request.imodel_id)
+            request = request.with_names(imodel_id=found.id.lower(), imodel=found.imodel.display_name)
+        changeset = await find_changeset(apis, request.imodel_id, request.changeset_id, request.named_version)
+        request = request.with_names(changeset_index=changeset.index, version=changeset.version)
+        manifest = find_current(request, changeset.id, settings.api_url)
     finally:
         await transport.aclose()
     return report_unchanged(manifest, request) if manifest else None

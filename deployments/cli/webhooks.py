@@ -11,14 +11,16 @@ from rich.table import Table
 
 from blocks.errors import ConfigurationError, InputError
 from blocks.itwin.api.webhooks import Webhook, WebhooksApi
+from blocks.itwin.apis import ItwinApis
 from blocks.settings import read_settings
 from blocks.urls import host_of, is_loopback
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from deployments.output_streams import write_json
 from deployments.webhooks.message import FOLLOWED
+from tasks.addresses import read_subject
 from tasks.load_blocks import load_credentials
-from tasks.options import check_guid
+from tasks.names import itwin_id_of
 
 app = App(name="webhooks", help="Manage subscriptions to news about iModels.", help_format="plaintext")
 AsJson = Annotated[bool, Parameter(negative="")]
@@ -33,11 +35,11 @@ def register(callback_url: str, *, itwin_id: str, credentials: str = "default", 
 
     Args:
         callback_url: Public address of the receiver, https://…/webhooks/itwin.
-        itwin_id: Id of the iTwin (a GUID).
+        itwin_id: The iTwin: its id, its name, or its address copied from the browser.
         credentials: Name of an iTwin Credentials block; it must be a service application.
         json: Print one JSON document.
     """
-    _show([run_with_server(_register(callback_url, check_guid(itwin_id, "iTwin id"), credentials))], as_json=json)
+    _show([run_with_server(_register(callback_url, read_subject(itwin_id, "iTwin"), credentials))], as_json=json)
 
 
 @app.command(name="list")
@@ -64,12 +66,12 @@ def remove(webhook_id: str, *, credentials: str = "default") -> None:
 
 
 @asynccontextmanager
-async def _api(credentials: str) -> AsyncGenerator[WebhooksApi]:
-    async with (await load_credentials(credentials)).get_client() as itwin:
-        yield WebhooksApi(itwin.client)
+async def _apis(credentials: str) -> AsyncGenerator[ItwinApis]:
+    async with (await load_credentials(credentials)).get_client() as apis:
+        yield apis
 
 
-async def _register(callback_url: str, itwin_id: str, credentials: str) -> Webhook:
+async def _register(callback_url: str, itwin: str, credentials: str) -> Webhook:
     secret = read_settings().webhook_secret
     if secret is None:
         raise ConfigurationError(
@@ -79,7 +81,8 @@ async def _register(callback_url: str, itwin_id: str, credentials: str) -> Webho
     if not callback_url.startswith("https://") and not is_loopback(host_of(callback_url)):
         raise InputError(f"“{callback_url}” cannot be delivered to: the platform takes https:// addresses only.")
     events = sorted(FOLLOWED)
-    async with _api(credentials) as webhooks:
+    async with _apis(credentials) as apis:
+        itwin_id, webhooks = await itwin_id_of(apis, itwin), WebhooksApi(apis.client)
         found = [known.id for known in await webhooks.list_webhooks() if _serves(known, callback_url, itwin_id)]
         if not found:
             created = await webhooks.create_webhook(callback_url, itwin_id=itwin_id, event_types=events, secret=secret)
@@ -88,13 +91,13 @@ async def _register(callback_url: str, itwin_id: str, credentials: str) -> Webho
 
 
 async def _list(credentials: str) -> list[Webhook]:
-    async with _api(credentials) as webhooks:
-        return await webhooks.list_webhooks()
+    async with _apis(credentials) as apis:
+        return await WebhooksApi(apis.client).list_webhooks()
 
 
 async def _remove(webhook_id: str, credentials: str) -> None:
-    async with _api(credentials) as webhooks:
-        await webhooks.delete_webhook(webhook_id)
+    async with _apis(credentials) as apis:
+        await WebhooksApi(apis.client).delete_webhook(webhook_id)
 
 
 def _serves(webhook: Webhook, callback_url: str, itwin_id: str) -> bool:

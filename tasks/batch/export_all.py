@@ -19,12 +19,16 @@ from prefect.runtime import flow_run
 
 from blocks.errors import BatchFailedError, ExportError, InputError, without_secrets
 from blocks.itwin.apis import ItwinApis
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
 from blocks.settings import read_settings
+from tasks.addresses import is_id
 from tasks.artifacts import show_table
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.progress import shown
 from tasks.batch.reports import keep_batch_report
+from tasks.batch.selection import select_imodels
+from tasks.imodel import named_in_batch, resolve_itwin
 from tasks.platform_slots import share_slots
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
 from tasks.retry import is_transient
@@ -106,19 +110,26 @@ async def list_imodels(itwin: ItwinApis, request: BatchRequest) -> list[IModel]:
         InputError: A requested iModel is not in the iTwin, or none is selected and `allow_empty` is false.
     """
     found = [imodel async for imodel in itwin.imodels.list_imodels(request.itwin_id)]
-    absent = request.imodel_ids - {imodel.id.lower() for imodel in found}
-    if absent:
-        raise InputError(
-            f"iTwin {request.itwin_id} has no initialized iModel {', '.join(sorted(absent))} that this client may "
-            f"see. Check the ids, or leave imodel_ids out."
-        )
-    wanted = request.imodel_ids or {imodel.id.lower() for imodel in found}
+    wanted = select_imodels(request, found)
     part = request.name_contains.casefold()
-    chosen = [imodel for imodel in found if imodel.id.lower() in wanted and part in imodel.display_name.casefold()]
+    chosen = [imodel for imodel in wanted if part in imodel.display_name.casefold()]
     if not chosen and not request.allow_empty:
         raise InputError(_nothing_chosen(request, len(found)))
     get_run_logger().info("%s of %s iModels are selected for export.", len(chosen), len(found))
     return sorted(chosen, key=lambda imodel: (imodel.display_name, imodel.id))
+
+
+async def with_itwin(credentials: ItwinCredentials, request: BatchRequest) -> BatchRequest:
+    """The request with the id of its iTwin.
+
+    Raises:
+        NotFoundError: No iTwin is called so.
+        InputError: Several iTwins are called so.
+    """
+    if is_id(request.itwin_id):
+        return request
+    found = await resolve_itwin(credentials, request.itwin_id)
+    return request.model_copy(update={"itwin_id": found.id, "itwin_name": found.name})
 
 
 def _nothing_chosen(request: BatchRequest, count: int) -> str:
@@ -202,7 +213,8 @@ async def _run(export_flow: ExportFlow, request: BatchRequest, item: BatchItem) 
     """Run one export with those options of the batch that its flow has as parameters."""
     known = inspect.signature(export_flow).parameters
     options = {name: value for name, value in request.options.items() if name in known}
-    return await export_flow(imodel_id=item.imodel.id, **options)
+    with named_in_batch(item.imodel.display_name):
+        return await export_flow(imodel_id=item.imodel.id, **options)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator
 
 from blocks.errors import InputError
-from tasks.options import ExportOptions, Options, OutputDir, check_guid, guid
+from tasks.addresses import read_member, subject
+from tasks.options import ExportOptions, Options, OutputDir
 from tasks.reports import ExportFormat
 
 FailWhen = Literal["any", "all", "never"]
@@ -21,7 +22,7 @@ def _formats(value: tuple[object, ...] | list[object]) -> tuple[object, ...]:
 
 
 def _imodel_ids(value: Iterable[object] | None) -> frozenset[str]:
-    return frozenset(check_guid(str(imodel_id), "iModel id") for imodel_id in value or ())
+    return frozenset(read_member(imodel) for imodel in value or ())
 
 
 def _max_active(value: int) -> int:
@@ -37,9 +38,13 @@ def _shards(value: int) -> int:
 
 
 class BatchRequest(Options, frozen=True):
-    """The parameters of one batch; `options` holds the parameters of export-ifc and export-mesh."""
+    """The parameters of one batch; `options` holds the parameters of export-ifc and export-mesh.
 
-    itwin_id: Annotated[str, guid("iTwin id")]
+    `itwin_id` may be a name until the flow has looked it up, and then `itwin_name` is that name.
+    """
+
+    itwin_id: Annotated[str, subject("iTwin")]
+    itwin_name: str = ""
     formats: Annotated[tuple[ExportFormat, ...], BeforeValidator(_formats)]
     imodel_ids: Annotated[frozenset[str], BeforeValidator(_imodel_ids)] = frozenset()
     name_contains: Annotated[str, BeforeValidator(lambda value: value or "")] = ""
@@ -62,7 +67,7 @@ class BatchRequest(Options, frozen=True):
         Raises:
             InputError: A parameter is invalid; the message names it and says what to do.
         """
-        own = cls.model_fields.keys() - {"options", "output_dir", "credentials"}
+        own = cls.model_fields.keys() - {"options", "itwin_name", "output_dir", "credentials"}
         options = {name: value for name, value in parameters.items() if name not in own}
         checked = super().check(**parameters, options=options)
         for single in singles:

@@ -15,6 +15,7 @@ from blocks.errors import NotAuthorizedError, NotFoundError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
+from tasks.addresses import Kind, is_id, read_subject
 from tasks.ifc.run_heartbeat import is_stale
 from tasks.options import state_dir_of
 
@@ -51,7 +52,7 @@ async def find_orphans(credentials: ItwinCredentials, imodel_ids: Iterable[str])
 
 @dataclass(frozen=True)
 class Follower:
-    """A flow run that exports an iModel or all iModels of an iTwin."""
+    """A flow run that exports an iModel or all iModels of an iTwin; `subjects` are their ids, or names."""
 
     flow_run_id: str
     subjects: frozenset[str]
@@ -59,9 +60,10 @@ class Follower:
 
     def follows(self, imodel_id: str, itwin_id: str) -> bool:
         """True if it exports this iModel and its heartbeat is not stale."""
-        if self.subjects.isdisjoint({imodel_id.lower(), itwin_id.lower()}):
-            return False
-        return not is_stale(state_dir_of(self.output_dir, imodel_id), self.flow_run_id)
+        state_dir = state_dir_of(self.output_dir, imodel_id)
+        is_meant = not self.subjects.isdisjoint({imodel_id.lower(), itwin_id.lower()})
+        is_named = not all(map(is_id, self.subjects)) and state_dir.followed(self.flow_run_id).exists()
+        return (is_meant or is_named) and not is_stale(state_dir, self.flow_run_id)
 
 
 async def read_followers() -> list[Follower]:
@@ -79,8 +81,8 @@ async def read_followers() -> list[Follower]:
 
 def _follower(flow_run: FlowRun) -> Follower:
     asked = flow_run.parameters
-    named = (asked.get("imodel_id"), asked.get("itwin_id"))
-    subjects = frozenset(str(name).strip().lower() for name in named if name)
+    kinds: dict[str, Kind] = {"imodel_id": "iModel", "itwin_id": "iTwin"}
+    subjects = frozenset(read_subject(asked[name], kind) for name, kind in kinds.items() if asked.get(name))
     return Follower(str(flow_run.id), subjects, asked.get("output_dir"))
 
 

@@ -47,6 +47,7 @@ class Fetched(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     files: tuple[FetchedFile, ...]
+    imodel_name: str = ""
     warnings: tuple[str, ...] = ()
     folder: Path
 
@@ -79,8 +80,10 @@ async def fetch_output(
         owner = str(flow_run.get_id())
         with request.staging_root.staging(run.run_id, owner) as folder, closing_lost_run(request, run):
             if blob_storage is None:
-                return await _fetch_from_storage(itwin, request, finished, imodel, folder)
-            return await _fetch_from_blob(itwin, request, run, imodel, blob_storage, folder)
+                fetched = await _fetch_from_storage(itwin, request, finished, imodel, folder)
+            else:
+                fetched = await _fetch_from_blob(itwin, request, run, imodel, blob_storage, folder)
+            return fetched.model_copy(update={"imodel_name": imodel.display_name})
 
 
 async def _fetch_from_storage(

@@ -71,7 +71,7 @@ def _check_and_publish(
     )
     manifest = draft_manifest(
         credentials,
-        spec.request,
+        spec.request.with_names(imodel=fetched.imodel_name),
         changeset_id=None if run.warnings else spec.changeset_id,  # what a stranger's run exported is not known
         run_id=run.run_id,
         connection_id=run.connection_id,

@@ -7,8 +7,9 @@ the hook in another process, so what it says must be on disk, beside the notes o
 import asyncio
 import contextlib
 import os
+import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from prefect.logging.loggers import flow_run_logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
+from tasks.addresses import read_subject
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun
-from tasks.options import state_dir_of
+from tasks.options import state_dirs_of
 from tasks.state_dir import StateDir, is_id, prepare, read_record
 
 HEARTBEAT_SECONDS = 30.0
@@ -91,15 +93,21 @@ def what_goes_on(state_dir: StateDir, flow_run_id: str) -> str:
     )
 
 
+def what_goes_on_for(parameters: Mapping[str, Any], flow_run_id: str) -> str:
+    """The same for the parameters of the flow run: its iModel may be given by name."""
+    state_dirs = state_dirs_of(parameters.get("output_dir"), str(parameters.get("imodel_id")))
+    return next((said for state_dir in state_dirs if (said := what_goes_on(state_dir, flow_run_id))), "")
+
+
 async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Say in the log and in an artifact what the platform still does; Prefect's hook for flow runs that end early."""
-    imodel_id = str(flow_run.parameters.get("imodel_id")).strip().lower()
-    said = what_goes_on(state_dir_of(flow_run.parameters.get("output_dir"), imodel_id), str(flow_run.id))
+    asked = flow_run.parameters
+    said = what_goes_on_for(asked, str(flow_run.id))
     if not said:
         return
     flow_run_logger(flow_run, flow).warning(said)
     artifact = ArtifactCreate(
-        key=f"{flow.name}-{imodel_id}",
+        key=f"{flow.name}-{_artifact_name(str(asked.get('imodel_id')))}",
         type="markdown",
         description=f"{state.name}: what the platform still does",
         data=said,
@@ -107,6 +115,11 @@ async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: St
     )
     async with get_client() as client:
         await client.create_artifact(artifact)
+
+
+def _artifact_name(imodel: str) -> str:
+    """The id of the iModel, or its name with the characters that the key of an artifact may have."""
+    return re.sub(r"[^a-z0-9]+", "-", read_subject(imodel, "iModel").lower()).strip("-") or "imodel"
 
 
 async def _keep_fresh(path: Path) -> None:

@@ -22,7 +22,7 @@ from deployments.cli.doctor.prefect_server import API, prefect_findings
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from deployments.output_streams import write_json
-from tasks.options import check_guid
+from tasks.addresses import is_id, read_subject
 
 
 def doctor(
@@ -37,8 +37,8 @@ def doctor(
     """Check configuration, network, sign-in, access, disk, Prefect API and worker; end with 2 if one is wrong.
 
     Args:
-        imodel_id: Check access to this iModel and to its Storage too.
-        itwin_id: With --orphans: look at every iModel of this iTwin.
+        imodel_id: Check access to this iModel (id, iTwin/iModel, or address) and to its Storage too.
+        itwin_id: With --orphans: look at every iModel of this iTwin (id, name, or address).
         orphans: Instead, list runs of ours that go on at the platform although no flow run follows them.
         repair: Mark flow runs of ours that have no process any more as Crashed, and free slots that no flow run holds.
         credentials: Name of an iTwin Credentials block.
@@ -48,7 +48,7 @@ def doctor(
         show_orphans(imodel_id, itwin_id, credentials, as_json=json)
         return
     findings = run_with_server(
-        _examine(check_guid(imodel_id, "iModel id") if imodel_id else None, credentials, is_repair_wanted=repair)
+        _examine(read_subject(imodel_id, "iModel") if imodel_id else None, credentials, is_repair_wanted=repair)
     )
     if json:
         write_json(json_module.dumps([asdict(finding) for finding in findings]))
@@ -58,7 +58,7 @@ def doctor(
         raise ConfigurationError(f"Not in order: {', '.join(wrong)}. What to do stands above.")
 
 
-async def _examine(imodel_id: str | None, name: str, *, is_repair_wanted: bool) -> list[Finding]:
+async def _examine(imodel: str | None, name: str, *, is_repair_wanted: bool) -> list[Finding]:
     versions = f"itwin-export {version('itwin-export')}, Prefect {version('prefect')}, Python {python_version()}"
     findings = [Finding("Versions", is_ok=True, says=versions)]
     try:
@@ -69,8 +69,9 @@ async def _examine(imodel_id: str | None, name: str, *, is_repair_wanted: bool) 
     findings += await look_at_all("Network", network_findings(settings))
     findings += await look_at_all(API, prefect_findings(is_repair_wanted=is_repair_wanted))
     is_api_there = all(finding.is_ok for finding in findings if finding.what == API)
-    platform = platform_findings(settings, imodel_id, name, is_api_there=is_api_there)
+    platform = platform_findings(settings, imodel, name, is_api_there=is_api_there)
     findings += await look_at_all("iTwin Platform", platform)
+    imodel_id = imodel if imodel and is_id(imodel) else None  # the folder of an iModel is named after its id
     publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
     return [*findings, await look("Output folder", publishing)]
 

@@ -19,13 +19,14 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import Settings
 from deployments.cli.doctor.finding import Finding, look
 from tasks.load_blocks import load_credentials
+from tasks.names import imodel_id_of
 
 NOBODYS_IMODEL = "00000000-0000-0000-0000-000000000000"
 SKEW_SECONDS = 60.0
 
 
 async def platform_findings(
-    settings: Settings, imodel_id: str | None, name: str, *, is_api_there: bool
+    settings: Settings, imodel: str | None, name: str, *, is_api_there: bool
 ) -> AsyncIterator[Finding]:
     """The iTwin Platform, as these credentials see it; without a Prefect API, as those of the environment do."""
     try:
@@ -42,9 +43,9 @@ async def platform_findings(
             return
         yield await look("Clock", _clock(itwin))
         yield await look("Consent", _consent(itwin, known))
-        if imodel_id:
-            yield await look("iModel", _imodel(itwin, imodel_id))
-            yield await look("Storage", _storage(itwin, imodel_id))
+        if imodel:
+            yield await look("iModel", _imodel(itwin, imodel))
+            yield await look("Storage", _storage(itwin, imodel))
 
 
 def _from_environment(settings: Settings, name: str) -> ItwinCredentials:
@@ -84,7 +85,8 @@ async def _consent(itwin: ItwinApis, known: ItwinCredentials) -> str:
     return "Given."
 
 
-async def _imodel(itwin: ItwinApis, imodel_id: str) -> str:
+async def _imodel(itwin: ItwinApis, subject: str) -> str:
+    imodel_id = await imodel_id_of(itwin, subject)
     imodel = await itwin.imodels.get_imodel(imodel_id)
     if imodel.state not in {None, "initialized"}:
         raise ConfigurationError(f"“{imodel.display_name}” is {imodel.state}; it cannot be exported yet.")
@@ -93,9 +95,9 @@ async def _imodel(itwin: ItwinApis, imodel_id: str) -> str:
     return f"“{imodel.display_name}” and its export connections can be read."
 
 
-async def _storage(itwin: ItwinApis, imodel_id: str) -> str:
+async def _storage(itwin: ItwinApis, subject: str) -> str:
     """Writing is the platform's own part of an export and shows there; a missing role shows here already."""
-    imodel = await itwin.imodels.get_imodel(imodel_id)
+    imodel = await itwin.imodels.get_imodel(await imodel_id_of(itwin, subject))
     async for _ in itwin.storage.list_files(folder_id=None, itwin_id=imodel.itwin_id or ""):
         break
     return "The iTwin's Storage can be read; whether the platform may write there, the first export shows."

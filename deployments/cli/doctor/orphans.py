@@ -5,13 +5,14 @@ import json
 from rich.table import Table
 
 from blocks.errors import InputError
-from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.apis import ItwinApis
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import wide_console
 from deployments.output_streams import write_json
+from tasks.addresses import read_subject
 from tasks.ifc.orphaned_runs import OrphanedRun, find_orphans
 from tasks.load_blocks import load_credentials
-from tasks.options import check_guid
+from tasks.names import imodel_id_of, itwin_id_of
 
 PICK_UP = "Run the export of the iModel again with the same options: it picks the run up."
 
@@ -24,8 +25,8 @@ def show_orphans(imodel_id: str | None, itwin_id: str | None, credentials: str, 
     """
     if bool(imodel_id) == bool(itwin_id):
         raise InputError("Whose runs? Name an iModel (--imodel-id) or an iTwin (--itwin-id).")
-    imodel = check_guid(imodel_id, "iModel id") if imodel_id else None
-    itwin = check_guid(itwin_id, "iTwin id") if itwin_id else None
+    imodel = read_subject(imodel_id, "iModel") if imodel_id else None
+    itwin = read_subject(itwin_id, "iTwin") if itwin_id else None
     orphans = run_with_server(_find(imodel, itwin, credentials))
     if as_json:
         write_json(json.dumps([orphan.model_dump(mode="json") for orphan in orphans]))
@@ -33,14 +34,16 @@ def show_orphans(imodel_id: str | None, itwin_id: str | None, credentials: str, 
         wide_console().print(_table(orphans) if orphans else "No run of ours goes on without a flow run that follows.")
 
 
-async def _find(imodel_id: str | None, itwin_id: str | None, credentials: str) -> list[OrphanedRun]:
+async def _find(imodel: str | None, itwin: str | None, credentials: str) -> list[OrphanedRun]:
     block = await load_credentials(credentials)
-    return await find_orphans(block, [imodel_id] if imodel_id else await _imodels_of(block, itwin_id or ""))
+    async with block.get_client() as apis:
+        named = [await imodel_id_of(apis, imodel)] if imodel else await _imodels_of(apis, itwin or "")
+        return await find_orphans(block, named)
 
 
-async def _imodels_of(block: ItwinCredentials, itwin_id: str) -> list[str]:
-    async with block.get_client() as itwin:
-        return [imodel.id async for imodel in itwin.imodels.list_imodels(itwin_id)]
+async def _imodels_of(apis: ItwinApis, itwin: str) -> list[str]:
+    itwin_id = await itwin_id_of(apis, itwin)
+    return [imodel.id async for imodel in apis.imodels.list_imodels(itwin_id)]
 
 
 def _table(orphans: list[OrphanedRun]) -> Table:

@@ -42,6 +42,17 @@ def test_an_export_prints_one_report_on_stdout(server: RunningSandbox, tmp_path:
     assert all((tmp_path / "exports" / file.path).stat().st_size == file.size for file in report.files)
 
 
+def test_an_export_is_named_and_not_numbered(server: RunningSandbox) -> None:
+    """From nothing but names a process exports the changeset of the named version, and its table shows that name."""
+    state = server.state
+    imodel = state.add_imodel(state.add_itwin("Campus").id, "Plant A", changesets=4)
+    version = state.name_version(imodel.id, "Issued for construction", index=3)
+    done = itwin_export("ifc", "Campus/Plant A", "--named-version", "Issued for construction")
+    assert done.returncode == 0, done.stderr
+    assert f"{str(version.changeset_id)[:10]} (Issued for construction)" in done.stdout
+    assert [(run.imodel_id, run.changeset_id) for run in state.runs] == [(imodel.id, version.changeset_id)]
+
+
 def test_an_export_needs_no_prefect_server(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """Without a configured Prefect server the command brings its own, and repeats nothing it has done."""
     home = {"PREFECT_HOME": str(tmp_path / "home"), "PREFECT_PROFILE": "ephemeral"}
@@ -61,7 +72,8 @@ def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "exit_code", "sentence"),
     [
-        (("ifc", "nonsense"), {}, 2, "“nonsense” is not an iModel id"),
+        (("ifc", "nonsense"), {}, 2, "“nonsense” is not an iModel: give its id, its name with that of its iTwin"),
+        (("ifc", SEEDED.plant, "--changeset-id", "1", "--named-version", "v"), {}, 2, "changeset_id and named_version"),
         (("ifc", SEEDED.plant, "--ifc-version", "IFC5"), {}, 2, "IFC2x3 CV 2.0"),
         (("ifc", SEEDED.plant, "--timeout-minutes", "0"), {}, 2, "timeout_minutes is 0"),
         (("ifc", SEEDED.plant, "--changeset-id", "xyz"), {}, 2, "“xyz” is not a changeset"),

@@ -30,10 +30,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def export_again(home: Path) -> "subprocess.CompletedProcess[str]":
+def export_again(home: Path, imodel: str) -> "subprocess.CompletedProcess[str]":
     """The command in a process of its own, without a Prefect server; it fails if it imports Prefect."""
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, "ifc", SEEDED.bridge, "--json"],
+        [sys.executable, "-c", SCRIPT, "ifc", imodel, "--json"],
         cwd=REPOSITORY,
         env=os.environ | {"PREFECT_HOME": str(home)},
         capture_output=True,
@@ -43,10 +43,13 @@ def export_again(home: Path) -> "subprocess.CompletedProcess[str]":
 
 
 async def test_an_unchanged_export_is_reported_without_prefect(sandbox: RunningSandbox, home: Path) -> None:
-    """The same export again ends with 0, the report of the published files and one request for the changeset."""
+    """The same export again ends with 0, the report of the published files and one request for the changeset.
+
+    By name it takes two more, for the iTwin and the iModel.
+    """
     first = await export_ifc(SEEDED.bridge)
     asked = len(sandbox.state.log)
-    again = await asyncio.to_thread(export_again, home)
+    again = await asyncio.to_thread(export_again, home, SEEDED.bridge)
     assert again.returncode == 0, again.stderr
     report = json.loads(again.stdout)
     assert report["skipped"]
@@ -54,6 +57,11 @@ async def test_an_unchanged_export_is_reported_without_prefect(sandbox: RunningS
     assert "Nothing to do" in again.stderr
     looked = [entry.path for entry in list(sandbox.state.log)[asked:] if entry.path.startswith("/imodels")]
     assert looked == [f"/imodels/{SEEDED.bridge}/changesets"]
+    asked = len(sandbox.state.log)
+    named = await asyncio.to_thread(export_again, home, "Sandbox Campus/Bridge")
+    assert (json.loads(named.stdout)["imodel_name"], named.returncode) == ("Bridge", 0)
+    looked = [entry.path for entry in list(sandbox.state.log)[asked:] if not entry.path.startswith(("/connect", "/."))]
+    assert looked == ["/itwins", "/imodels", f"/imodels/{SEEDED.bridge}/changesets"]
 
 
 def save_block(home: Path) -> None:

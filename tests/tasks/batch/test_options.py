@@ -35,8 +35,8 @@ def asked(folder: Path, **changes: Any) -> BatchRequest:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"itwin_id": "x"}, "“x” is not an iTwin id"),
-        ({"imodel_ids": ["x"]}, "“x” is not an iModel id"),
+        ({"itwin_id": "/"}, "“/” is not an iTwin: give its id"),
+        ({"imodel_ids": ["Plant A", ""]}, "“” is not an iModel"),
         ({"formats": []}, "formats is an empty list.*Name ifc, mesh or both"),
         ({"formats": ["ifc", "dwg"]}, "“dwg” is not a known format. Choose one of: ifc, mesh"),
         ({"max_active": 0}, "max_active is 0; give 1 or more"),

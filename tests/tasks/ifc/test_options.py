@@ -24,11 +24,13 @@ def asked(minutes: float, active: str, partial: str, *, force: bool = False) -> 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"imodel_id": "plant"}, "“plant” is not an iModel id: it must look like .* from its address"),
-        ({"imodel_id": ""}, "is not an iModel id"),
-        ({"imodel_id": ID + "0"}, "is not an iModel id"),
-        ({"imodel_id": f"{{{ID}}}"}, "is not an iModel id"),
-        ({"imodel_id": f"{ID}/../x"}, "is not an iModel id"),
+        ({"imodel_id": "plant"}, "“plant” is not an iModel: give its id, its name with that of its iTwin"),
+        ({"imodel_id": ""}, "is not an iModel"),
+        ({"imodel_id": ID + "0"}, "is not an iModel"),
+        ({"imodel_id": f"{{{ID}}}"}, "is not an iModel"),
+        ({"imodel_id": f"/{ID}/x"}, "is not an iModel"),
+        ({"imodel_id": f"{ID}", "changeset_id": "3", "named_version": "As built"}, "both say what to export"),
+        ({"named_version": "x" * 256}, "named_version has 256 characters"),
         ({"changeset_id": "latest"}, "“latest” is not a changeset: give 40 hex digits, an index, or leave it empty"),
         ({"changeset_id": "a" * 39}, "is not a changeset"),
         ({"changeset_id": "-1"}, "is not a changeset"),

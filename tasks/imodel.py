@@ -1,0 +1,123 @@
+"""Look up iTwins and iModels that are given by name; one that is given by id costs no request."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import INPUTS, RUN_ID
+from pydantic import BaseModel, ConfigDict
+
+from blocks.itwin.credentials import ItwinCredentials
+from tasks.addresses import is_id
+from tasks.names import find_imodel, find_itwin
+from tasks.options import ExportRequest
+from tasks.retry import is_transient
+
+Request = TypeVar("Request", bound=ExportRequest)
+_name_in_batch: ContextVar[str] = ContextVar("imodel_name", default="")
+
+
+class NamedITwin(BaseModel):
+    """An iTwin with its name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+
+
+class NamedIModel(NamedITwin):
+    """An iModel with its name, and the iTwin that it is in."""
+
+    itwin: NamedITwin
+
+
+@contextmanager
+def named_in_batch(name: str) -> Generator[None]:
+    """Let exports of this context know the name of their iModel, which the batch has read already."""
+    token = _name_in_batch.set(name)
+    try:
+        yield
+    finally:
+        _name_in_batch.reset(token)
+
+
+async def with_imodel(credentials: ItwinCredentials, request: Request) -> Request:
+    """The request with the id of its iModel.
+
+    Raises:
+        NotFoundError: Nothing is called so.
+        InputError: Several iModels are called so.
+    """
+    if is_id(request.imodel_id):
+        return request.with_names(imodel=_name_in_batch.get())
+    found = await resolve_imodel(credentials, request.imodel_id)
+    get_run_logger().info("“%s” is iModel %s.", request.imodel_id, found.id)
+    return request.with_names(
+        imodel_id=found.id, imodel=found.name, itwin=found.itwin.name, itwin_id=found.itwin.id.lower()
+    )
+
+
+async def with_imodel_name(credentials: ItwinCredentials, request: Request) -> Request:
+    """The request with the name of its iModel, which is read where it is not known yet."""
+    if request.names.imodel:
+        return request
+    return request.with_names(imodel=await read_imodel_name(credentials, request.imodel_id))
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[1, 3, 8],
+    retry_condition_fn=is_transient,
+    cache_policy=INPUTS - "credentials" + RUN_ID,
+    persist_result=True,
+    result_serializer="json",
+)
+async def read_imodel_name(credentials: ItwinCredentials, imodel_id: str) -> str:
+    """The name of an iModel."""
+    async with credentials.get_client() as itwin:
+        return (await itwin.imodels.get_imodel(imodel_id)).display_name
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[1, 3, 8],
+    retry_condition_fn=is_transient,
+    cache_policy=INPUTS - "credentials" + RUN_ID,  # a retry exports the same iModel, though it may be renamed meanwhile
+    persist_result=True,
+    result_serializer="json",
+)
+async def resolve_imodel(credentials: ItwinCredentials, name: str) -> NamedIModel:
+    """The iModel of a name like `Campus/Plant A`.
+
+    Raises:
+        NotFoundError: Nothing is called so.
+        InputError: Several iModels are called so.
+    """
+    async with credentials.get_client() as itwin:
+        found = await find_imodel(itwin, name)
+    owner = NamedITwin(id=found.itwin.id.lower(), name=found.itwin.display_name)
+    return NamedIModel(id=found.id.lower(), name=found.imodel.display_name, itwin=owner)
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=[1, 3, 8],
+    retry_condition_fn=is_transient,
+    cache_policy=INPUTS - "credentials" + RUN_ID,
+    persist_result=True,
+    result_serializer="json",
+)
+async def resolve_itwin(credentials: ItwinCredentials, name: str) -> NamedITwin:
+    """The iTwin of that name.
+
+    Raises:
+        NotFoundError: Nothing is called so.
+        InputError: Several iTwins are called so.
+    """
+    async with credentials.get_client() as itwin:
+        found = await find_itwin(itwin, name)
+    get_run_logger().info("“%s” is iTwin %s.", name, found.id)
+    return NamedITwin(id=found.id.lower(), name=found.display_name)

@@ -39,8 +39,8 @@ down: $(INSTALLED) ## Stop everything that `make up` started
 system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis), where they are absent
 	tests/system_packages.sh
 
-test: system $(INSTALLED) $(NODE) ## Run every test that must pass, two files at a time
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
+test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files at a time
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
 
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
 	$(BIN)/pytest -m crash

@@ -49,12 +49,15 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def person(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Person]:
-    """A person with a Prefect server and a stand-in platform."""
+    """A person with a stand-in platform and an export of it, whose report a command shows without a flow run."""
     folder = tmp_path_factory.mktemp("exports")
     with running_sandbox(options=Options(run_seconds=0.3)) as sandbox:
         sandbox.state.imodels[SEEDED.plant].name = NAME
-        quick = {"ITWIN_OUTPUT_DIR": str(folder), "ITWIN_POLL_SECONDS": "0.1", "PREFECT_API_URL": prefect_server}
-        yield Person(dict(os.environ) | sandbox.environment | quick)
+        quick = {"ITWIN_OUTPUT_DIR": str(folder), "ITWIN_POLL_SECONDS": "0.1", "PREFECT_HOME": str(folder / "home")}
+        person = Person(dict(os.environ) | sandbox.environment | quick)
+        exported = Person(person.environment | {"PREFECT_API_URL": prefect_server}).export(encoding="ascii")
+        assert (exported.exit_code, b"???.ifc" in exported.stdout) == (0, True), exported.stderr
+        yield person
 
 
 def closed_pipe() -> IO[bytes]:

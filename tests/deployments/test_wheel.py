@@ -45,13 +45,12 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "env" / "bin" / "itwin-export"
 
 
-@pytest.fixture(params=["empty folder", "folder with packages of the same names"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where the user stands; packages named like ours must not be imported."""
-    if request.param != "empty folder":
-        for name in ("flows", "tasks", "blocks", "deployments"):
-            (tmp_path / name).mkdir()
-            (tmp_path / name / "__init__.py").write_text("raise RuntimeError('a package of somebody else')")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the user works; packages that are named like ours must not be imported."""
+    for name in ("flows", "tasks", "blocks", "deployments"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('a package of somebody else')")
     return tmp_path
 
 
@@ -105,10 +104,8 @@ def test_an_installed_wheel_exports_and_shows(command: Path, folder: Path, platf
     assert shown.is_success
 
 
-def test_the_demo_of_an_installed_wheel_works_beside_other_packages(command: Path, tmp_path: Path) -> None:
+def test_the_demo_of_an_installed_wheel_works_beside_other_packages(command: Path, folder: Path) -> None:
     """`demo` imports its own packages, not those of the working directory, and publishes below that directory."""
-    (tmp_path / "flows").mkdir()
-    (tmp_path / "flows" / "__init__.py").write_text("raise RuntimeError('a package of somebody else')")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ITWIN_", "PREFECT_"))}
-    run(command, "demo", folder=tmp_path, environment=environment)
-    assert len(list((tmp_path / "exports").rglob("*.ifc"))) == 2
+    run(command, "demo", folder=folder, environment=environment)
+    assert len(list((folder / "exports").rglob("*.ifc"))) == 2

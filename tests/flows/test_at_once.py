@@ -12,7 +12,7 @@ from tasks.reports import ExportReport
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
-LAGS = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8]
+LAGS = [0, 0.02, 0.1, 0.3, 0.8]
 
 
 async def two_exports(lag: float) -> tuple[ExportReport, ExportReport]:

@@ -20,7 +20,7 @@ class KillPoint:
         name: What the flow is doing.
         path: The request that is held; the process dies while it waits for the answer.
         fault: More about that request.
-        is_telling: Stands for its neighbours where time is short.
+        is_representative: Stands for the points beside it in the quick tests.
         files: In place of a request: dies as soon as a file of this pattern lies in the output folder.
     """
 
@@ -29,7 +29,7 @@ class KillPoint:
     method: str = "GET"
     fault: dict[str, Any] = field(default_factory=dict[str, Any])
     files: str = ""
-    is_telling: bool = False
+    is_representative: bool = False
 
     def arm(self, cli_sandbox: CliSandbox) -> Callable[[], bool]:
         """Make the moment last; the function tells when it is there."""
@@ -52,19 +52,19 @@ KILL_POINTS = [
     KillPoint("resolving the changeset", f"/imodels/{SEEDED.plant}/changesets"),
     KillPoint("looking for the connection", "/export/connections$"),
     KillPoint("asking for the connection", "/export/connections$", "POST"),
-    KillPoint("having made the connection without knowing", "/export/connections$", "POST", EFFECT, is_telling=True),
+    KillPoint("having made the connection without knowing", "/export/connections$", "POST", EFFECT),
     KillPoint("looking for runs", RUNS),
-    KillPoint("having started a run without knowing", RUNS, "POST", EFFECT, is_telling=True),
+    KillPoint("having started a run without knowing", RUNS, "POST", EFFECT, is_representative=True),
     KillPoint("asking for a run, which never starts", RUNS, "POST", {"cut": "before"}),
-    KillPoint("looking for the run whose answer was lost", RUNS, "GET", {"nth": 2}, is_telling=True),
+    KillPoint("looking for the run whose answer was lost", RUNS, "GET", {"nth": 2}),
     KillPoint("the first look at the run", ONE_RUN),
-    KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}, is_telling=True),
+    KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}, is_representative=True),
     KillPoint("beginning to fetch", f"/imodels/{SEEDED.plant}$"),
     KillPoint("asking for the file's link", "/storage/files/[^/]+/download$"),
-    KillPoint("fetching the file", "/sandboxblobs/", is_telling=True),
+    KillPoint("fetching the file", "/sandboxblobs/", is_representative=True),
     KillPoint("fetching the log", "/sandboxblobs/", "GET", {"nth": 3}),
     KillPoint("having fetched everything, before publishing", files=".itwin-export/**/*.log"),
-    KillPoint("having published the file, perhaps not its manifest", files="ifc/*.ifc", is_telling=True),
+    KillPoint("having published the file, perhaps not its manifest", files="ifc/*.ifc", is_representative=True),
     KillPoint("having published everything", files="ifc/manifest.json"),
 ]
 

@@ -53,15 +53,6 @@ def test_an_export_is_named_and_not_numbered(server: RunningSandbox) -> None:
     assert [(run.imodel_id, run.changeset_id) for run in state.runs] == [(imodel.id, version.changeset_id)]
 
 
-def test_an_export_needs_no_prefect_server(sandbox: RunningSandbox, tmp_path: Path) -> None:
-    """Without a configured Prefect server the command brings its own, and repeats nothing it has done."""
-    home = {"PREFECT_HOME": str(tmp_path / "home"), "PREFECT_PROFILE": "ephemeral"}
-    done = itwin_export("ifc", SEEDED.bridge, "--json", **home)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["result"] == "Success"
-    assert len(list(sandbox.state.runs)) == 1
-
-
 def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
     """Without --json a table names file, size, changeset, run and result."""
     done = itwin_export("ifc", SEEDED.plant)

@@ -1,5 +1,6 @@
 """The Prefect API of a command: its own server, or the one that somebody named."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployments.loopback import reach_loopback_directly
+from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 
 NOWHERE = "http://127.0.0.1:9/api"
@@ -54,13 +56,14 @@ def refusing_proxy() -> Generator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-@pytest.mark.usefixtures("sandbox")
-def test_the_own_server_is_not_asked_through_a_proxy(tmp_path: Path) -> None:
-    """With a proxy in every variable, a command reaches its own server directly and the proxy hears of nothing."""
+def test_the_own_server_is_not_asked_through_a_proxy(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """Without a Prefect server the command brings its own, and with a proxy in every variable reaches it directly."""
     with refusing_proxy() as (proxy, asked):
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), proxy)
         done = itwin_export("ifc", SEEDED.bridge, "--json", home=tmp_path / "home", NO_PROXY="", no_proxy="", **proxies)
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["result"] == "Success"
+    assert len(list(sandbox.state.runs)) == 1
     assert asked == []
 
 

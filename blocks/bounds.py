@@ -7,6 +7,14 @@ MIB = 1024 * 1024
 
 LONGEST_ANSWER = 16 * MIB
 """Body of an answer of the platform or the sign-in service, decompressed; 1000 iModels take about 3 MiB."""
+ANSWER_SECONDS = 120.0
+"""For a request to the platform and its whole answer, however slowly the bytes come."""
+MOST_PAGES = 2_000
+MOST_LISTED = 100_000
+LONGEST_LIST = 128 * MIB
+"""Pages, items and bytes of a list of the platform: 40,000 runs or 60,000 iModels with all their members."""
+LONGEST_ID = 256
+"""Characters of an id by which the items of a list are told apart."""
 LONGEST_ERROR_BODY = 1 * MIB
 """Of the body of an error answer, decompressed, so much is read; the rest is left."""
 DEEPEST_JSON = 200
@@ -17,6 +25,22 @@ LARGEST_JSON_IN_MEMORY = 128 * MIB
 """What a parsed document takes, as estimated from its text: about 80,000 tiles in one `tileset.json`."""
 LONGEST_TILESET_JSON = 32 * MIB
 """A `tileset.json`, glTF, GeoJSON or subtree document, and the JSON part of a GLB or binary subtree."""
+MOST_TILES = 150_000
+"""Files of a tileset; each takes about 700 bytes of memory."""
+LONGEST_TILE_NAMES = 64 * MIB
+"""Bytes of all names of a tileset."""
+LONGEST_TILE = 1024 * MIB
+"""A file of a tileset where no listing says how long it is."""
+TILE_SECONDS = 3600
+"""For one file of a tileset: a SAS link of the platform is valid for one hour."""
+LONGEST_CHAIN = 256
+"""Documents of a tileset that refer to one another in a row."""
+LONGEST_SUBTREE = 32 * MIB
+"""A subtree with its availability bits, and a buffer of it in a file of its own."""
+MOST_LISTING_PAGES = 5_000
+"""Pages of a container's listing, which may be empty."""
+BODY_SECONDS = 120.0
+"""For a page of a container's listing, however slowly the bytes come."""
 LONGEST_LISTING_PAGE = 16 * MIB
 """A page of a container's listing: 5000 blobs, about a kilobyte each."""
 MOST_XML_MARKS = 800_000

@@ -17,7 +17,8 @@ from urllib.parse import parse_qs
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from blocks.errors import TransientError
+from blocks.bounds import LONGEST_ID, LONGEST_LIST, MOST_LISTED, MOST_PAGES
+from blocks.errors import ExportError, TransientError
 from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.auth.access_tokens import TokenProvider
 from blocks.itwin.models import href_of
@@ -36,11 +37,43 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """A response: status, JSON object (empty without one) and the absolute `Location`, if its host is allowed."""
+    """A response: status, JSON object (empty without one), `Location` if its host is allowed, size in bytes."""
 
     status: int
     body: Json = field(default_factory=dict[str, Any])
     location: str | None = None
+    size: int = 0
+
+
+@dataclass
+class _ListedItems:
+    """The items of a paged list so far, by id; bounded, because a list may never end.
+
+    Args:
+        what: What is requested, for error messages.
+    """
+
+    what: str
+    ids: set[str] = field(default_factory=set[str])
+    pages: int = 0
+    count: int = 0
+    size: int = 0
+
+    def add(self, listed: list[Json], size: int) -> list[Json]:
+        """The items of a page that no page before it had.
+
+        Raises:
+            ExportError: The list has more pages, items or bytes than any real one.
+        """
+        found = [item for item in listed if _id_of(item) not in self.ids]
+        self.ids.update(map(_id_of, found))
+        self.pages, self.count, self.size = self.pages + 1, self.count + len(found), self.size + size
+        if self.pages > MOST_PAGES or self.count > MOST_LISTED or self.size > LONGEST_LIST:
+            raise ExportError(
+                f"{self.what}: the list does not end: it has more than {MOST_PAGES} pages, {MOST_LISTED} items or "
+                f"{LONGEST_LIST} bytes. Check ITWIN_API_URL, or have what is no longer needed removed there."
+            )
+        return found
 
 
 class ItwinClient:
@@ -99,10 +132,15 @@ class ItwinClient:
                 itwin-unreal-plugin).
             ExportError: See `call`.
         """
+        return (await self._get(path, what, accept, params, headers)).body
+
+    async def _get(
+        self, path: str, what: str, accept: str, params: Parameters | None, headers: Mapping[str, str] | None
+    ) -> ApiResponse:
         answer = await self.call("GET", path, what=what, headers={"Accept": accept, **(headers or {})}, params=params)
         if answer.status == HTTPStatus.ACCEPTED:
             raise TransientError(f"{what}: the iTwin Platform is still preparing the response (202). Try again later.")
-        return answer.body
+        return answer
 
     async def post(
         self,
@@ -200,25 +238,22 @@ class ItwinClient:
             ExportError: See `call`.
         """
         asked: dict[str, str | int] = {"$top": page_size, **(params or {})}
-        seen: set[str] = set()
-        count = 0
+        items = _ListedItems(what)
         while True:
-            page = await self.get(path, what=what, accept=accept, params=asked, headers=headers)
-            listed = list_of_objects(page, member, what)
-            found = [item for item in listed if str(item.get("id")) not in seen]
+            answer = await self._get(path, what, accept, asked, headers)
+            listed = list_of_objects(answer.body, member, what)
+            found = items.add(listed, answer.size)
             for item in found:
-                seen.add(str(item.get("id")))
                 yield item
-            count += len(found)
-            if not found or _is_last(page, len(listed), page_size):
+            if not found or _is_last(answer.body, len(listed), page_size):
                 return
-            asked = {**asked, **_next_position(page, count)}
+            asked = {**asked, **_next_position(answer.body, items.count)}
 
     def _read(self, response: httpx.Response, what: str) -> ApiResponse:
         location = response.headers.get("Location")
         if location:
             location = self._hosts.resolve(location, base=str(response.request.url))
-        return ApiResponse(response.status_code, json_object(response, what), location)
+        return ApiResponse(response.status_code, json_object(response, what), location, len(response.content))
 
 
 def model_from(kind: type[Model], value: object, what: str) -> Model:
@@ -236,6 +271,10 @@ def model_from(kind: type[Model], value: object, what: str) -> Model:
         raise TransientError(
             f"{what}: the iTwin Platform answered without a usable {kind.__name__} ({missing})."
         ) from None
+
+
+def _id_of(item: Json) -> str:
+    return str(item.get("id"))[:LONGEST_ID]
 
 
 def list_of_objects(page: Json, member: str, what: str) -> list[Json]:

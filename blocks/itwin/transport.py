@@ -1,5 +1,6 @@
 """HTTP transport: rate-limits requests to the platform and maps failures to `ExportError`."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from typing import cast
 
 import httpx
 
+from blocks.bounds import ANSWER_SECONDS
 from blocks.errors import (
     ConflictError,
     ExportError,
@@ -20,6 +22,7 @@ from blocks.errors import (
     without_secrets,
 )
 from blocks.foreign_data import Json, read_json_object
+from blocks.itwin.answer_body import ACCEPT_ENCODING, read_answer
 from blocks.itwin.rate_limit import Limiter
 from blocks.itwin.routed_transport import RoutedTransport
 from blocks.itwin.server_clock import ServerClock
@@ -55,6 +58,7 @@ class Transport:
         limiter: The rate limiter, shared with other transports.
         http_transport: Replaces the network in tests.
         clock: The platform's clock; it learns the time from the responses.
+        answer_seconds: Time limit of one request with its answer, however the bytes come.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Transport:
         *,
         http_transport: httpx.AsyncBaseTransport | None = None,
         clock: ServerClock | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._limiter = limiter
         self._http = httpx.AsyncClient(
@@ -71,6 +76,7 @@ class Transport:
             trust_env=False,
             transport=http_transport or RoutedTransport(API_LIMITS),
         )
+        self._answer_seconds = answer_seconds
         self.clock = clock or ServerClock()
 
     async def send(self, request: httpx.Request, *, what: str, check: Precondition | None = None) -> httpx.Response:
@@ -80,7 +86,7 @@ class Transport:
             The response, whatever its status but 429.
 
         Raises:
-            TransientError: No response within 30 seconds, or the host cannot be reached.
+            TransientError: No whole response in time, one that is too long, or the host cannot be reached.
             RateLimitedError: `MAX_RATE_LIMIT_RETRIES` 429 responses in a row, or a pause over `LONGEST_PAUSE_SECONDS`.
             ConfigurationError: The certificate is not trusted, or the proxy refuses the connection.
         """
@@ -118,10 +124,17 @@ class Transport:
 
     async def _send_once(self, request: httpx.Request, what: str) -> httpx.Response:
         request.headers.setdefault("User-Agent", USER_AGENT)
+        request.headers.setdefault("Accept-Encoding", ACCEPT_ENCODING)
         try:
-            return await self._http.send(request)
-        except httpx.TimeoutException:
+            async with asyncio.timeout(self._answer_seconds):
+                return await read_answer(await self._http.send(request, stream=True))
+        except (httpx.TimeoutException, TimeoutError):
             problem = "did not answer in time"
+        except ForeignDataError as error:
+            raise TransientError(
+                f"{what}: the answer of {_origin(request.url)} cannot be read: {error}. Try again later. If it stays "
+                f"so, check ITWIN_API_URL / ITWIN_ISSUER_URL."
+            ) from None
         except httpx.HTTPError as error:
             raise_unless_transient(error, str(request.url))
             problem = f"could not be reached ({without_secrets(str(error)) or type(error).__name__})"

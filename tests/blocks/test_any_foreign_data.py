@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from blocks.content_encoding import DecodeError, Decoder
 from blocks.errors import ExportError
 from blocks.foreign_data import read_json, read_xml, split_url
 from blocks.itwin.apis import apis_of
@@ -29,7 +30,6 @@ from blocks.itwin.run_outcome import evaluate_run
 from blocks.itwin.transport import error_from
 from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import parse_blob_address
-from blocks.storage.content_encoding import DecodeError, Decoder
 from blocks.storage.download.http_source import decode_md5
 from blocks.storage.download.source import BlobProperties, check_range, refusal
 from blocks.storage.ifc_check import check_ifc

@@ -11,12 +11,12 @@ from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient
 
-from blocks.errors import ExportError, LinkExpiredError, LinkRefusedError, NotFoundError
+from blocks.content_encoding import encoding_of
+from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError, LinkRefusedError, NotFoundError
 from blocks.foreign_data import read_etag
 from blocks.network import proxy_for
 from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import parse_blob_address
-from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
 from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.renewable_link import FetchLink, RenewableLink
@@ -157,6 +157,13 @@ class AzureBlobRanges:
         self._refused.clear()
         if wanted and properties:
             check_range(status, headers, url.host, wanted, properties)
+            _require_length(headers, url.host)
+
+
+def _require_length(headers: Mapping[str, str], host: str) -> None:
+    """The SDK keeps a body in memory to its end; only its length says where that is."""
+    if "Content-Length" not in headers or "Transfer-Encoding" in headers:
+        raise InterruptedTransferError(f"{host} sent a part of the file without its length.")
 
 
 def _refusal(status: int, headers: Mapping[str, str], url: SignedUrl) -> ExportError:

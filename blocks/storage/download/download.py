@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from blocks.content_encoding import DecodeError, decode_file, require_decodable
 from blocks.disk import PartFile, disk_errors, replace, require_room, sync_folder
 from blocks.errors import ContentError, DiskError, ExportError, InterruptedTransferError
-from blocks.storage.content_encoding import DecodeError, decode_file, require_decodable
 from blocks.storage.download.checkpoint import ChunkCheckpoint
 from blocks.storage.download.source import RangeSource
 from blocks.storage.retry import BlobChangedError, RetryPolicy, retry

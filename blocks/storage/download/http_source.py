@@ -4,6 +4,7 @@ aiohttp moves 5 GB/s from loopback where httpx moves 1.3 and, unlike httpx, logs
 followed, no cookie kept, no credential sent: the link is the only key.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -13,11 +14,12 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
+from blocks.bounds import BODY_SECONDS
+from blocks.content_encoding import encoding_of
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
 from blocks.foreign_data import read_base64, read_etag
 from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted, via
 from blocks.signed_url import SignedUrl
-from blocks.storage.content_encoding import encoding_of
 from blocks.storage.download.source import CONTENT_STATUSES, BlobProperties, check_range, is_strong, refusal
 from blocks.storage.renewable_link import FetchLink, RenewableLink
 
@@ -63,6 +65,21 @@ async def get(
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise broken_connection(error, url) from None
+
+
+async def read_body(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        InterruptedTransferError: It is longer than `longest`, or does not come within `BODY_SECONDS`.
+    """
+    body = bytearray()
+    async with asyncio.timeout(BODY_SECONDS):  # TimeoutError is mapped by `get`
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > longest:
+                raise InterruptedTransferError(f"{response.url.host} sent more than {longest} bytes.")
+    return bytes(body)
 
 
 def broken_connection(fault: BaseException, url: SignedUrl) -> ExportError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
+from blocks.content_encoding import encoding_of
 from blocks.errors import (
     ExportError,
     InterruptedTransferError,
@@ -19,7 +20,6 @@ from blocks.errors import (
     TransferError,
 )
 from blocks.foreign_data import read_etag
-from blocks.storage.content_encoding import encoding_of
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.timestamps import parse_retry_after
 

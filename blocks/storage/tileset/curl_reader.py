@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pycurl
 
+from blocks.bounds import LONGEST_TILE, TILE_SECONDS
+from blocks.content_encoding import encoding_of, require_decodable
 from blocks.disk import disk_errors
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
 from blocks.foreign_data import read_etag
 from blocks.network import Trust, proxy_for, refused_by_proxy, trust, untrusted, via
 from blocks.signed_url import SignedUrl
-from blocks.storage.content_encoding import encoding_of, require_decodable
 from blocks.storage.download.source import is_strong, refusal
 from blocks.storage.retry import BlobChangedError, ThrottledError
 from blocks.storage.tileset.listing import Tile
@@ -29,8 +30,6 @@ NEAR_THREADS = 4
 """Number of threads that is fastest for a host with a negligible response time."""
 _WORTH_WAITING_FOR = 3000
 """Files per second that this process can store if the host responds immediately."""
-_LONGEST_TILE = 3600
-"""Maximum seconds per tile: a SAS link of the platform is valid for one hour."""
 
 
 class TileDownloader:
@@ -93,7 +92,7 @@ class TileDownloader:
         self._follow(link)
         curl.setopt(pycurl.URL, link.of_blob(tile.name).reveal())
         curl.setopt(pycurl.HTTPHEADER, _condition(tile, kept))
-        curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if tile.size is None else max(tile.size, BUFFER))
+        curl.setopt(pycurl.MAXFILESIZE_LARGE, LONGEST_TILE if tile.size is None else max(tile.size, BUFFER))
         curl.setopt(pycurl.WRITEFUNCTION, self._body.write_callback(tile))
         try:
             curl.perform()
@@ -173,7 +172,7 @@ def _new_handle(stall_seconds: float) -> pycurl.Curl:
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(stall_seconds * 1000))
     curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
     curl.setopt(pycurl.LOW_SPEED_TIME, math.ceil(stall_seconds))
-    curl.setopt(pycurl.TIMEOUT, _LONGEST_TILE)
+    curl.setopt(pycurl.TIMEOUT, TILE_SECONDS)
     curl.setopt(pycurl.NOPROXY, "")  # who goes through a proxy is decided by blocks.network
     _trust(curl, trust())
     return curl
@@ -207,6 +206,8 @@ def _broken(code: int, link: SignedUrl, tile: Tile) -> ExportError:
         case pycurl.E_PEER_FAILED_VERIFICATION:
             return untrusted(host)
         case pycurl.E_FILESIZE_EXCEEDED:
+            if tile.size is None:
+                return ContentError(f"{tile.name} of the tileset is longer than {LONGEST_TILE} bytes.")
             return InterruptedTransferError(f"{tile.name} is longer than its listing says ({tile.size} bytes).")
         case pycurl.E_OPERATION_TIMEDOUT:
             return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent.")

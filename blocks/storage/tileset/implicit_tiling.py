@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
-from blocks.bounds import LONGEST_TILESET_JSON
+from blocks.bounds import LONGEST_TILESET_JSON, MOST_TILES
 from blocks.errors import ContentError, ForeignDataError
 from blocks.foreign_data import Json, read_json_object
 
@@ -18,8 +18,6 @@ Coordinates = tuple[int, int, int, int]
 """Level, x, y, z; z stays 0 in a quadtree."""
 
 _HEADER = struct.Struct("<4sIQQ")
-MOST_TILES = 2_000_000
-"""Tiles of a tileset: more are taken for a mistake, before they fill the memory."""
 _DEEPEST_ROOT = 50
 _DEEPEST = 10
 """Levels of one subtree; 10 of an octree are 150 million bits of availability, common are 3 to 7."""

@@ -5,7 +5,7 @@ references are followed from `tileset.json` (`references`).
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -15,9 +15,10 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 
+from blocks.bounds import LONGEST_LISTING_PAGE, LONGEST_TILE_NAMES, MOST_LISTING_PAGES, MOST_TILES
 from blocks.errors import ContentError, ForeignDataError, InterruptedTransferError, LinkExpiredError
 from blocks.foreign_data import read_etag, read_length, read_xml
-from blocks.storage.download.http_source import decode_md5, get
+from blocks.storage.download.http_source import decode_md5, get, read_body
 from blocks.storage.download.source import refusal
 from blocks.storage.file_names import find_unstorable
 from blocks.storage.renewable_link import RenewableLink
@@ -54,10 +55,24 @@ async def list_tiles(
         if page is None:
             return None
         tiles.update((tile.name, tile) for tile in tiles_of_page(page))
+        _require_end(tiles, len(seen))
         marker = page.findtext("NextMarker") or ""
         if not marker:
             return _without_folder_stubs(tiles)
     raise InterruptedTransferError("The listing of the tileset turns in a circle. Run the same again.")
+
+
+def _require_end(tiles: Mapping[str, Tile], pages: int) -> None:
+    """Stop a listing that goes on beyond what a tileset can have.
+
+    Raises:
+        ContentError: It has too many pages or files, or too long names.
+    """
+    if len(tiles) > MOST_TILES or pages > MOST_LISTING_PAGES or sum(map(len, tiles)) > LONGEST_TILE_NAMES:
+        raise ContentError(
+            f"The listing of the tileset does not end: it has more than {MOST_TILES} files, {MOST_LISTING_PAGES} pages "
+            f"or names of {LONGEST_TILE_NAMES} bytes."
+        )
 
 
 def _without_folder_stubs(tiles: dict[str, Tile]) -> list[Tile]:
@@ -114,7 +129,7 @@ async def _ask(session: aiohttp.ClientSession, link: RenewableLink, marker: str)
     query = f"restype=container&comp=list&marker={quote(marker, safe='')}"
     async with get(session, url.with_query(query), {}) as response:
         if response.status == HTTPStatus.OK:
-            return await response.read()
+            return await read_body(response, LONGEST_LISTING_PAGE)
         if response.status in _REFUSED:
             return None
         error = refusal(response.status, response.headers, url.host)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Generator
 from functools import partial
 from urllib.parse import unquote
 
+from blocks.bounds import LONGEST_CHAIN, LONGEST_SUBTREE, LONGEST_TILE_NAMES, MOST_TILES
 from blocks.errors import ContentError, ForeignDataError
 from blocks.foreign_data import Json, read_base64, split_url
-from blocks.storage.tileset.implicit_tiling import MOST_TILES, Coordinates, ImplicitTiling, Subtree
+from blocks.storage.tileset.implicit_tiling import Coordinates, ImplicitTiling, Subtree
 from blocks.storage.tileset.tile_content import (
     BINARY_MAGICS,
     Reference,
     TileFile,
     gltf_references,
-    parse_json,
     references_of,
 )
 
@@ -60,7 +60,7 @@ class ReferenceCrawler:
         self.names = {ROOT}
         self.contents = set[str]()
         self._opened = {ROOT}
-        self._available = 0
+        self._available = self._passes = self._name_bytes = 0
         self._waiting: dict[str, list[Handler]] = {ROOT: [self._tileset_file]}
 
     def advance(self) -> None:
@@ -72,11 +72,18 @@ class ReferenceCrawler:
         is_moving = True
         while is_moving:
             is_moving = False
+            self._require_end()
             for name in list(self._waiting):
                 file = self._read(name)
                 if file is not None:
                     is_moving = True
                     self._visit(file)
+
+    def _require_end(self) -> None:
+        """Each pass over the waiting files goes one reference further."""
+        self._passes += 1
+        if self._passes > LONGEST_CHAIN:
+            raise ContentError(f"More than {LONGEST_CHAIN} documents of the tileset refer to one another in a row.")
 
     def _visit(self, file: TileFile) -> None:
         for handler in self._waiting.pop(file.name):
@@ -86,14 +93,14 @@ class ReferenceCrawler:
                 raise ContentError(f"{file.name} of the tileset does not follow the 3D Tiles format.") from None
 
     def _tileset_file(self, file: TileFile) -> None:
-        self._tileset(file.name, parse_json(file.name, file.read()))
+        self._tileset(file.name, file.read_document())
 
     def _open(self, file: TileFile) -> None:
         """A tile, a model, or an external tileset."""
         if file.magic in BINARY_MAGICS:
             self._add_all(file.name, references_of(file))
         elif file.is_document:
-            self._open_document(file.name, parse_json(file.name, file.read()))
+            self._open_document(file.name, file.read_document())
         elif file.is_markup:
             raise ContentError(f"{file.name} of the tileset is a page of a web server and no tile.")
 
@@ -149,7 +156,7 @@ class ReferenceCrawler:
     ) -> None:
         """Wait for the buffers it keeps in files of their own, then take what it says is there."""
         buffers: dict[str, bytes] = {}
-        subtree = Subtree.parse(file.read(), buffers)
+        subtree = Subtree.parse(file.read_whole(LONGEST_SUBTREE), buffers)
         for uri in subtree.buffers():
             buffer = self._add(file.name, uri)
             found = self._read(buffer) if buffer else None
@@ -157,7 +164,7 @@ class ReferenceCrawler:
                 again = partial(self._read_subtree, document, tiling, at, ancestors, file)
                 self._waiting.setdefault(buffer, []).append(partial(self._again, again))
                 return
-            buffers[uri] = found.read() if found else read_base64(uri.partition(",")[2]) or b""
+            buffers[uri] = found.read_whole(LONGEST_SUBTREE) if found else read_base64(uri.partition(",")[2]) or b""
         for uri in subtree.contents(tiling, at):
             self._count()
             self._content(document, uri)
@@ -175,6 +182,13 @@ class ReferenceCrawler:
         if self._available > MOST_TILES:
             raise ContentError(f"The subtrees of the tileset speak of more than {MOST_TILES} tiles.")
 
+    def _require_room(self, name: str) -> None:
+        self._name_bytes += len(name)
+        if len(self.names) >= MOST_TILES or self._name_bytes > LONGEST_TILE_NAMES:
+            raise ContentError(
+                f"The tileset refers to more than {MOST_TILES} files, or to names of {LONGEST_TILE_NAMES} bytes."
+            )
+
     def _add_all(self, document: str, references: Generator[Reference]) -> None:
         for reference in references:
             self._add(document, reference.uri, refers_on=reference.refers_on)
@@ -184,9 +198,9 @@ class ReferenceCrawler:
         name = resolve(document, uri)
         if name is None:
             return None
-        self.names.add(name)
-        if len(self.names) > MOST_TILES:
-            raise ContentError(f"The tileset refers to more than {MOST_TILES} files.")
+        if name not in self.names:
+            self._require_room(name)
+            self.names.add(name)
         if refers_on and name not in self._opened:
             self._opened.add(name)
             self._waiting.setdefault(name, []).append(self._open)

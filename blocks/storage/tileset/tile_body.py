@@ -8,8 +8,8 @@ from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Self
 
+from blocks.content_encoding import DecodeError, Decoder, require_decodable
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
-from blocks.storage.content_encoding import DecodeError, Decoder, require_decodable
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.listing import Tile
 

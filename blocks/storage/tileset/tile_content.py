@@ -64,6 +64,24 @@ class TileFile:
             return HEADER.unpack_from(self._head)[2]
         return None
 
+    def read_whole(self, longest: int) -> bytes:
+        """All bytes.
+
+        Raises:
+            ContentError: The file has more than that.
+        """
+        if self.size > longest:
+            raise ContentError(f"{self.name} of the tileset has {self.size} bytes; at most {longest} are read.")
+        return self.read()
+
+    def read_document(self) -> Json:
+        """Its JSON document.
+
+        Raises:
+            ContentError: It is none, or larger than a document of a tileset may be.
+        """
+        return parse_json(self.name, self.read_whole(LONGEST_TILESET_JSON))
+
     def read(self, start: int = 0, length: int | None = None) -> bytes:
         """So many bytes from there, fewer at the end of the file."""
         end = self.size if length is None else min(start + length, self.size)

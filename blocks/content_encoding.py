@@ -30,13 +30,18 @@ def encoding_of(headers: Mapping[str, str]) -> str | None:
     return None if name in {"", "identity"} else name
 
 
+def is_decodable(encoding: str) -> bool:
+    """True for an encoding that `Decoder` knows."""
+    return encoding in _WINDOWS
+
+
 def require_decodable(encoding: str | None, name: str) -> None:
     """Check that an encoding is supported.
 
     Raises:
         ContentError: It is not; the message names the file and the encoding.
     """
-    if encoding and encoding not in _WINDOWS:
+    if encoding and not is_decodable(encoding):
         raise ContentError(
             f"{name} is stored with Content-Encoding {encoding[:40]!r}, which cannot be decoded: gzip and deflate can. "
             "Store it again without encoding."

@@ -27,6 +27,7 @@ from blocks.itwin.transport import Json, Precondition, Transport, error_from, js
 
 V1_JSON = "application/vnd.bentley.itwin-platform.v1+json"
 V2_JSON = "application/vnd.bentley.itwin-platform.v2+json"
+BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
 V1_OCTETS = "application/vnd.bentley.itwin-platform.v1+octet-stream"
 REPRESENTATION = {"Prefer": "return=representation"}
 """Asks for the items of a list in their full representation."""
@@ -206,6 +207,18 @@ class ItwinClient:
         signed = {**headers, "Authorization": f"Bearer {token}"}
         request = httpx.Request(method, f"{self._api_url}{path}", headers=signed, **content)
         return await self._transport.send(request, what=what, check=check)
+
+    async def put_blob(self, link: str, content: bytes, *, what: str) -> None:
+        """Write a block blob at a pre-signed link, without the bearer token.
+
+        Raises:
+            ConfigurationError: The link's host is not allowed; nothing has been sent there.
+            ExportError: The subclass that fits the status, see `error_from`.
+        """
+        request = httpx.Request("PUT", self.checked_link(link), headers=BLOCK_BLOB, content=content)
+        response = await self._transport.send_to_blob(request, what=what)
+        if not response.is_success:
+            raise error_from(response, what)
 
     async def items(
         self,

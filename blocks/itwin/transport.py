@@ -106,6 +106,15 @@ class Transport:
                 raise error_from(response, what)
             self._pause(pause, response)
 
+    async def send_to_blob(self, request: httpx.Request, *, what: str) -> httpx.Response:
+        """Send a request to a blob host, outside of the platform's rate limit and clock.
+
+        Raises:
+            TransientError: No response within 30 seconds, or the host cannot be reached.
+            ConfigurationError: The certificate is not trusted, or the proxy refuses the connection.
+        """
+        return await self._send_once(request, what)
+
     def _pause(self, seconds: float, response: httpx.Response) -> None:
         """Delay all requests of this process; a long pause is logged once."""
         if self._limiter.pause(seconds) and seconds >= ANNOUNCED_SECONDS:

@@ -15,13 +15,17 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class RunInput:
-    """The input options of a run; an empty `changeset_id` is the baseline of an iModel without changesets."""
+    """The input options of a run; an empty `changeset_id` is the baseline of an iModel without changesets.
+
+    A mapping file is given by its Storage id or by a SAS URL that may read it, which is sent to the platform only.
+    """
 
     ifc_version: str
     changeset_id: str = ""
     saved_view_id: str | None = None
     model_ids: tuple[str, ...] = ()
     mapping_file_id: str | None = None
+    mapping_file_sas_url: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ def _run_body(run_input: RunInput, output: RunOutput) -> Json:
             savedViewId=run_input.saved_view_id,
             modelIds=list(run_input.model_ids),
             mappingFileId=run_input.mapping_file_id,
+            mappingfileBlobUrl=revealed(run_input.mapping_file_sas_url),
         ),
         "outputOptions": _without_empty(
             location=output.location,

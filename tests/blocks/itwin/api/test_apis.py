@@ -42,7 +42,7 @@ async def connect(platform: Platform, imodel_id: str = SEEDED.plant) -> str:
             },
         ),
         (
-            RunInput("IFC4.3", "c" * 40, "view", ("0x1", "0x2"), "mapping"),
+            RunInput("IFC4.3", "c" * 40, "view", ("0x1", "0x2"), "mapping", SecretStr("https://a.example/c/m?sig=map")),
             FULL,
             {
                 "inputOptions": {
@@ -50,6 +50,7 @@ async def connect(platform: Platform, imodel_id: str = SEEDED.plant) -> str:
                     "savedViewId": "view",
                     "modelIds": ["0x1", "0x2"],
                     "mappingFileId": "mapping",
+                    "mappingfileBlobUrl": "https://a.example/c/m?sig=map",
                 },
                 "outputOptions": {
                     "location": "USER_BLOB_STORAGE",
@@ -71,7 +72,7 @@ async def test_asks_for_what_was_ordered_and_nothing_else(
     server = Server([answer(status=202, Location="/export/connections/c/runs/r")])
     await ExportApi(client_to(server)).create_run("c", asked, output)
     assert json.loads(server.requests[0].content) == {"exportType": "IFC", "ifcVersion": "IFC4.3", **members}
-    assert "sig=" not in f"{server.requests[0].url} {output}"
+    assert "sig=" not in f"{server.requests[0].url} {output} {asked}"
 
 
 @pytest.mark.parametrize("location", ["absolute", "relative"])

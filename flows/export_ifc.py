@@ -16,7 +16,7 @@ from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
 from tasks.ifc.lost_output import with_one_new_run
-from tasks.ifc.mapping_file import with_mapping
+from tasks.ifc.mapping_file import hand_over_mapping, with_mapping
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import fetch_output
 from tasks.ifc.publish import publish, try_publishing_files
@@ -45,7 +45,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
     storage = await load_blob_storage(request.blob_storage, request)
     async with itwin.get_client() as apis:
         request = await with_imodel(itwin, request)
-        request = await with_mapping(itwin, request)
+        request = await with_mapping(itwin, request, storage)
         request, changeset = await with_changeset(itwin, request)
         looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
@@ -56,6 +56,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)
         spec = build_run_spec(request, connection, changeset, first_started)
+        spec = await hand_over_mapping(itwin, storage, spec)
         return await with_one_new_run(spec, partial(run_and_publish, itwin, storage))
 
 

@@ -47,7 +47,8 @@ def ifc_request(
     named_version: Annotated[OptionalText, titled("Named version")] = None,
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
     model_ids: Annotated[list[str] | None, titled("Models")] = None,
-    mapping_file_id: Annotated[OptionalText, titled("Mapping file")] = None,
+    mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
+    mapping_file: Annotated[OptionalText, titled("Mapping file")] = None,
     output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
@@ -73,6 +74,7 @@ def ifc_request(
         saved_view_id: Id of a saved view; only what it shows is exported.
         model_ids: Ids of models in the iModel; only these are exported. Empty for all.
         mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
+        mapping_file: The same by its path on this machine, or a blob of your own container; it is checked and uploaded.
         output_location: Where the platform writes the file: STORAGE of the iTwin, or your own Azure container.
         folder_id: Storage folder for the file; empty for the iTwin's root folder.
         replace_older_file: Overwrite the earlier IFC file of this iModel in Storage.
@@ -96,6 +98,7 @@ def ifc_request(
         saved_view_id=saved_view_id,
         model_ids=model_ids,
         mapping_file_id=mapping_file_id,
+        mapping_file=mapping_file,
         output_location=output_location,
         folder_id=folder_id,
         replace_older_file=replace_older_file,
@@ -166,7 +169,8 @@ def batch_request(
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
     model_ids: Annotated[list[str] | None, titled("Models")] = None,
-    mapping_file_id: Annotated[OptionalText, titled("Mapping file")] = None,
+    mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
+    mapping_file: Annotated[OptionalText, titled("Mapping file")] = None,
     output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
@@ -199,6 +203,7 @@ def batch_request(
         saved_view_id: Id of a saved view; only what it shows is exported.
         model_ids: Ids of models; only these are exported. Empty for all.
         mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
+        mapping_file: The same by its path on this machine, or a blob of your own container; it is checked and uploaded.
         output_location: Where the platform writes IFC files: STORAGE of the iTwin, or your own Azure container.
         folder_id: Storage folder for IFC files; empty for the iTwin's root folder.
         replace_older_file: Overwrite an iModel's earlier IFC file in Storage.
@@ -230,6 +235,7 @@ def batch_request(
         saved_view_id=saved_view_id,
         model_ids=model_ids,
         mapping_file_id=mapping_file_id,
+        mapping_file=mapping_file,
         output_location=output_location,
         folder_id=folder_id,
         replace_older_file=replace_older_file,

@@ -40,6 +40,8 @@ _NO_OPTIONS = frozenset(
         "blob_storage",
         "connection_id",
         "policy",
+        "mapping_file",
+        "mapping_warnings",
     }
 )
 """Members of a request that do not make two exports of the same changeset different."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from blocks.itwin.api.exports import ExportApi
 from blocks.itwin.api.imodels import IModelsApi
 from blocks.itwin.api.itwins import ITwinsApi
+from blocks.itwin.api.mapping_files import MappingFiles
 from blocks.itwin.api.mesh_listing_cache import MeshListingCache
 from blocks.itwin.api.meshes import MeshExportApi
 from blocks.itwin.api.storage import StorageApi
@@ -30,18 +31,20 @@ class ItwinApis:
     meshes: MeshExportApi
     itwins: ITwinsApi
     mesh_listings: MeshListingCache
+    mapping_files: MappingFiles
     poll_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_POLLS))
 
 
 def apis_of(client: ItwinClient) -> ItwinApis:
     """Every API on one client."""
-    meshes = MeshExportApi(client)
+    meshes, storage = MeshExportApi(client), StorageApi(client)
     return ItwinApis(
         client,
         ExportApi(client),
-        StorageApi(client),
+        storage,
         IModelsApi(client),
         meshes,
         ITwinsApi(client),
         MeshListingCache(meshes),
+        MappingFiles(storage),
     )

@@ -21,13 +21,15 @@ class SasLink:
     """A ready-made SAS link and its role in an export.
 
     Attributes:
-        role: `output` or `log`, for messages.
-        is_read: The link is also used to download the file.
+        role: `output`, `log` or `mapping file`, for messages.
+        is_read: The link is used to download the file.
+        is_written: The platform writes the file with it.
     """
 
     role: str
     url: SignedUrl
     is_read: bool
+    is_written: bool = True
 
     @property
     def address(self) -> BlobAddress:
@@ -99,8 +101,9 @@ class SasLink:
         """Check `sp`, which is missing in a link that names a stored access policy (`si`)."""
         permissions = self.url.parameter("sp")
         may_read = self.can_read or not self.is_read
-        if permissions and not (may_read and set("wc") & set(permissions)):
-            wanted = f"{'reading and ' if self.is_read else ''}writing"
+        may_write = bool(set("wc") & set(permissions)) or not self.is_written
+        if permissions and not (may_read and may_write):
+            wanted = " and ".join(["reading"] * self.is_read + ["writing"] * self.is_written)
             raise ConfigurationError(f"The {self.role} SAS link allows “{permissions}”; it must allow {wanted}.")
 
 

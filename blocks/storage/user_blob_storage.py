@@ -84,6 +84,11 @@ class UserBlobStorage(Block):
     logs_sas_url: SecretStr | None = Field(
         default=None, title="Log SAS link", description="A ready-made SAS link of the blob that takes the log."
     )
+    mapping_file_sas_url: SecretStr | None = Field(
+        default=None,
+        title="Mapping file SAS link",
+        description="A ready-made SAS link of a mapping file, with read permission; for exports that name none.",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -94,7 +99,7 @@ class UserBlobStorage(Block):
     def _one_way_is_complete(self) -> Self:
         if self.output_sas_url is None and not (self.container and (self.connection_string or self.account_url)):
             raise ValueError("give a connection string (or an account address) and a container, or an output SAS link")
-        for secret in (self.connection_string, self.output_sas_url, self.logs_sas_url):
+        for secret in (self.connection_string, self.output_sas_url, self.logs_sas_url, self.mapping_file_sas_url):
             remember_secret(secret.get_secret_value() if secret else "")
         return self
 
@@ -121,7 +126,7 @@ class UserBlobStorage(Block):
     @property
     def place(self) -> str:
         """URL of the target folder or blob without secrets; identifies the storage in run records."""
-        if not self._has_account:
+        if not self.has_account:
             return self._output.unsigned
         with self._service() as service:
             return f"{service.url.partition('?')[0].rstrip('/')}/{self.container}/{self.prefix.strip('/')}"
@@ -132,7 +137,9 @@ class UserBlobStorage(Block):
         Raises:
             ConfigurationError: No link can be made, or a ready-made one has the wrong target, times or permissions.
         """
-        if self._has_account:
+        if self.ready_made_mapping is not None:
+            SasLink("mapping file", self.ready_made_mapping, is_read=True, is_written=False).check(until)
+        if self.has_account:
             self.output_for("check", until=until, save_logs=save_logs)
             return
         links = self._ready_made(save_logs=save_logs)
@@ -150,7 +157,7 @@ class UserBlobStorage(Block):
             ConfigurationError: The storage is unreachable or rejects the request, or the container does not exist.
             ThrottledError: The storage is overloaded or fails (408, 429 or 5xx).
         """
-        if not self._has_account:
+        if not self.has_account:
             for link in self._ready_made(save_logs=save_logs):
                 if link.is_read or link.can_read:
                     await check_link(link)
@@ -166,26 +173,32 @@ class UserBlobStorage(Block):
 
     def output_for(self, blob_name: str, *, until: datetime, save_logs: bool) -> BlobTarget:
         """SAS URLs for the platform: ready-made ones, or new write-only ones that expire at `until`."""
-        if not self._has_account:
+        if not self.has_account:
             return BlobTarget(self._output, self._logs if save_logs else None)
         logs = self._new_sas_url(_log_name(blob_name), _WRITE_ONLY, until) if save_logs else None
         return BlobTarget(self._new_sas_url(blob_name, _WRITE_ONLY, until), logs)
 
     def link_to(self, blob_name: str, *, until: datetime) -> SignedUrl:
         """SAS URL to download the exported file: the ready-made one, or a new one that expires at `until`."""
-        if not self._has_account:
+        if not self.has_account:
             return self._output
         return self._new_sas_url(blob_name, BlobSasPermissions(read=True), until)
 
     def link_to_log(self, blob_name: str, *, until: datetime) -> SignedUrl | None:
         """SAS URL to download the exporter's log; None if a ready-made one has no read permission."""
-        if self._has_account:
+        if self.has_account:
             return self._new_sas_url(_log_name(blob_name), BlobSasPermissions(read=True), until)
         url = self._logs
         return url if url is not None and SasLink("log", url, is_read=False).can_read else None
 
     @property
-    def _has_account(self) -> bool:
+    def ready_made_mapping(self) -> SignedUrl | None:
+        """The ready-made link of a mapping file."""
+        return SignedUrl(self.mapping_file_sas_url.get_secret_value()) if self.mapping_file_sas_url else None
+
+    @property
+    def has_account(self) -> bool:
+        """True if SAS URLs can be made; false if there are ready-made ones only."""
         return bool(self.container and (self.connection_string or self.account_url))
 
     @property

@@ -39,7 +39,7 @@ _NAMES_A_SERVER = frozenset(
 """Variables that may lead to a Prefect server, or to a database with saved blocks, which only Prefect can read."""
 _SAVED_BLOCK = """
     SELECT 1 FROM block_document JOIN block_type ON block_type.id = block_document.block_type_id
-    WHERE block_type.slug = 'itwin-credentials' AND block_document.name = 'default'
+    WHERE block_type.slug IN ('itwin-credentials', 'user-blob-storage') AND block_document.name = 'default'
 """
 
 
@@ -81,13 +81,20 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
 
 
 def _is_decided_here(request: ExportRequest) -> bool:
-    """False where Prefect is needed to know the credentials, or Storage to know the version of the mapping file."""
+    """False where Prefect is needed to know the credentials, or a request to know the version of the mapping file."""
     if request.policy.force or request.credentials != "default":
         return False
-    if isinstance(request, IfcRequest) and request.mapping_file_id is not None:
+    if isinstance(request, IfcRequest) and not _is_complete(request):
         return False
     home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
     return not (_NAMES_A_SERVER & os.environ.keys() or _is_configured_in_files(home) or _has_saved_block(home))
+
+
+def _is_complete(request: IfcRequest) -> bool:
+    """False where the version of the mapping file is in Storage, in a container, or known to a block of a container."""
+    if request.output_location == "USER_BLOB_STORAGE" and request.blob_storage != "default":
+        return False
+    return request.mapping_file_id is None and (request.mapping_file is None or request.hands_over_content)
 
 
 def _is_service(settings: Settings) -> bool:

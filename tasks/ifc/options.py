@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator
 
 from blocks.errors import InputError
+from tasks.ifc.mapping_json import check_mapping
+from tasks.ifc.mapping_source import local_path, read_local
 from tasks.options import Consent, ExportOptions, ExportRequest, OptionalId, Policy
 from tasks.reports import ExportFormat
 
@@ -42,13 +44,18 @@ def _model_ids(value: object) -> object:
 
 
 class IfcOptions(ExportOptions, frozen=True):
-    """Parameters of export-ifc without its iModel; `mapping_version` is derived from the mapping file."""
+    """Parameters of export-ifc without its iModel.
+
+    `mapping_version` and `mapping_warnings` are derived from the mapping file: the version identifies its content.
+    """
 
     ifc_version: IfcVersion = "IFC4.3"
     saved_view_id: OptionalId = None
     model_ids: Annotated[tuple[str, ...], BeforeValidator(_model_ids)] = ()
     mapping_file_id: OptionalId = None
+    mapping_file: OptionalId = None
     mapping_version: str = ""
+    mapping_warnings: tuple[str, ...] = ()
     output_location: OutputLocation = "STORAGE"
     folder_id: OptionalId = None
     replace_older_file: bool = True
@@ -56,6 +63,42 @@ class IfcOptions(ExportOptions, frozen=True):
     connection_id: OptionalId = None
     blob_storage: str = "default"
     policy: RunPolicy = RunPolicy()
+
+    @classmethod
+    def check(cls, **parameters: object) -> Self:
+        """Validate the parameters of a flow, with a mapping file on this machine.
+
+        Raises:
+            InputError: A parameter or the mapping file is invalid, or the output folder is not writable.
+        """
+        checked = super().check(**parameters)
+        if checked.mapping_file is None:
+            return checked
+        if checked.mapping_file_id is not None:
+            raise InputError("mapping_file and mapping_file_id name two mapping files. Leave one of them out.")
+        content = read_local(checked.mapping_file)
+        if content is not None:
+            return checked.with_mapping(content)
+        if checked.output_location == "USER_BLOB_STORAGE":  # it may be a blob of the user's container
+            return checked
+        raise InputError(
+            f"There is no mapping file {local_path(checked.mapping_file)}. Correct its path; a blob of your own "
+            f"container is used with output_location=USER_BLOB_STORAGE only."
+        )
+
+    def with_mapping(self, content: bytes, name: str = "") -> Self:
+        """These options with the version of a mapping file and its warnings.
+
+        Raises:
+            InputError: The content is no mapping file.
+        """
+        mapping = check_mapping(content, name or str(self.mapping_file), self.ifc_version)
+        return self.model_copy(update={"mapping_version": mapping.version, "mapping_warnings": mapping.warnings})
+
+    @property
+    def hands_over_content(self) -> bool:
+        """True if the content of a mapping file is known and is to be handed over to the platform."""
+        return self.mapping_file_id is None and bool(self.mapping_version)
 
 
 class IfcRequest(IfcOptions, ExportRequest, frozen=True):

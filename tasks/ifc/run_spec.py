@@ -29,7 +29,8 @@ class RunSpec(BaseModel):
 
     `is_own_connection`: the connection is ours, so its runs have our options by construction. `asked_by` is the id of
     the flow run, `first_started` when that first started, by the platform's clock. `failed_before` names runs that
-    failed: it is part of the cache key, so that a new run can be started after a failure.
+    failed: it is part of the cache key, so that a new run can be started after a failure. `uploaded_mapping_id` is the
+    Storage id of the content of a mapping file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +42,7 @@ class RunSpec(BaseModel):
     asked_by: str
     first_started: datetime
     failed_before: tuple[str, ...] = ()
+    uploaded_mapping_id: str | None = None
 
     @property
     def policy(self) -> RunPolicy:
@@ -56,7 +58,7 @@ class RunSpec(BaseModel):
             changeset_id=self.changeset_id,
             saved_view_id=asked.saved_view_id,
             model_ids=asked.model_ids,
-            mapping_file_id=asked.mapping_file_id,
+            mapping_file_id=asked.mapping_file_id or self.uploaded_mapping_id,
         )
 
     @property
@@ -65,3 +67,8 @@ class RunSpec(BaseModel):
         changeset = self.changeset_id[:12] or "baseline"
         options = self.request.connection_name[-6:]
         return f"{self.request.imodel_id}/{changeset}-{options}-{self.asked_by.replace('-', '')[-12:]}.ifc"
+
+
+def mapping_blob_name(request: IfcRequest) -> str:
+    """Name of the blob that holds the content of a mapping file, beside the output; the same for the same content."""
+    return f"{request.imodel_id}/mapping-{request.mapping_version.rpartition(':')[2][:16]}.json"

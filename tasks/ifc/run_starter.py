@@ -17,14 +17,14 @@ from blocks.errors import (
     NotFoundError,
     RateLimitedError,
 )
-from blocks.itwin.api.exports import RunOutput, StartedRun
+from blocks.itwin.api.exports import RunInput, RunOutput, StartedRun
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.transport import Precondition
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.freshness import FRESH_SECONDS, StaleReadError, freshness_check
 from tasks.ifc.run_matching import RunMatcher, started_at
 from tasks.ifc.run_records import RunRecord, RunRecords
-from tasks.ifc.run_spec import RemoteRun, RunSpec
+from tasks.ifc.run_spec import RemoteRun, RunSpec, mapping_blob_name
 from tasks.polling import Log, PollBackoff, RunPoller
 
 SAS_MARGIN = timedelta(hours=1)
@@ -144,7 +144,7 @@ class RunStarter:
 
     async def _ask(self, record: RunRecord, check: Precondition) -> StartedRun:
         """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
-        run_input = self.spec.run_input
+        run_input = self._input()
         try:
             output = self._output(record)
             return await self.itwin.exports.create_run(self.spec.connection_id, run_input, output, check=check)
@@ -165,6 +165,20 @@ class RunStarter:
                 before[-1].reason,
             )
 
+    def _input(self) -> RunInput:
+        """The input of the run, with a link to the mapping file in the user's container."""
+        run_input, request = self.spec.run_input, self.spec.request
+        if self.blob_storage is None or not request.hands_over_content:
+            return run_input
+        link = self.blob_storage.ready_made_mapping
+        if self.blob_storage.has_account:
+            link = self.blob_storage.link_to(mapping_blob_name(request), until=self._links_end())
+        return replace(run_input, mapping_file_sas_url=link)
+
+    def _links_end(self) -> datetime:
+        """When the links that the platform gets expire."""
+        return self._now() + self.spec.policy.timeout + SAS_MARGIN
+
     def _output(self, record: RunRecord) -> RunOutput:
         request = self.spec.request
         output = RunOutput(
@@ -175,7 +189,7 @@ class RunStarter:
         )
         if self.blob_storage is None:
             return output
-        until = self._now() + self.spec.policy.timeout + SAS_MARGIN
+        until = self._links_end()
         target = self.blob_storage.output_for(record.blob_name, until=until, save_logs=request.save_logs)
         return replace(output, output_sas_url=target.output, logs_sas_url=target.logs)
 

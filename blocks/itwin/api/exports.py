@@ -25,7 +25,7 @@ class RunInput:
     saved_view_id: str | None = None
     model_ids: tuple[str, ...] = ()
     mapping_file_id: str | None = None
-    mapping_file_sas_url: SecretStr | None = None
+    mapping_file_sas_url: SignedUrl | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _run_body(run_input: RunInput, output: RunOutput) -> Json:
             savedViewId=run_input.saved_view_id,
             modelIds=list(run_input.model_ids),
             mappingFileId=run_input.mapping_file_id,
-            mappingfileBlobUrl=revealed(run_input.mapping_file_sas_url),
+            mappingfileBlobUrl=run_input.mapping_file_sas_url and run_input.mapping_file_sas_url.reveal(),
         ),
         "outputOptions": _without_empty(
             location=output.location,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.app import run
+from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
@@ -53,6 +54,24 @@ def test_an_export_is_named_and_not_numbered(server: RunningSandbox) -> None:
     assert [(run.imodel_id, run.changeset_id) for run in state.runs] == [(imodel.id, version.changeset_id)]
 
 
+@pytest.mark.parametrize("location", ["STORAGE", "USER_BLOB_STORAGE"])
+def test_a_mapping_file_changes_what_comes(
+    server: RunningSandbox, azurite: RunningAzurite, tmp_path: Path, location: str
+) -> None:
+    """`--mapping-file` names a file on this machine, whether the export comes from Storage or through a container."""
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text('{"Mapping": [{"Class": ["SandboxDynamic", "Wall", "IfcColumn"]}]}')
+    options = ("--mapping-file", str(mapping), "--output-location", location, "--json")
+    done = itwin_export("ifc", SEEDED.bridge, *options, **azurite.environment)
+    assert done.returncode == 0, done.stderr
+    files = ExportReport.model_validate_json(done.stdout).files
+    (model,) = [tmp_path / "exports" / file.path for file in files if file.role == "model"]
+    assert (b"=IFCCOLUMN(" in model.read_bytes(), b"=IFCWALL(" in model.read_bytes()) == (True, False)
+    (run,) = server.state.runs
+    handed_over = {"STORAGE": "mappingFileId", "USER_BLOB_STORAGE": "mappingfileBlobUrl"}[location]
+    assert handed_over in run.request["inputOptions"]
+
+
 def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
     """Without --json a table names file, size, changeset, run and result."""
     done = itwin_export("ifc", SEEDED.plant)
@@ -67,6 +86,7 @@ def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
         (("ifc", SEEDED.plant, "--changeset-id", "1", "--named-version", "v"), {}, 2, "changeset_id and named_version"),
         (("ifc", SEEDED.plant, "--ifc-version", "IFC5"), {}, 2, "IFC2x3 CV 2.0"),
         (("ifc", SEEDED.plant, "--timeout-minutes", "0"), {}, 2, "timeout_minutes is 0"),
+        (("ifc", SEEDED.plant, "--mapping-file", "nosuch.json"), {}, 2, "There is no mapping file"),
         (("ifc", SEEDED.plant, "--changeset-id", "xyz"), {}, 2, "“xyz” is not a changeset"),
         (("ifc", SEEDED.plant), {"ITWIN_POLL_SECONDS": "never"}, 2, "ITWIN_POLL_SECONDS"),
         (("ifc", SEEDED.plant), {"SSL_CERT_FILE": "/nosuch.pem"}, 2, "SSL_CERT_FILE names /nosuch.pem"),

@@ -42,7 +42,7 @@ async def connect(platform: Platform, imodel_id: str = SEEDED.plant) -> str:
             },
         ),
         (
-            RunInput("IFC4.3", "c" * 40, "view", ("0x1", "0x2"), "mapping", SecretStr("https://a.example/c/m?sig=map")),
+            RunInput("IFC4.3", "c" * 40, "view", ("0x1", "0x2"), "mapping", SignedUrl("https://a.example/c/m?sig=map")),
             FULL,
             {
                 "inputOptions": {

@@ -130,6 +130,7 @@ COMMANDS = {
         "deployments.cli.exports:itwin",
         "Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.",
     ),
+    "list": ("deployments.cli.lists:app", "List iTwins, iModels, versions, changesets, runs and exports."),
     "doctor": (
         "deployments.cli.doctor.command:doctor",
         "Check configuration, network, sign-in, access, disk, Prefect API and worker; end with 2 if one is wrong.",

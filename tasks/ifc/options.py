@@ -17,6 +17,9 @@ OutputLocation = Literal["STORAGE", "USER_BLOB_STORAGE"]
 OnActiveRun = Literal["wait", "adopt", "fail"]
 OnPartialSuccess = Literal["accept", "fail"]
 
+OWN_CONNECTION = "itwin-export "
+"""What the display name of an export connection of ours begins with."""
+
 
 class RunPolicy(Policy, frozen=True):
     """How a run is started and judged; `timeout` counts from the start of the export run."""
@@ -119,4 +122,4 @@ class IfcRequest(IfcOptions, ExportRequest, frozen=True):
         """Display name of the export connection that serves these options, and only these."""
         canonical = json.dumps(self.options, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-        return f"itwin-export {self.ifc_version} {self.output_location} {digest}"
+        return f"{OWN_CONNECTION}{self.ifc_version} {self.output_location} {digest}"

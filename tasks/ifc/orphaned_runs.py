@@ -16,10 +16,10 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from tasks.addresses import Kind, is_id, read_subject
-from tasks.ifc.run_heartbeat import is_stale
+from tasks.ifc.followed_runs import is_stale
+from tasks.ifc.options import OWN_CONNECTION
 from tasks.options import state_dir_of
 
-OWN_CONNECTION = "itwin-export "
 FOLLOWERS = ["export-ifc", "export-itwin"]
 FOLLOWING = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
 PAGE = 200

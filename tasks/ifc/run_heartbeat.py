@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import re
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,27 +17,16 @@ from prefect import Flow, get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
 from tasks.addresses import read_subject
+from tasks.ifc.followed_runs import FollowedRun, read_followed
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun
 from tasks.options import state_dirs_of
-from tasks.state_dir import StateDir, is_id, prepare, read_record
+from tasks.state_dir import StateDir, prepare
 
 HEARTBEAT_SECONDS = 30.0
-STALE_AFTER_SECONDS = 150.0
-
-
-class FollowedRun(BaseModel):
-    """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched."""
-
-    model_config = ConfigDict(frozen=True)
-
-    connection_id: str
-    run_id: str
-    is_finished: bool = False
 
 
 def note_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) -> None:
@@ -59,15 +47,6 @@ async def heartbeat(state_dir: StateDir, flow_run_id: str) -> AsyncGenerator[Non
         keeper.cancel()
 
 
-def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
-    """True if the heartbeat file of a flow run exists and is older than 150 s."""
-    try:
-        last = state_dir.followed(flow_run_id).lstat().st_mtime
-    except OSError:
-        return False
-    return time.time() - last > STALE_AFTER_SECONDS
-
-
 def forget_followed(state_dir: StateDir, flow_run_id: str) -> None:
     """Delete the file, because the run has failed or does not exist."""
     state_dir.followed(flow_run_id).unlink(missing_ok=True)
@@ -81,7 +60,7 @@ def close_run(state_dir: StateDir, flow_run_id: str, run: RemoteRun, *, reason: 
 
 def what_goes_on(state_dir: StateDir, flow_run_id: str) -> str:
     """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
-    followed = _read(state_dir.followed(flow_run_id))
+    followed = read_followed(state_dir.followed(flow_run_id))
     if followed is None:
         return _asked_for(state_dir, flow_run_id)
     name = f"Export run {followed.run_id} on connection {followed.connection_id}"
@@ -148,11 +127,3 @@ def _asked_for(state_dir: StateDir, flow_run_id: str) -> str:
         f"{name} on connection {asked[-1].connection_id} may go on at the platform, which cannot cancel it. "
         f"Run the same command again: it picks that run up instead of starting another."
     )
-
-
-def _read(path: Path) -> FollowedRun | None:
-    try:
-        followed = FollowedRun.model_validate_json(read_record(path))
-    except (OSError, ValidationError):
-        return None
-    return followed if is_id(followed.connection_id) and is_id(followed.run_id) else None

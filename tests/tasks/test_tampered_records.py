@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from blocks.errors import DiskError
 from tasks.batch.reports import keep_batch_report, read_batch_report
-from tasks.ifc.run_heartbeat import FollowedRun, forget_followed, is_stale, note_followed, what_goes_on
+from tasks.ifc.followed_runs import FollowedRun, is_stale
+from tasks.ifc.run_heartbeat import forget_followed, note_followed, what_goes_on
 from tasks.ifc.run_matching import RunMatcher
 from tasks.ifc.run_records import LONGEST_TEXT, RunRecord, RunRecords
 from tasks.reports import BatchReport

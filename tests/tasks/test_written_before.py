@@ -18,8 +18,9 @@ from blocks.storage.download.source import BlobProperties
 from blocks.storage.manifest import read_manifest
 from blocks.storage.publish import verify_published
 from tasks.batch.reports import read_batch_report
+from tasks.ifc.followed_runs import STALE_AFTER_SECONDS, is_stale
 from tasks.ifc.options import IfcRequest
-from tasks.ifc.run_heartbeat import STALE_AFTER_SECONDS, is_stale, what_goes_on
+from tasks.ifc.run_heartbeat import what_goes_on
 from tasks.ifc.run_matching import RunMatcher
 from tasks.ifc.run_records import RunRecords
 from tests.tasks.run_specs import spec_for

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.ifc.followed_runs import STALE_AFTER_SECONDS, FollowedRun, is_stale
 from tasks.ifc.run_heartbeat import (
-    STALE_AFTER_SECONDS,
-    FollowedRun,
     forget_followed,
-    is_stale,
     note_followed,
     what_goes_on,
 )

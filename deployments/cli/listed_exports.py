@@ -1,0 +1,49 @@
+"""Rows of `itwin-export list exports`: what the manifests of a folder say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from blocks.errors import InputError
+from blocks.storage.file_names import MANIFEST_NAME
+from blocks.storage.manifest import Manifest, read_manifest
+from deployments.cli.listed_rows import Row
+
+PATTERNS = tuple(f"*/{chosen}{place}/{MANIFEST_NAME}" for chosen in ("ifc", "mesh") for place in ("", "/history/*"))
+"""Current exports, and earlier ones that were kept."""
+
+
+def list_exports(output_dir: Path) -> list[Row]:
+    """The exports in a folder: those of one iModel together, the newest first.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not output_dir.is_dir():
+        raise InputError(f"{output_dir} is no folder. Name the folder of the exports, or set ITWIN_OUTPUT_DIR.")
+    found = sorted(_manifests(output_dir), key=lambda one: one[1].created_at, reverse=True)
+    found.sort(key=lambda one: ((one[1].imodel_name or "").casefold(), one[1].imodel_id, one[1].format))
+    return [_row(folder.relative_to(output_dir), manifest) for folder, manifest in found]
+
+
+def _manifests(output_dir: Path) -> Iterator[tuple[Path, Manifest]]:
+    for pattern in PATTERNS:
+        for path in output_dir.glob(pattern):
+            if (manifest := read_manifest(path.parent)) is not None:
+                yield path.parent, manifest
+
+
+def _row(folder: Path, manifest: Manifest) -> Row:
+    version = manifest.named_version
+    return {
+        "imodel": manifest.imodel_name,
+        "format": manifest.format,
+        "named_version": version.name if version else None,
+        "changeset_index": manifest.changeset_index,
+        "exported_at": manifest.created_at,
+        "bytes": manifest.total_bytes,
+        "result": manifest.result,
+        "warnings": len(manifest.warnings) or None,
+        "folder": folder.as_posix(),
+        "changeset_id": manifest.changeset_id,
+        "imodel_id": manifest.imodel_id,
+    }

@@ -1,0 +1,187 @@
+"""`itwin-export list …`: what there is to export, and what was exported."""
+
+import json as json_module
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.table import Table
+from rich.text import Text
+
+from blocks.errors import InputError
+from blocks.itwin.apis import ItwinApis
+from deployments.cli.listed_exports import list_exports
+from deployments.cli.listed_rows import (
+    Row,
+    changeset_rows,
+    imodel_rows,
+    itwin_rows,
+    run_rows,
+    shown,
+    version_rows,
+)
+from deployments.cli.platform_access import with_platform
+from deployments.cli.tables import wide_console
+from deployments.output_streams import write_json
+from tasks.addresses import Kind, read_subject
+from tasks.names import imodel_id_of, itwin_id_of
+from tasks.options import check_output_dir
+
+SHOWN = 50
+"""Rows of a table, unless more are asked for; JSON has all."""
+app = App(name="list", help="List iTwins, iModels, versions, changesets, runs and exports.", help_format="plaintext")
+AsJson = Annotated[bool, Parameter(negative="")]
+Top = Annotated[int | None, Parameter(name="--top")]
+Rows = Callable[[ItwinApis, int | None], AsyncIterator[Row]]
+
+
+@app.command
+def itwins(*, search: str = "", top: Top = None, credentials: str = "default", json: AsJson = False) -> None:
+    """List the iTwins that this client is a member of.
+
+    Args:
+        search: Only iTwins with this text in their name or number.
+        top: How many to show; a table shows 50, JSON all.
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    _show(lambda apis, size: itwin_rows(apis, search, size), "iTwins", top, credentials, as_json=json)
+
+
+@app.command
+def imodels(
+    itwin: str, *, search: str = "", top: Top = None, credentials: str = "default", json: AsJson = False
+) -> None:
+    """List the iModels of an iTwin.
+
+    Args:
+        itwin: The iTwin: its id, its name, or its address copied from the browser.
+        search: Only iModels with this text in their name or description.
+        top: How many to show; a table shows 50, JSON all.
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    rows = _of(itwin, "iTwin", lambda apis, key, size: imodel_rows(apis, key, search, size))
+    _show(rows, "iModels", top, credentials, as_json=json)
+
+
+@app.command
+def versions(imodel: str, *, top: Top = None, credentials: str = "default", json: AsJson = False) -> None:
+    """List the named versions of an iModel, those of the latest changeset first.
+
+    Args:
+        imodel: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
+        top: How many to show; a table shows 50, JSON all.
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    _show(_of(imodel, "iModel", version_rows), "Named versions", top, credentials, as_json=json)
+
+
+@app.command
+def changesets(imodel: str, *, top: Top = None, credentials: str = "default", json: AsJson = False) -> None:
+    """List the changesets of an iModel, the latest first.
+
+    Args:
+        imodel: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
+        top: How many to show; a table shows 50, JSON all.
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    _show(_of(imodel, "iModel", changeset_rows), "Changesets", top, credentials, as_json=json)
+
+
+@app.command
+def runs(
+    imodel: str,
+    *,
+    output_dir: str | None = None,
+    top: Top = None,
+    credentials: str = "default",
+    json: AsJson = False,
+) -> None:
+    """List the export runs of an iModel, and which of them are ours and followed by a flow run.
+
+    Args:
+        imodel: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
+        output_dir: Folder of the exports, whose records say which flow run follows a run; empty for ITWIN_OUTPUT_DIR.
+        top: How many to show; a table shows 50, JSON all.
+        credentials: Name of an iTwin Credentials block.
+        json: Print one JSON document.
+    """
+    folder = check_output_dir(output_dir)
+    rows = _of(imodel, "iModel", lambda apis, key, size: run_rows(apis, key, folder, size))
+    _show(rows, "Export runs", top, credentials, as_json=json)
+
+
+@app.command
+def exports(folder: Path | None = None, *, top: Top = None, json: AsJson = False) -> None:
+    """List the exports that are published in a folder, earlier ones too.
+
+    Args:
+        folder: Folder of the exports; empty for ITWIN_OUTPUT_DIR.
+        top: How many to show; a table shows 50, JSON all.
+        json: Print one JSON document.
+    """
+    rows = list_exports(check_output_dir(folder))
+    _print(rows[: _limit(top, as_json=json)], len(rows) - (_limit(top, as_json=json) or 0), "Exports", as_json=json)
+
+
+def _of(given: str, kind: Kind, rows: Callable[[ItwinApis, str, int | None], AsyncIterator[Row]]) -> Rows:
+    """Rows about an iTwin or an iModel, which is looked up by name where that was given."""
+    subject = read_subject(given, kind)
+    find: Callable[[ItwinApis, str], Awaitable[str]] = itwin_id_of if kind == "iTwin" else imodel_id_of
+
+    async def found(apis: ItwinApis, size: int | None) -> AsyncIterator[Row]:
+        async for row in rows(apis, await find(apis, subject), size):
+            yield row
+
+    return found
+
+
+def _show(rows: Rows, title: str, top: int | None, credentials: str, *, as_json: bool) -> None:
+    """Read all rows, or as many as are shown and one more, which tells whether there are more."""
+    limit = _limit(top, as_json=as_json)
+
+    async def read(apis: ItwinApis) -> list[Row]:
+        found: list[Row] = []
+        async for row in rows(apis, limit and limit + 1):
+            found.append(row)
+            if limit is not None and len(found) > limit:
+                break
+        return found
+
+    found = with_platform(credentials, read)
+    _print(found[:limit], len(found) - limit if limit else 0, title, as_json=as_json)
+
+
+def _limit(top: int | None, *, as_json: bool) -> int | None:
+    if top is not None and top < 1:
+        raise InputError(f"--top is {top}; give 1 or more.")
+    return top or (None if as_json else SHOWN)
+
+
+def _print(rows: Sequence[Row], more: int, title: str, *, as_json: bool) -> None:
+    if as_json:
+        write_json(json_module.dumps([_plain(row) for row in rows]))
+    elif not rows:
+        sys.stderr.write(f"{title}: none.\n")
+    else:
+        wide_console().print(_table(title, rows))
+    if more > 0:
+        sys.stderr.write(f"Only the first {len(rows)} are shown; there are more. --top shows more, --json all.\n")
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(shown(value)) for value in row.values()))
+    return table

@@ -1,0 +1,48 @@
+"""Files that say which export run a flow run follows; `tasks.ifc.run_heartbeat` writes them and keeps them fresh."""
+
+import time
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.state_dir import StateDir, is_id, read_record
+
+STALE_AFTER_SECONDS = 150.0
+
+
+class FollowedRun(BaseModel):
+    """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connection_id: str
+    run_id: str
+    is_finished: bool = False
+
+
+def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
+    """True if the heartbeat file of a flow run exists and is older than 150 s."""
+    try:
+        last = state_dir.followed(flow_run_id).lstat().st_mtime
+    except OSError:
+        return False
+    return time.time() - last > STALE_AFTER_SECONDS
+
+
+def followers_of(state_dir: StateDir) -> dict[str, list[str]]:
+    """The flow runs that follow each export run of an iModel, by the id of the export run; stale ones are left out."""
+    followers: dict[str, list[str]] = {}
+    for path in sorted(state_dir.followed("x").parent.glob("*.json")):
+        followed = read_followed(path)
+        if followed is not None and not is_stale(state_dir, path.stem):
+            followers.setdefault(followed.run_id, []).append(path.stem)
+    return followers
+
+
+def read_followed(path: Path) -> FollowedRun | None:
+    """What the file says; None if it is not there or cannot be one of ours."""
+    try:
+        followed = FollowedRun.model_validate_json(read_record(path))
+    except (OSError, ValidationError):
+        return None
+    return followed if is_id(followed.connection_id) and is_id(followed.run_id) else None

@@ -26,8 +26,15 @@ class Worker:
     """A worker of the session's server with one deployment of the export."""
 
     api: str
-    process: psutil.Process
+    keeper: psutil.Process
+    """What starts Prefect's worker again when it ends."""
     deployment_id: str
+
+    @property
+    def process(self) -> psutil.Process:
+        """Prefect's worker; its children are flow runs."""
+        (process,) = self.keeper.children()
+        return process
 
     def start(self, cli_sandbox: CliSandbox) -> "FlowRun":
         """Ask for an export of Plant A, as the UI does."""
@@ -107,23 +114,32 @@ def last_report(cli_sandbox: CliSandbox) -> ExportReport:
 
 
 @contextmanager
-def worker_process(server: PrefectServer, pool: str) -> Generator[subprocess.Popen[str]]:
+def worker_process(
+    server: PrefectServer, pool: str, *, query_seconds: float = 1, module: str = "deployments.worker"
+) -> Generator[subprocess.Popen[str]]:
     """A worker, started as a script starts something in the background: with interrupts ignored."""
-    arguments = ["-m", "deployments.worker", "--pool", pool, "--type", "process"]
+    arguments = ["-m", module, "--pool", pool, "--type", "process"]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log=f"{pool}-worker.log")
+        query = {"PREFECT_WORKER_QUERY_SECONDS": str(query_seconds)}
+        process = server.start(arguments, query, log=f"{pool}-worker.log")
     finally:
         signal.signal(signal.SIGINT, before)
     try:
         yield process
     finally:
+        everything = [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
         process.kill()
+        for each in everything:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
         process.wait()
 
 
 @contextmanager
-def running_worker(server: PrefectServer) -> Generator[Worker]:
+def running_worker(
+    server: PrefectServer, *, query_seconds: float = 1, module: str = "deployments.worker"
+) -> Generator[Worker]:
     """A worker and its deployment."""
     ask("POST", f"{server.url}/work_pools/", {"name": POOL, "type": "process"})
     flow = ask("POST", f"{server.url}/flows/", {"name": "export-ifc"})
@@ -140,5 +156,6 @@ def running_worker(server: PrefectServer) -> Generator[Worker]:
             "enforce_parameter_schema": False,
         },
     )
-    with worker_process(server, POOL) as process:
+    with worker_process(server, POOL, query_seconds=query_seconds, module=module) as process:
+        until(lambda: psutil.Process(process.pid).children(), "the worker's process")
         yield Worker(server.url, psutil.Process(process.pid), cast("str", deployment["id"]))

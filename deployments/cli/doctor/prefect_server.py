@@ -66,7 +66,9 @@ async def _worker(client: PrefectClient) -> str:
     workers = await client.read_workers_for_work_pool(POOL, limit=100, offset=0)
     online = [worker for worker in workers if str(getattr(worker.status, "value", worker.status)) == "ONLINE"]
     if not online:
-        raise ConfigurationError(f"No worker of “{POOL}” is alive. Start one: prefect worker start --pool {POOL}")
+        raise ConfigurationError(
+            f"No worker of “{POOL}” is alive. Start one: python -m deployments.worker --pool {POOL}"
+        )
     beats = [worker.last_heartbeat_time for worker in online if worker.last_heartbeat_time]
     seen = f", last heard {max(beats):%H:%M:%S} UTC" if beats else ""
     return f"{len(online)} of {len(workers)} alive{seen}."

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -32,8 +32,6 @@ from tasks.retry import is_transient
 from tasks.state_dir import prepare
 
 SAY_EVERY_SECONDS = 10.0
-_DOCUMENTS = frozenset({".json", ".subtree"})
-"""Files of a tileset that hold no tile."""
 
 
 class FetchedTiles:
@@ -179,7 +177,6 @@ def _manifest(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, f
         result=mesh.result,
         warnings=mesh.warnings,
         files=files,
-        tile_count=sum(file.role == "tile" and PurePosixPath(file.path).suffix not in _DOCUMENTS for file in files),
         total_bytes=fetched.tileset.total_bytes,
     )
 
@@ -198,6 +195,8 @@ def _listed(tile: FetchedTile) -> ManifestFile:
 def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
     """The manifest, with what the check found; publishing takes turns, should two processes export the same."""
     found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
-    complete = manifest.model_copy(update={"warnings": (*manifest.warnings, *found)})
+    complete = manifest.model_copy(
+        update={"tile_count": found.tile_count, "warnings": (*manifest.warnings, *found.warnings)}
+    )
     with file_lock(request.state_dir.publish_lock):
         return publish_tileset(tileset.folder, request.folder, complete)

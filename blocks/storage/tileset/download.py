@@ -22,7 +22,7 @@ from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
 from blocks.storage.tileset.curl_reader import DownloaderPool, TileDownloader
 from blocks.storage.tileset.listing import Tile, check_names, list_tiles
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
-from blocks.storage.tileset.tile_body import FetchedTile
+from blocks.storage.tileset.tile_body import FetchedTile, UndecodableTileError, UndecodableTiles
 from blocks.storage.tileset.tile_content import TileFile
 
 WORKERS = 64
@@ -130,6 +130,7 @@ class _Fetch:
         self._retry_policy = retry_policy
         self._tell = on_progress
         self._done: dict[str, FetchedTile] = {}
+        self._undecodable = UndecodableTiles()
         self._known = 0
 
     async def run(self) -> FetchedTileset:
@@ -229,7 +230,10 @@ class _Fetch:
 
     def _save(self, reader: TileDownloader, url: SignedUrl, tile: Tile) -> None:
         kept = self._checkpoint.kept(tile, self._staging) if tile.size is None else None
-        fetched = reader.save(url, tile, kept)
+        try:
+            fetched = reader.save(url, tile, kept)
+        except UndecodableTileError as error:
+            raise self._undecodable.judge(tile.name, error) from None
         if fetched is not kept:
             self._published.share(fetched, self._staging)
             self._checkpoint.add(fetched)
@@ -295,7 +299,7 @@ def _is_setback(error: ExportError) -> bool:
     """True if other tiles may still succeed."""
     if isinstance(error, ThrottledError):
         return not error.retry_after
-    return type(error) is InterruptedTransferError
+    return type(error) in {InterruptedTransferError, UndecodableTileError}
 
 
 def _ends_at(url: SignedUrl) -> float:

@@ -53,12 +53,14 @@ class ReferenceCrawler:
     Attributes:
         names: Every file that must be there.
         contents: Those of them that are tile contents.
+        tilesets: Those of them that are tilesets; a content that is one is no tile.
     """
 
     def __init__(self, read: Reader) -> None:
         self._read = read
         self.names = {ROOT}
         self.contents = set[str]()
+        self.tilesets = {ROOT}
         self._opened = {ROOT}
         self._available = self._passes = self._name_bytes = 0
         self._waiting: dict[str, list[Handler]] = {ROOT: [self._tileset_file]}
@@ -106,6 +108,7 @@ class ReferenceCrawler:
 
     def _open_document(self, name: str, document: Json) -> None:
         if "root" in document:
+            self.tilesets.add(name)
             self._tileset(name, document)
         elif "asset" in document:
             self._add_all(name, gltf_references(document))

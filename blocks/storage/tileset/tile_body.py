@@ -34,6 +34,29 @@ class FetchedTile:
     stored_size: int | None = None
 
 
+class UndecodableTileError(InterruptedTransferError):
+    """Bytes that do not follow their Content-Encoding; `fingerprint` is equal where the same bytes came again."""
+
+    def __init__(self, message: str, fingerprint: tuple[int, str]) -> None:
+        super().__init__(message)
+        self.fingerprint = fingerprint
+
+
+class UndecodableTiles:
+    """Tells damage on the way, which differs from one answer to the next, from what the host has."""
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[str, tuple[int, str]] = {}
+
+    def judge(self, name: str, error: UndecodableTileError) -> ExportError:
+        """The error to raise: a final one where the same bytes came twice."""
+        before = self._fingerprints.get(name)
+        self._fingerprints[name] = error.fingerprint
+        if before == error.fingerprint:
+            return ContentError(f"{error} The same bytes came twice, so that is how the host stores them.")
+        return error
+
+
 class TileBody:
     """What comes of a tile: hashed, checked, decoded and written; a large one is written as it comes.
 
@@ -134,11 +157,10 @@ class TileBody:
         try:
             step()
         except DecodeError as error:
-            is_final = self._md5 is not None and self._md5.digest() == self._tile.md5
-            kind = ContentError if is_final else InterruptedTransferError
-            raise kind(
-                f"{self._tile.name} comes with a Content-Encoding that its bytes do not follow: {error}."
-            ) from None
+            said = f"{self._tile.name} comes with a Content-Encoding that its bytes do not follow: {error}."
+            if self._md5 is not None and self._md5.digest() == self._tile.md5:
+                raise ContentError(said) from None
+            raise UndecodableTileError(said, (self._come, self._sha256.hexdigest())) from None
 
 
 def _new_file(path: str) -> FileIO:

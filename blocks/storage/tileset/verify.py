@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.disk import disk_errors
@@ -14,8 +15,16 @@ _BINARY_SUFFIXES = frozenset({".glb", ".b3dm", ".i3dm", ".pnts", ".cmpt"})
 _AGAIN = "Export it again with force."
 
 
-def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> tuple[str, ...]:
-    """Follow the references from `tileset.json` and check the header of every file; returns warnings.
+@dataclass(frozen=True, slots=True)
+class CheckedTileset:
+    """A complete tileset: how many tiles its references lead to, whatever their endings, and warnings."""
+
+    tile_count: int
+    warnings: tuple[str, ...]
+
+
+def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> CheckedTileset:
+    """Follow the references from `tileset.json` and check the header of every file.
 
     Args:
         folder: Where `tileset.json` lies.
@@ -29,8 +38,8 @@ def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> tupl
         for name, size in (sizes or {}).items():
             _require(found, name, size)
         padded = [name for name in found if _check_head(TileFile(name, f"{folder}/{name}"))]
-        _check_references(folder, found)
-    return (_about_padding(padded),) if padded else ()
+        tile_count = _check_references(folder, found)
+    return CheckedTileset(tile_count, (_about_padding(padded),) if padded else ())
 
 
 def _about_padding(names: list[str]) -> str:
@@ -39,7 +48,8 @@ def _about_padding(names: list[str]) -> str:
     return f"{min(names)}{others} of the tileset: longer than declared in the file. The extra bytes are no part of it."
 
 
-def _check_references(folder: Path, found: Mapping[str, int]) -> None:
+def _check_references(folder: Path, found: Mapping[str, int]) -> int:
+    """The number of tiles."""
     _require(found, ROOT)
     crawler = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in found else None)
     crawler.advance()
@@ -53,6 +63,7 @@ def _check_references(folder: Path, found: Mapping[str, int]) -> None:
         )
     if empty := next((name for name in sorted(crawler.names) if not found[name]), None):
         raise ContentError(f"{empty} of the tileset has no bytes. {_AGAIN}")
+    return len(crawler.contents - crawler.tilesets)
 
 
 def _files(folder: Path) -> Generator[tuple[str, int]]:

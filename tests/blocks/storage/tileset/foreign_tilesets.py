@@ -198,3 +198,9 @@ FOREIGN = (
     instances, batches, composites, without_endings, wrong_endings, metadata, backslashes, byte_order_mark,
     subtree_for_all, ten_levels, padded,
 )  # fmt: skip
+
+TILES = {
+    instances: 2, batches: 3, composites: 1, without_endings: 3, wrong_endings: 3, metadata: 3, backslashes: 1,
+    byte_order_mark: 1, subtree_for_all: 5, ten_levels: 2, padded: 5,
+}  # fmt: skip
+"""How many tiles each has: contents that are no tilesets."""

@@ -12,6 +12,7 @@ from blocks.errors import ContentError
 from blocks.storage.tileset.verify import verify_tileset
 from tests.blocks.storage.tileset.foreign_tilesets import (
     FOREIGN,
+    TILES,
     Blobs,
     b3dm,
     cmpt,
@@ -36,8 +37,9 @@ async def test_whole(make: Make, lists: bool, tmp_path: Path) -> None:
     async with TileServer(blobs, lists=lists).serve() as server:
         await fetch(server, tmp_path)
     assert files_in(tmp_path) == blobs
-    warnings = verify_tileset(tmp_path, {name: len(content) for name, content in blobs.items()})
-    assert len(warnings) == (make is padded)
+    checked = verify_tileset(tmp_path, {name: len(content) for name, content in blobs.items()})
+    assert len(checked.warnings) == (make is padded)
+    assert checked.tile_count == TILES[make]
 
 
 async def _fetch_and_verify(server: TileServer, folder: Path) -> None:
@@ -60,7 +62,7 @@ async def test_any_hole(make: Make, hole: str, lists: bool, tmp_path: Path) -> N
 def test_padding_is_a_warning(tmp_path: Path) -> None:
     """The warning names a file that is longer than it declares, and counts the others."""
     _write(tmp_path, padded())
-    (warning,) = verify_tileset(tmp_path)
+    (warning,) = verify_tileset(tmp_path).warnings
     assert warning.startswith("0-0-0.glb and 2 more of the tileset: longer than declared")
 
 

@@ -58,7 +58,7 @@ class ExportError(Exception):
     """Base class of all errors of the application.
 
     Attributes:
-        is_transient: Whether repeating the same operation may succeed; the only retry rule.
+        is_transient: Whether repeating the same operation may succeed; the only rule for retries of tasks.
         exit_code: Exit code of the command line.
     """
 

@@ -8,7 +8,7 @@
         │   ├── runs/<time>-<random>.json     one request for an export run (tasks.ifc.run_records)
         │   ├── followed/<flow run>.json      the export run that a flow run follows; touched every 30 s while it does
         │   ├── <export run>/                 an IFC export being downloaded: files, parts, checkpoints
-        │   ├── mesh/                         a tileset being downloaded
+        │   ├── mesh/, mesh.journal           a tileset being downloaded, and which of its files are finished
         │   ├── <name>-<flow run>/            the same, if another process uses that folder or locks are absent
         │   ├── <name>.lock                   held by the process that downloads into the folder of that name
         │   └── mesh-publish.lock             held while a tileset replaces the one before
@@ -16,7 +16,10 @@
         └── mesh/                             the published tileset; if this is a link, tilesets are downloaded into
                                               .itwin-export/<iModel>/ beside the target of the link
 
-`purge` removes everything that has not changed for a week, except locks in use. No file in here contains a secret.
+`purge` removes everything that has not changed for a week, except locks in use, whenever a state folder is prepared
+for the next export. No file in here contains a secret. Kept elsewhere: refresh tokens (`blocks.itwin.auth.token_file`),
+the inbox of webhooks (`deployments.webhooks.inbox`), and what `make up` starts, in a folder of the same name in the
+clone (`deployments.local`).
 """
 
 import errno

@@ -39,8 +39,12 @@ LONGEST_SUBTREE = 32 * MIB
 """A subtree with its availability bits, and a buffer of it in a file of its own."""
 MOST_LISTING_PAGES = 5_000
 """Pages of a container's listing, which may be empty."""
-BODY_SECONDS = 120.0
-"""For a page of a container's listing, however slowly the bytes come."""
+ANSWER_STALLS = 4
+"""Times the longest silence that a page of a listing, or an answer without content, may take: 120 s."""
+LEAST_SPEED = 4096
+"""Bytes a second of a range of an IFC file, besides the 30 s that every answer has; 16 are fetched at once."""
+LEAST_TILE_SPEED = 512
+"""Bytes a second of a tile, on average of 30 s; up to 64 are fetched at once."""
 LONGEST_LISTING_PAGE = 16 * MIB
 """A page of a container's listing: 5000 blobs, about a kilobyte each."""
 MOST_XML_MARKS = 800_000

@@ -81,11 +81,10 @@ def implicit_root(levels: int) -> bytes:
 @asynccontextmanager
 async def serving(answer: Callable[[str, Query], Answer]) -> AsyncGenerator[str]:
     """Serve an answer for each path and query, on as many connections as are made; gives the address."""
-    tasks = set[asyncio.Task[None]]()
+    connections = dict[asyncio.StreamWriter, asyncio.Event]()
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            tasks.add(task)
+        connections[writer] = asyncio.Event()
         try:
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
@@ -95,18 +94,20 @@ async def serving(answer: Callable[[str, Query], Answer]) -> AsyncGenerator[str]
                     await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+        finally:
+            connections[writer].set()
 
     server = await asyncio.start_server(connection, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer, ended in connections.items():
+            writer.transport.abort()
+            await ended.wait()
 
 
-def _no_list(then: Callable[[str], Answer]) -> Callable[[str, Query], Answer]:
+def without_listing(then: Callable[[str], Answer]) -> Callable[[str, Query], Answer]:
     """A host of tiles that does not list."""
 
     def answer(path: str, query: Query) -> Answer:
@@ -119,7 +120,7 @@ SMALL_ROOT = whole(json.dumps({"root": {"content": {"uri": "a"}}}).encode())
 
 
 def _tiles(root: bytes, content: Callable[[], Answer]) -> Callable[[str, Query], Answer]:
-    return _no_list(lambda path: _once(root) if path.endswith("tileset.json") else content())
+    return without_listing(lambda path: _once(root) if path.endswith("tileset.json") else content())
 
 
 def _range(_path: str, _query: Query) -> Answer:
@@ -146,9 +147,33 @@ BOMBS: dict[str, tuple[str, Callable[[str, Query], Answer]]] = {
         "tiles", _tiles(SMALL_ROOT, lambda: _once(b"HTTP/1.1 200 OK\r\nContent-Length: 4294967296\r\n\r\n")),
     ),
     "a large tileset.json": ("tiles", _tiles(whole(members(3_000_000)), lambda: _once(b""))),
-    "documents without end": ("tiles", _no_list(lambda path: _once(next_document(path)))),
+    "documents without end": ("tiles", without_listing(lambda path: _once(next_document(path)))),
     "a subtree of a billion tiles": ("tiles", _tiles(implicit_root(10), lambda: _once(whole(small_subtree())))),
     "subtrees of many tiles": ("tiles", _tiles(implicit_root(5), lambda: _once(whole(small_subtree())))),
     "a range without a length": ("azure", _range),
 }  # fmt: skip
 """What is asked for, by the victim's name for it, and how it is answered."""
+
+
+async def slowly(start: bytes, piece: bytes) -> Answer:
+    """What begins like an answer and goes on for ever, a piece at a time."""
+    yield start
+    while True:
+        await asyncio.sleep(0.05)
+        yield piece
+
+
+SLOW: dict[str, tuple[bytes, bytes]] = {
+    "head": (b"X-Long: ", b"x"),
+    "many heads": (b"\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "body": (b"Content-Length: 900\r\n\r\n", b" "),
+    "chunks": (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
+"""Answers that come a byte, or a line, at a time: how they begin after the first headers, and how they go on."""
+
+
+def slow_answer(kind: str, headers: str = "") -> Answer:
+    """An answer that begins well."""
+    start, piece = SLOW[kind]
+    status = "103 Early Hints" if kind == "many heads" else "206 Partial Content" if headers else "200 OK"
+    return slowly(f"HTTP/1.1 {status}\r\n{headers}".encode() + start, piece)

@@ -43,7 +43,7 @@ class AzureBlobRanges:
         self._refused: set[SignedUrl] = set()
         self._clients: dict[SignedUrl, BlobClient] = {}
         self._open = AsyncExitStack()
-        self._session = new_session(stall_seconds)
+        self._session = new_session(stall_seconds, is_for_content=True)
         self._transport = AioHttpTransport(
             session=self._session,
             session_owner=False,

@@ -15,7 +15,9 @@ from blocks.content_encoding import DecodeError, decode_file, require_decodable
 from blocks.disk import PartFile, disk_errors, replace, require_room, sync_folder
 from blocks.errors import ContentError, DiskError, ExportError, InterruptedTransferError
 from blocks.storage.download.checkpoint import ChunkCheckpoint
+from blocks.storage.download.http_source import STALL_SECONDS
 from blocks.storage.download.source import RangeSource
+from blocks.storage.download.timed_source import TimedSource
 from blocks.storage.retry import BlobChangedError, RetryPolicy, retry
 
 T = TypeVar("T")
@@ -61,6 +63,7 @@ async def download(
     workers: int | None = None,
     on_progress: Progress | None = None,
     retry_policy: RetryPolicy | None = None,
+    answer_seconds: float = STALL_SECONDS,
 ) -> DownloadedFile:
     """Download the blob to `target`; until it is complete there is only a `.part` file and its checkpoint.
 
@@ -75,6 +78,7 @@ async def download(
         workers: Concurrent requests; by default 8, or 16 if the host responds slowly.
         on_progress: Called after each chunk.
         retry_policy: Retries of one range request.
+        answer_seconds: Time limit of an answer without content; one with content has more, at `LEAST_SPEED`.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: Finished chunks are kept for the next call.
@@ -83,6 +87,7 @@ async def download(
         DiskError: The file cannot be written.
     """
     policy = retry_policy or RetryPolicy()
+    source = TimedSource(source, answer_seconds)
     for version in range(1, VERSIONS + 1):
         properties = await _named(target, retry(source.properties, source.renew, policy))
         require_decodable(properties.encoding, target.name)

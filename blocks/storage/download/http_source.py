@@ -4,7 +4,6 @@ aiohttp moves 5 GB/s from loopback where httpx moves 1.3 and, unlike httpx, logs
 followed, no cookie kept, no credential sent: the link is the only key.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from blocks.bounds import BODY_SECONDS
+from blocks.bounds import ANSWER_STALLS
 from blocks.content_encoding import encoding_of
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError
 from blocks.foreign_data import read_base64, read_etag
@@ -32,8 +31,12 @@ _MD5_SIZE = 16
 _TOTAL = re.compile(r"bytes (?:0-0|\*)/(\d{1,18})")
 
 
-def new_session(stall_seconds: float) -> aiohttp.ClientSession:
+def new_session(stall_seconds: float, *, is_for_content: bool = False) -> aiohttp.ClientSession:
     """An aiohttp session without cookies, redirects, environment proxies and `.netrc` passwords.
+
+    Args:
+        stall_seconds: Time without data after which a connection is closed.
+        is_for_content: True for bodies whose time the caller limits; others have `ANSWER_STALLS` times the silence.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
@@ -41,7 +44,11 @@ def new_session(stall_seconds: float) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_context()),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=stall_seconds, sock_read=stall_seconds),
+        timeout=aiohttp.ClientTimeout(
+            total=None if is_for_content else ANSWER_STALLS * stall_seconds,
+            sock_connect=stall_seconds,
+            sock_read=stall_seconds,
+        ),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
         read_bufsize=READ_BUFFER,
@@ -71,14 +78,13 @@ async def read_body(response: aiohttp.ClientResponse, longest: int) -> bytes:
     """The whole body.
 
     Raises:
-        InterruptedTransferError: It is longer than `longest`, or does not come within `BODY_SECONDS`.
+        InterruptedTransferError: It is longer than `longest`.
     """
     body = bytearray()
-    async with asyncio.timeout(BODY_SECONDS):  # TimeoutError is mapped by `get`
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > longest:
-                raise InterruptedTransferError(f"{response.url.host} sent more than {longest} bytes.")
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > longest:
+            raise InterruptedTransferError(f"{response.url.host} sent more than {longest} bytes.")
     return bytes(body)
 
 
@@ -90,7 +96,7 @@ def broken_connection(fault: BaseException, url: SignedUrl) -> ExportError:
         if isinstance(cause, aiohttp.ClientHttpProxyError):
             return refused_by_proxy(url.unsigned, cause.status)
     if isinstance(fault, TimeoutError):
-        return InterruptedTransferError(f"{url.host} fell silent.")
+        return InterruptedTransferError(f"{url.host} fell silent or sends hardly anything.")
     return InterruptedTransferError(f"The connection to {url.host}{via(url.unsigned)} broke ({type(fault).__name__}).")
 
 
@@ -106,7 +112,7 @@ class HttpRanges:
 
     def __init__(self, fetch_link: FetchLink, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._link = RenewableLink(fetch_link)
-        self._session = new_session(stall_seconds)
+        self._session = new_session(stall_seconds, is_for_content=True)
 
     async def __aenter__(self) -> Self:
         return self

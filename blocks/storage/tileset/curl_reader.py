@@ -6,15 +6,17 @@ it follows no redirect: that would tell another host the link.
 
 import math
 import ssl
+import threading
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
 import pycurl
 
-from blocks.bounds import LONGEST_TILE, TILE_SECONDS
+from blocks.bounds import LEAST_TILE_SPEED, LONGEST_TILE, TILE_SECONDS
 from blocks.content_encoding import encoding_of, require_decodable
 from blocks.disk import disk_errors
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
@@ -38,6 +40,7 @@ class TileDownloader:
     Args:
         folder: Where the tiles go; the folders that their names ask for must be there.
         stall_seconds: Silence after which a tile is given up, in whole seconds.
+        cancelled: Once it is set, a tile that is on its way is given up within a second.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
@@ -46,7 +49,7 @@ class TileDownloader:
         wait: Response time of the latest request in seconds.
     """
 
-    def __init__(self, folder: Path, stall_seconds: float) -> None:
+    def __init__(self, folder: Path, stall_seconds: float, cancelled: threading.Event | None = None) -> None:
         self.wait = 0.0
         self._folder = folder
         self._link = SignedUrl("")
@@ -54,6 +57,8 @@ class TileDownloader:
         self._body = TileBody(folder, self._encoding)
         self._curl = _new_handle(stall_seconds)
         self._curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
+        self._curl.setopt(pycurl.NOPROGRESS, 0)
+        self._curl.setopt(pycurl.XFERINFOFUNCTION, partial(_is_set, cancelled or threading.Event()))
 
     def close(self) -> None:
         """Close the connection."""
@@ -132,6 +137,7 @@ class DownloaderPool:
         self._folder = folder
         self._stall_seconds = stall_seconds
         self._idle: list[TileDownloader] = []
+        self._cancelled = threading.Event()
         self._waits: deque[float] = deque([0.0], maxlen=100)
 
     @property
@@ -150,11 +156,15 @@ class DownloaderPool:
         try:
             reader = self._idle.pop()
         except IndexError:
-            reader = TileDownloader(self._folder, self._stall_seconds)
+            reader = TileDownloader(self._folder, self._stall_seconds, self._cancelled)
         try:
             yield reader
         finally:
             self._idle.append(reader)
+
+    def cancel(self) -> None:
+        """Give up the tiles that are on their way."""
+        self._cancelled.set()
 
     def close(self) -> None:
         """Close all connections."""
@@ -170,12 +180,17 @@ def _new_handle(stall_seconds: float) -> pycurl.Curl:
     curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # one connection per thread; Azure has no HTTP/2
     curl.setopt(pycurl.PATH_AS_IS, 1)
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(stall_seconds * 1000))
-    curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
+    curl.setopt(pycurl.LOW_SPEED_LIMIT, LEAST_TILE_SPEED)
     curl.setopt(pycurl.LOW_SPEED_TIME, math.ceil(stall_seconds))
     curl.setopt(pycurl.TIMEOUT, TILE_SECONDS)
     curl.setopt(pycurl.NOPROXY, "")  # who goes through a proxy is decided by blocks.network
     _trust(curl, trust())
     return curl
+
+
+def _is_set(event: threading.Event, *_: int) -> bool:
+    """What libcurl is to ask about every second; true ends the transfer."""
+    return event.is_set()
 
 
 def _trust(curl: pycurl.Curl, trusted: Trust) -> None:
@@ -210,7 +225,7 @@ def _broken(code: int, link: SignedUrl, tile: Tile) -> ExportError:
                 return ContentError(f"{tile.name} of the tileset is longer than {LONGEST_TILE} bytes.")
             return InterruptedTransferError(f"{tile.name} is longer than its listing says ({tile.size} bytes).")
         case pycurl.E_OPERATION_TIMEDOUT:
-            return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent.")
+            return InterruptedTransferError(f"{tile.name} did not come: {host} fell silent or sends hardly anything.")
         case _:
             return InterruptedTransferError(
                 f"{tile.name} did not come whole from {host}{via(link.unsigned)} (curl error {code})."

@@ -207,7 +207,7 @@ class _Fetch:
                 await asyncio.sleep(self._retry_policy.pause(idle_rounds + 1, asked_for))
 
     async def _work_through(self, one_round: "_DownloadPass") -> None:
-        """Run the threads; when this is cancelled, they end after the tile they are at."""
+        """Run the threads; when this is cancelled, they give up the tile they are at."""
         work = partial(asyncio.get_running_loop().run_in_executor, self._pool, one_round.work)
         futures: set[asyncio.Future[None]] = set()
         try:
@@ -215,6 +215,9 @@ class _Fetch:
                 futures |= {work() for _ in range(min(self._readers.threads, self._workers) - len(futures))}
                 await asyncio.wait(futures, timeout=_LOOK_SECONDS)
                 self._look_around()
+        except asyncio.CancelledError:
+            self._readers.cancel()
+            raise
         finally:
             one_round.stop.set()
             await asyncio.wait(futures)

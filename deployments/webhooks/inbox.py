@@ -1,14 +1,19 @@
 """What was delivered and what is still to be announced, on disk: a restart forgets neither."""
 
+import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.errors import ConfigurationError
 from deployments.webhooks.message import Change
 
+log = logging.getLogger("itwin.webhooks")
+
+LONGEST_TEXT = 200
 KEPT_SECONDS = 30 * 24 * 3600.0
 KEPT_MESSAGES = 100_000
 """Deliveries remembered. An older one that is replayed leads to an export that finds nothing to do."""
@@ -56,17 +61,35 @@ class Waiting:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    try:
+    with _database_errors(file):
         database = sqlite3.connect(file, check_same_thread=False)
         database.executescript(_SCHEMA)
         if database.execute(_WAITING_BEFORE).fetchone()[0]:
             database.executescript(f"BEGIN; {_TAKE_OVER} COMMIT;")
+        return database
+
+
+@contextmanager
+def _database_errors(file: Path) -> Generator[None]:
+    try:
+        yield
     except sqlite3.Error as error:
         raise ConfigurationError(
             f"The state file {file.absolute()} cannot be used ({error}). Name one with --state-file, in a folder "
             f"that is there and can be written to."
         ) from None
-    return database
+
+
+def _is_readable(row: tuple[object, ...]) -> bool:
+    """Whether a row of `news` holds what was written there; a damaged file may give anything."""
+    *texts, last_at = row
+    return isinstance(last_at, float) and all(
+        _is_text(text) or (text is None and n == 2) for n, text in enumerate(texts)
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_TEXT
 
 
 class Inbox:
@@ -96,12 +119,18 @@ class Inbox:
         self._longest = longest_seconds
         self._most = most
         self._clock = clock
+        self._file = file
         self._database = _opened(file)
+        self._unreadable: set[int] = set()
 
     def take(self, change: Change) -> bool:
-        """Remember a delivery; false if it was here before."""
+        """Remember a delivery; false if it was here before.
+
+        Raises:
+            ConfigurationError: The database takes nothing.
+        """
         now = self._clock()
-        with self._database:
+        with _database_errors(self._file), self._database:
             fresh = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (change.message_id, now))
             if not fresh.rowcount:
                 return False
@@ -111,18 +140,34 @@ class Inbox:
         return True
 
     def ready(self) -> list[Waiting]:
-        """What is to be announced now."""
+        """What is to be announced now; a row that makes no sense stays where it is and is logged once.
+
+        Raises:
+            ConfigurationError: The database cannot be read.
+        """
         now = self._clock()
-        rows = self._database.execute(
-            "SELECT imodel_id, subject, changeset_id, event_type, last_at FROM news "
-            "WHERE last_at <= ? OR first_at <= ? ORDER BY first_at, subject DESC",
-            (now - self._quiet, now - self._longest),
-        )
-        return [Waiting(*row) for row in rows]
+        with _database_errors(self._file):
+            rows = self._database.execute(
+                "SELECT rowid, imodel_id, subject, changeset_id, event_type, last_at FROM news "
+                "WHERE last_at <= ? OR first_at <= ? ORDER BY first_at, subject DESC",
+                (now - self._quiet, now - self._longest),
+            ).fetchall()
+        readable = [row for row in rows if _is_readable(row[1:])]
+        self._note_unreadable({row[0] for row in rows if row not in readable})
+        return [Waiting(*row[1:]) for row in readable]
+
+    def _note_unreadable(self, found: set[int]) -> None:
+        for number in sorted(found - self._unreadable):
+            log.warning("Row %s of “news” in %s is damaged and is passed over.", number, self._file.absolute())
+        self._unreadable |= found
 
     def announced(self, news: Waiting) -> None:
-        """Cross it off, unless something newer came meanwhile."""
-        with self._database:
+        """Cross it off, unless something newer came meanwhile.
+
+        Raises:
+            ConfigurationError: The database takes nothing.
+        """
+        with _database_errors(self._file), self._database:
             self._database.execute(
                 "DELETE FROM news WHERE imodel_id = ? AND subject = ? AND last_at = ?",
                 (news.imodel_id, news.subject, news.last_at),

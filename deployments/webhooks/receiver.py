@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from blocks.errors import without_secrets
+from blocks.errors import ExportError, without_secrets
 from deployments.webhooks.inbox import Inbox, Waiting
 from deployments.webhooks.message import MalformedError, is_signed, read_change
 
@@ -71,7 +71,12 @@ class Receiver:
             raise RefusedError(400, str(error)) from None
         if change is None:
             return "ignored"
-        if not self.inbox.take(change):
+        try:
+            is_new = self.inbox.take(change)
+        except ExportError as error:
+            log.error("%s", error)  # noqa: TRY400  the sentence says it
+            raise RefusedError(503, "it could not be written down") from None  # the platform sends it again
+        if not is_new:
             # An error would make the platform send it once more.
             log.warning("A delivery came again and has no effect: message %s.", ascii(change.message_id))
             return "known"
@@ -94,15 +99,24 @@ class Receiver:
             pause = LOOK_SECONDS if await self.announce_ready() else PAUSE_SECONDS
 
     async def announce_ready(self) -> bool:
-        """Announce what is ready; false if Prefect could not be told and the rest is kept."""
-        for news in self.inbox.ready():
-            try:
-                await self.announce(news)
-            except (httpx.HTTPError, RuntimeError) as error:  # the latter is how Prefect says it reaches no API
-                log.warning("iModel %s could not be announced (%s).", news.imodel_id, without_secrets(str(error)))
-                return False
-            self.inbox.announced(news)
-            log.info("iModel %s is announced.", news.imodel_id)
+        """Announce what is ready; false if that did not work and the rest is kept."""
+        try:
+            for news in self.inbox.ready():
+                if not await self._announce(news):
+                    return False
+        except ExportError as error:
+            log.error("%s", error)  # noqa: TRY400  the sentence says it
+            return False
+        return True
+
+    async def _announce(self, news: Waiting) -> bool:
+        try:
+            await self.announce(news)
+        except (httpx.HTTPError, RuntimeError) as error:  # the latter is how Prefect says it reaches no API
+            log.warning("iModel %s could not be announced (%s).", news.imodel_id, without_secrets(str(error)))
+            return False
+        self.inbox.announced(news)
+        log.info("iModel %s is announced.", news.imodel_id)
         return True
 
 

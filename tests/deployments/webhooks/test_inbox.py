@@ -152,3 +152,29 @@ def test_a_state_file_that_cannot_be_used_is_named(name: str, tmp_path: Path) ->
     with pytest.raises(ConfigurationError, match=r"state file .* cannot be used .*--state-file") as caught:
         Inbox(tmp_path / name)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("imodel_id", b"\xff\x00"),
+        ("changeset_id", "x\x1b[2J"),
+        ("event_type", b"7"),
+        ("last_at", "-inf"),
+        ("subject", "x" * 500),
+    ],
+)
+def test_a_damaged_row_holds_up_no_other(
+    column: str, value: object, inbox: Inbox, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that makes no sense is logged once and kept; the others are announced."""
+    inbox.take(change(1))
+    inbox.take(change(2, BRIDGE))
+    with closing(sqlite3.connect(tmp_path / "inbox.sqlite")) as database, database:
+        database.execute(f"UPDATE news SET {column} = ?, first_at = 0 WHERE imodel_id = ?", (value, BRIDGE))  # noqa: S608
+    clock.now += 600
+    assert [news.imodel_id for news in inbox.ready()] == [TOWER]
+    assert [news.imodel_id for news in inbox.ready()] == [TOWER]
+    assert len([record for record in caplog.records if "is damaged and is passed over" in record.message]) == 1
+    with closing(sqlite3.connect(tmp_path / "inbox.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM news").fetchone() == (2,)

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,7 @@ from pydantic import SecretStr
 
 from deployments.webhooks.inbox import Inbox, Waiting
 from deployments.webhooks.message import is_signed
-from deployments.webhooks.receiver import LARGEST_BODY, Receiver
+from deployments.webhooks.receiver import LARGEST_BODY, LOOK_SECONDS, Receiver
 from tests.deployments.webhooks.deliveries import IMODEL, PRIVATE, SECRET, delivery, signed
 
 WEBHOOKS = "/webhooks/itwin"
@@ -210,3 +212,20 @@ async def test_hundreds_at_once_are_each_taken_once(platform: httpx.AsyncClient,
     said = [answer.json()["status"] for answer in answers]
     assert (said.count("taken"), said.count("known")) == (200, 200)
     await until_heard(announced)
+
+
+async def test_a_state_file_that_fails_for_a_while_loses_nothing(
+    platform: httpx.AsyncClient, announced: Announcements, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be written down is answered with 503, so that it is sent again; announcing goes on afterwards."""
+    body = delivery(changeset_id="c-7")
+    with closing(sqlite3.connect(tmp_path / "inbox.sqlite")) as database:
+        database.execute("ALTER TABLE news RENAME TO away")
+        refused = await platform.post(WEBHOOKS, content=body, headers=signed(body))
+        await asyncio.sleep(2 * LOOK_SECONDS)
+        database.execute("ALTER TABLE away RENAME TO news")
+    again = await platform.post(WEBHOOKS, content=body, headers=signed(body))
+    await until_heard(announced)
+    assert (refused.status_code, again.json()) == (503, {"status": "taken"})
+    assert announced.heard == [(IMODEL, "c-7")]
+    assert f"The state file {tmp_path / 'inbox.sqlite'} cannot be used (no such table: news)" in caplog.text

@@ -5,6 +5,7 @@ A shard that is dispatched twice starts no second export run: the new flow run f
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -202,7 +203,7 @@ class ShardCoordinator:
             )
         )
         for artifact in found:
-            shard.percent = float(str(artifact.data))
+            shard.percent = _percent_of(artifact.data, else_=shard.percent)
         return state.id, [(artifact.id, artifact.updated) for artifact in found]
 
     def _failed_report(self, shard: Shard, problem: str) -> BatchReport:
@@ -214,6 +215,15 @@ class ShardCoordinator:
         return BatchReport(
             itwin_id=self.request.itwin_id, exported=0, skipped=0, failed=len(failures), failures=failures
         )
+
+
+def _percent_of(data: object, *, else_: float) -> float:
+    """The number in a progress artifact, which anyone with the server's password may have changed."""
+    try:
+        percent = float(str(data))
+    except ValueError:
+        return else_
+    return min(max(percent, 0.0), 100.0) if math.isfinite(percent) else else_
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed, Failed, Running
 
@@ -120,6 +121,23 @@ async def test_a_shard_that_waits_for_a_worker_is_not_given_up(
     assert shard.flow_run_id == run.id
     await client.set_flow_run_state(run.id, Failed(message="no credentials"), force=True)
     await following
+
+
+@pytest.mark.parametrize("data", ["half", "nan", "inf", None, "1e999", {"percent": 4}])
+async def test_progress_that_is_no_number_changes_nothing(
+    data: object, coordinator: ShardCoordinator, client: PrefectClient, tmp_path: Path
+) -> None:
+    """A progress artifact that holds no number leaves the shard's progress as it was, and the batch goes on."""
+    shard = Shard(1, ONE)
+    following = asyncio.create_task(coordinator.report_of(shard))
+    run = await dispatched(client, shard)
+    for progress in (40.0, data):
+        await client.create_artifact(ArtifactCreate(type="progress", data=progress, flow_run_id=run.id))
+    await asyncio.sleep(5 * coordinator.poll_seconds)
+    assert shard.percent == 40.0
+    keep_batch_report(tmp_path, str(run.id), DONE)
+    await client.set_flow_run_state(run.id, Completed(), force=True)
+    assert await following == DONE
 
 
 async def test_a_failed_shard_says_why(coordinator: ShardCoordinator, client: PrefectClient) -> None:

@@ -30,7 +30,10 @@ _MAX_LAST_WORDS = 5
 """Maximum number of occurrences tried: a comment after the last line may contain the same text."""
 _EDITION = re.compile(r"(IFC2X3|IFC4)(_(TC|ADD)\d|_FINAL)+")
 """A schema name with a corrigendum, addendum or FINAL suffix, as in `IFC4_ADD2_TC1`; some exporters write it."""
-_AGAIN = "Export it again with force."
+_AGAIN = "Run the same command again: it has the platform make a new file."
+_OTHER_VERSION = (
+    "The platform has made another version than it was asked for, and would again: ask its support about this run."
+)
 
 
 def check_ifc(path: Path, ifc_version: str) -> str:
@@ -54,7 +57,7 @@ def check_ifc(path: Path, ifc_version: str) -> str:
     if not schema:
         raise ContentError(f"{path.name} names no schema in its header. {_AGAIN}")
     if not fits(schema, ifc_version):
-        raise ContentError(f"{path.name} is {schema}, but {ifc_version} was asked for. {_AGAIN}")
+        raise ContentError(f"{path.name} is {schema}, but {ifc_version} was asked for. {_OTHER_VERSION}")
     return schema
 
 

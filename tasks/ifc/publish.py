@@ -77,7 +77,14 @@ def _check_and_publish(
         connection_id=run.connection_id,
         adopted=run.adopted,
         result=str(finished.result),
-        warnings=(*run.warnings, *spec.request.mapping_warnings, *partial, *empty, *fetched.warnings),
+        warnings=(
+            *run.warnings,
+            *filter(None, [run.why_anew]),
+            *spec.request.mapping_warnings,
+            *partial,
+            *empty,
+            *fetched.warnings,
+        ),
         files=files,
         total_bytes=sum(file.size for file in files),
     )

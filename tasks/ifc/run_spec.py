@@ -12,6 +12,7 @@ class RemoteRun(BaseModel):
     """The export run that a flow run follows; holds no secret.
 
     `since` is when the platform was asked, by its own clock. `blob_name` is where a run for `USER_BLOB_STORAGE` writes.
+    `why_anew` says why it was started although there had been a run for the same export.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -22,6 +23,7 @@ class RemoteRun(BaseModel):
     blob_name: str = ""
     adopted: bool = False
     warnings: tuple[str, ...] = ()
+    why_anew: str = ""
 
 
 class RunSpec(BaseModel):

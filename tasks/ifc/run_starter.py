@@ -65,8 +65,8 @@ class RunStarter:
                 overtaken += 1
                 continue
             if holder.is_new:
-                self._say_why_anew(holder.run_id)
-                return self._followed(holder.run_id, record)
+                why_anew = self._why_anew(holder.run_id)
+                return self._followed(holder.run_id, record).model_copy(update={"why_anew": why_anew})
             self.records.note(record, "refused")
             if (run := await self._resolve_conflict(holder)) is not None:
                 return run
@@ -153,17 +153,16 @@ class RunStarter:
                 self.records.note(record, "refused")
             raise
 
-    def _say_why_anew(self, run_id: str) -> None:
-        """Why there is another run, if the last one for the same export ended badly or lost its file."""
+    def _why_anew(self, run_id: str) -> str:
+        """Why there is another run, if the last one for the same export ended badly or lost its file; also logged."""
         subject = (self.spec.changeset_id, self._name, self._place)
         before = [record for record in self.records.all() if record.run_id and record.subject == subject]
-        if before and before[-1].outcome == "failed" and before[-1].reason:
-            self.log.warning(
-                "Started export run %s, because export run %s cannot serve any more. %s",
-                run_id,
-                before[-1].run_id,
-                before[-1].reason,
-            )
+        if not before or before[-1].outcome != "failed" or not before[-1].reason:
+            return ""
+        last = before[-1]
+        why = f"Started export run {run_id}, because export run {last.run_id} cannot serve any more. {last.reason}"
+        self.log.warning("%s", why)
+        return why
 
     def _input(self) -> RunInput:
         """The input of the run, with a link to the mapping file in the user's container."""

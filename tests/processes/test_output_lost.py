@@ -2,6 +2,7 @@
 
 import pytest
 
+from blocks.storage.manifest import read_manifest
 from tasks.reports import ExportReport
 from tests.processes.commands import CliSandbox
 from tests.processes.kill_points import KILL_POINTS, kill_at
@@ -24,7 +25,12 @@ def test_one_new_run_after_kill_and_loss(cli_sandbox: CliSandbox, loss: str) -> 
     assert ended.exit_code == 0, ended.stderr
     first, new = cli_sandbox.runs
     assert first is lost
-    assert f"Started export run {new.id}, because export run {lost.id} cannot serve any more." in ended.stderr
+    why = f"Started export run {new.id}, because export run {lost.id} cannot serve any more."
+    assert why in ended.stderr
     assert "names no file" not in ended.stderr
     report = ExportReport.model_validate_json(ended.stdout)
     assert (report.run_id, report.adopted) == (new.id, False)
+    manifest = read_manifest(cli_sandbox.folder / report.imodel_id / "ifc")
+    assert manifest is not None
+    assert [warning.startswith(why) for warning in manifest.warnings] == [True]
+    assert report.warnings == manifest.warnings

@@ -12,7 +12,7 @@ from blocks.storage.tileset.references import ROOT, ReferenceCrawler
 from blocks.storage.tileset.tile_content import HEADER, TileFile
 
 _BINARY_SUFFIXES = frozenset({".glb", ".b3dm", ".i3dm", ".pnts", ".cmpt"})
-_AGAIN = "Export it again with force."
+_AGAIN = "The host has it like that: have the tiles made anew with start=always."
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,12 @@ class ExportError(Exception):
 
     Attributes:
         is_transient: Whether repeating the same operation may succeed; the only rule for retries of tasks.
+        is_retried: Whether a retry policy has repeated the operation up to its bound; no task repeats it again.
         exit_code: Exit code of the command line.
     """
 
     is_transient: ClassVar[bool] = False
+    is_retried: bool = False
     exit_code: ClassVar[int] = 1
 
 

@@ -10,9 +10,9 @@ from blocks.errors import ExportError
 
 
 async def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001  Prefect's shape
-    """True if the task failed with an `ExportError` that is transient; Prefect retries only then."""
+    """True if the task failed with a transient `ExportError` that no retry policy has repeated: Prefect repeats it."""
     outcome: object = await state.aresult(raise_on_failure=False)
-    return isinstance(outcome, ExportError) and outcome.is_transient
+    return isinstance(outcome, ExportError) and outcome.is_transient and not outcome.is_retried
 
 
 class _WithoutExpectedTracebacks(logging.Filter):

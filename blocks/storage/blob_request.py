@@ -26,11 +26,22 @@ _NO_HEADERS: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class BlobResponse:
-    """The storage's response to one request; `code` is Azure's error code (`x-ms-error-code`)."""
+    """The storage's response to one request.
+
+    Attributes:
+        code: Azure's error code (`x-ms-error-code`).
+        retry_after: Seconds it asks to wait; 0 if it names none.
+    """
 
     status: int
     code: str
     body: bytes = b""
+    retry_after: float = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """True if the storage is overloaded or fails."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _BUSY
 
     def __str__(self) -> str:
         return f"HTTP {self.status}, {self.code}" if self.code else f"HTTP {self.status}"
@@ -39,7 +50,7 @@ class BlobResponse:
 async def send_to_blob(
     method: str, url: SignedUrl, headers: Mapping[str, str] = _NO_HEADERS, *, content: bytes = b"", limit: int = 0
 ) -> BlobResponse:
-    """Send one request; repeat it up to three times without a response.
+    """Send one request, up to three times until there is a response.
 
     Args:
         method: HTTP method.
@@ -50,7 +61,7 @@ async def send_to_blob(
 
     Raises:
         ConfigurationError: The host is unreachable.
-        ThrottledError: The host is overloaded or fails (408, 429 or 5xx).
+        ThrottledError: The host is overloaded or fails (408, 429 or 5xx). The calling task repeats that, not this.
     """
     address = parse_blob_address(url)
 
@@ -62,14 +73,15 @@ async def send_to_blob(
         return
 
     try:
-        return await retry(once, no_renewal, RETRIES)
-    except ThrottledError:
-        raise
+        answer = await retry(once, no_renewal, RETRIES)
     except InterruptedTransferError as error:
         raise ConfigurationError(
             f"The host of {address.place} cannot be reached. {error} Correct its address in the User Blob Storage, "
             f"or check the network, and start again."
         ) from None
+    if answer.is_busy:
+        raise ThrottledError(f"{url.host} cannot answer now ({answer}).", answer.retry_after)
+    return answer
 
 
 async def read_blob(url: SignedUrl, limit: int) -> bytes:
@@ -114,13 +126,10 @@ async def _send(
         target, proxy = URL(url.reveal(), encoded=True), proxy_for(url.unsigned)
         async with session.request(method, target, allow_redirects=False, proxy=proxy, **content) as response:
             body = await _read(response, limit)
-            answer = BlobResponse(response.status, response.headers.get("x-ms-error-code", ""), body)
             pause = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            return BlobResponse(response.status, response.headers.get("x-ms-error-code", ""), body, pause)
     except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
         raise broken_connection(error, url) from None
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
-        raise ThrottledError(f"{url.host} cannot answer now ({answer}).", pause)
-    return answer
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -1,4 +1,8 @@
-"""Retry policy with exponential back-off for one request of a download."""
+"""Retry policy with exponential back-off for one request of a download.
+
+It is the only layer that repeats a request: an error that has used up its attempts is marked (`is_retried`), and the
+task that runs the download does not repeat it.
+"""
 
 import asyncio
 import random
@@ -41,9 +45,9 @@ class RetryPolicy:
         longest_pause: Maximum pause in seconds, also for `Retry-After`.
     """
 
-    attempts: int = 6
+    attempts: int = 12
     first_pause: float = 0.5
-    longest_pause: float = 30.0
+    longest_pause: float = 60.0
 
     def pause(self, attempt: int, asked_for: float = 0.0) -> float:
         """Seconds to wait after an attempt (from 1): jittered back-off or `asked_for` if longer, up to the longest."""
@@ -57,7 +61,7 @@ async def retry(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[
 
     Raises:
         BlobChangedError, LinkRefusedError: Immediately; retrying cannot help.
-        InterruptedTransferError, LinkExpiredError: After the last attempt.
+        InterruptedTransferError, LinkExpiredError: After the last attempt; marked as retried.
     """
     for attempt in range(1, retry_policy.attempts):
         try:
@@ -69,4 +73,8 @@ async def retry(step: Callable[[], Awaitable[T]], renew: Callable[[], Awaitable[
         except InterruptedTransferError as error:
             asked_for = error.retry_after if isinstance(error, ThrottledError) else 0.0
             await asyncio.sleep(retry_policy.pause(attempt, asked_for))
-    return await step()
+    try:
+        return await step()
+    except (InterruptedTransferError, LinkExpiredError) as error:
+        error.is_retried = not isinstance(error, BlobChangedError)
+        raise

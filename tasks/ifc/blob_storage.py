@@ -36,8 +36,8 @@ async def verify_blob_storage(storage: UserBlobStorage | None, request: IfcReque
 
 
 @task(
-    retries=2,
-    retry_delay_seconds=[2, 5],
+    retries=4,
+    retry_delay_seconds=[1, 2, 4, 8],
     retry_condition_fn=is_transient,
     cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,

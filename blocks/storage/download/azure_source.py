@@ -14,7 +14,7 @@ from azure.storage.blob.aio import BlobClient
 from blocks.content_encoding import encoding_of
 from blocks.errors import ExportError, InterruptedTransferError, LinkExpiredError, LinkRefusedError, NotFoundError
 from blocks.foreign_data import read_etag
-from blocks.network import proxy_for
+from blocks.network import proxy_for, via
 from blocks.signed_url import SignedUrl
 from blocks.storage.blob_address import parse_blob_address
 from blocks.storage.download.http_source import STALL_SECONDS, broken_connection, new_session
@@ -85,6 +85,7 @@ class AzureBlobRanges:
                     decompress=False,  # a range of a compressed blob cannot be decoded by itself
                     etag=properties.etag if is_pinned else None,
                     match_condition=MatchConditions.IfNotModified if is_pinned else None,
+                    raw_request_hook=_one_request(url),
                     raw_response_hook=self._response_hook(url, responses, (start, length), properties),
                 )
                 content: bytes = await stream.readall()
@@ -164,6 +165,22 @@ def _require_length(headers: Mapping[str, str], host: str) -> None:
     """The SDK keeps a body in memory to its end; only its length says where that is."""
     if "Content-Length" not in headers or "Transfer-Encoding" in headers:
         raise InterruptedTransferError(f"{host} sent a part of the file without its length.")
+
+
+def _one_request(url: SignedUrl) -> Callable[[object], None]:
+    """A hook that lets one request pass: the SDK repeats one whose body breaks, and cannot be told not to.
+
+    Raises:
+        InterruptedTransferError: The body broke; `RetryPolicy` counts the attempts.
+    """
+    sent: list[object] = []
+
+    def count(request: object) -> None:
+        if sent:
+            raise InterruptedTransferError(f"The connection to {url.host}{via(url.unsigned)} broke midway.")
+        sent.append(request)
+
+    return count
 
 
 def _refusal(status: int, headers: Mapping[str, str], url: SignedUrl) -> ExportError:

@@ -1,7 +1,6 @@
 """Download of one large blob in parallel ranges, with checks of every range and resumption after interruptions."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from blocks.content_encoding import DecodeError, decode_file, require_decodable
 from blocks.disk import PartFile, disk_errors, replace, require_room, sync_folder
 from blocks.errors import ContentError, DiskError, ExportError, InterruptedTransferError
 from blocks.storage.download.checkpoint import ChunkCheckpoint
+from blocks.storage.download.file_digests import FileDigests
 from blocks.storage.download.http_source import STALL_SECONDS
 from blocks.storage.download.source import RangeSource
 from blocks.storage.download.timed_source import TimedSource
@@ -77,7 +77,7 @@ async def download(
         chunk_size: Bytes per request; by default what the source says.
         workers: Concurrent requests; by default 8, or 16 if the host responds slowly.
         on_progress: Called after each chunk.
-        retry_policy: Retries of one range request.
+        retry_policy: Retries of one range request; nothing else repeats one.
         answer_seconds: Time limit of an answer without content; one with content has more, at `LEAST_SPEED`.
 
     Raises:
@@ -110,37 +110,11 @@ async def _named(target: Path, step: Awaitable[T]) -> T:
     except BlobChangedError as error:
         raise BlobChangedError(f"{target.name}: {error}") from None
     except InterruptedTransferError as error:
-        raise InterruptedTransferError(
+        named = InterruptedTransferError(
             f"{target.name}: {error} What has arrived is kept; run the same again to go on from there."
-        ) from None
-
-
-class _Digests:
-    """SHA-256 (and MD5 if the server named one) of a growing file, computed in order."""
-
-    def __init__(self, path: Path, *, with_md5: bool) -> None:
-        self._path = path
-        self._offset = 0
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
-
-    def advance(self, until: int) -> None:
-        """Hash the file from the end of the last call up to `until` bytes; recent data is in the page cache."""
-        with self._path.open("rb", buffering=0) as file:
-            file.seek(self._offset)
-            while self._offset < until and (block := file.read(min(_WRITE_SIZE, until - self._offset))):
-                self._sha256.update(block)
-                if self._md5:
-                    self._md5.update(block)
-                self._offset += len(block)
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-    @property
-    def md5(self) -> bytes | None:
-        return self._md5.digest() if self._md5 else None
+        )
+        named.is_retried = error.is_retried
+        raise named from None
 
 
 class _Transfer:
@@ -162,7 +136,7 @@ class _Transfer:
         self._part = target.with_name(f"{target.name}.part")
         self._checkpoint_path = target.with_name(f"{target.name}.part.json")
         self._checkpoint = checkpoint
-        self._digests = _Digests(self._part, with_md5=checkpoint.properties.md5 is not None)
+        self._digests = FileDigests(self._part, with_md5=checkpoint.properties.md5 is not None)
         self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
         self._saved_at = time.monotonic()
 

@@ -1,9 +1,7 @@
 """Download of a tileset: tens of thousands of small blobs, checked, into a staging folder."""
 
 import asyncio
-import math
-import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,15 +18,13 @@ from blocks.storage.renewable_link import FetchLink, RenewableLink
 from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
 from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
 from blocks.storage.tileset.curl_reader import DownloaderPool, TileDownloader
+from blocks.storage.tileset.download_pass import EXPIRY_MARGIN, WORKERS, DownloadPass
 from blocks.storage.tileset.listing import Tile, check_names, list_tiles
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
 from blocks.storage.tileset.tile_body import FetchedTile, UndecodableTileError, UndecodableTiles
 from blocks.storage.tileset.tile_content import TileFile
 
-WORKERS = 64
-"""Maximum number of threads; useful at a response time of 44 ms."""
 _LOOK_SECONDS = 0.1
-EXPIRY_MARGIN = 60.0
 VERSIONS = 3
 """Attempts with a tileset that changes during the download, before the error is raised."""
 
@@ -72,7 +68,7 @@ async def fetch_tileset(
         workers: Maximum number of concurrent files; fewer are used if the host responds quickly.
         stall_seconds: Silence after which a file is given up and asked for again.
         on_progress: Told a few times a second.
-        retry_policy: Passes without a new tile before an error is raised.
+        retry_policy: Attempts for one tile, and passes without a new tile, before an error is raised.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
@@ -187,28 +183,34 @@ class _Fetch:
 
     async def _fetch(self, tiles: Collection[Tile]) -> None:
         """Repeat passes over the missing tiles until none is missing or the retry policy is exhausted."""
-        idle_rounds = 0
+        idle_passes, attempts = 0, Counter[str]()
         while tiles:
             url = await self._link.current()
             before = len(self._done)
-            one_round = _DownloadPass(self._readers, url, tiles, self._save)
-            await self._work_through(one_round)
+            one_pass = DownloadPass(self._readers, url, tiles, self._save)
+            await self._work_through(one_pass)
             tiles = [tile for tile in tiles if tile.name not in self._done]
-            idle_rounds = idle_rounds + 1 if len(self._done) == before else 0
-            fault = one_round.fault
-            if isinstance(fault, LinkExpiredError):
-                self._link.mark_rejected(url)
-            if fault and (not fault.is_transient or isinstance(fault, BlobChangedError)):
-                raise fault
-            if tiles and idle_rounds >= self._retry_policy.attempts:
-                raise fault or InterruptedTransferError("The link expires faster than tiles can be read.")
-            if isinstance(fault, InterruptedTransferError):
-                asked_for = fault.retry_after if isinstance(fault, ThrottledError) else 0.0
-                await asyncio.sleep(self._retry_policy.pause(idle_rounds + 1, asked_for))
+            idle_passes = idle_passes + 1 if len(self._done) == before else 0
+            attempts.update(one_pass.interrupted)
+            most = max((attempts[tile.name] for tile in tiles), default=0)
+            if one_pass.fault:
+                self._raise_unless_transient(one_pass.fault, url)
+            tries = max(idle_passes, most)
+            if tiles and tries >= self._retry_policy.attempts:
+                raise _exhausted(one_pass.fault)
+            if isinstance(one_pass.fault, InterruptedTransferError):
+                asked_for = one_pass.fault.retry_after if isinstance(one_pass.fault, ThrottledError) else 0.0
+                await asyncio.sleep(self._retry_policy.pause(max(1, tries), asked_for))
 
-    async def _work_through(self, one_round: "_DownloadPass") -> None:
+    def _raise_unless_transient(self, fault: ExportError, url: SignedUrl) -> None:
+        if isinstance(fault, LinkExpiredError):
+            self._link.mark_rejected(url)
+        if not fault.is_transient or isinstance(fault, BlobChangedError):
+            raise fault
+
+    async def _work_through(self, one_pass: DownloadPass) -> None:
         """Run the threads; when this is cancelled, they give up the tile they are at."""
-        work = partial(asyncio.get_running_loop().run_in_executor, self._pool, one_round.work)
+        work = partial(asyncio.get_running_loop().run_in_executor, self._pool, one_pass.work)
         futures: set[asyncio.Future[None]] = set()
         try:
             while not futures or not all(future.done() for future in futures):
@@ -219,7 +221,7 @@ class _Fetch:
             self._readers.cancel()
             raise
         finally:
-            one_round.stop.set()
+            one_pass.stop.set()
             await asyncio.wait(futures)
             self._look_around()
         for future in futures:
@@ -252,60 +254,7 @@ class _Fetch:
                     path.unlink(missing_ok=True)
 
 
-_Save = Callable[[TileDownloader, SignedUrl, Tile], None]
-
-
-class _DownloadPass:
-    """One pass over the missing tiles with one link; threads take tiles until one of them says stop.
-
-    Attributes:
-        fault: What ended it, or the last tile that did not come.
-    """
-
-    def __init__(self, readers: DownloaderPool, url: SignedUrl, tiles: Collection[Tile], save: _Save) -> None:
-        self.stop = threading.Event()
-        self.fault: ExportError | None = None
-        self._readers = readers
-        self._url = url
-        self._tiles = iter(tiles)
-        self._save = save
-        self._lock = threading.Lock()
-        self._ends_at = _ends_at(url)
-        self._setbacks = 0
-
-    def work(self) -> None:
-        """Take tile after tile; for one thread."""
-        with self._readers.one() as reader:
-            while not self.stop.is_set() and time.time() < self._ends_at:
-                with self._lock:
-                    tile = next(self._tiles, None)
-                if tile is None:
-                    return
-                try:
-                    self._save(reader, self._url, tile)
-                    self._setbacks = 0
-                    self._readers.note(reader.wait)
-                except ExportError as error:
-                    self._note(error)
-
-    def _note(self, error: ExportError) -> None:
-        """Record a failed tile, which is retried in the next pass; a failing host or link ends this pass."""
-        with self._lock:
-            if not self.stop.is_set():
-                self.fault = error
-            self._setbacks += 1
-            if not _is_setback(error) or self._setbacks >= WORKERS:
-                self.stop.set()
-
-
-def _is_setback(error: ExportError) -> bool:
-    """True if other tiles may still succeed."""
-    if isinstance(error, ThrottledError):
-        return not error.retry_after
-    return type(error) in {InterruptedTransferError, UndecodableTileError}
-
-
-def _ends_at(url: SignedUrl) -> float:
-    """When to stop using a link; never at once, for the clock here may be wrong."""
-    ends_at = url.expiry.timestamp() - EXPIRY_MARGIN if url.expiry else math.inf
-    return ends_at if ends_at > time.time() else math.inf
+def _exhausted(fault: ExportError | None) -> ExportError:
+    error = fault or InterruptedTransferError("The link expires faster than tiles can be read.")
+    error.is_retried = True
+    return error

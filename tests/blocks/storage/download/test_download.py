@@ -18,6 +18,7 @@ from blocks.errors import (
     TransferError,
 )
 from blocks.signed_url import SignedUrl
+from blocks.storage.retry import RetryPolicy
 from tests.blocks.storage.download.downloading import (
     CHUNK,
     CONTENT,
@@ -77,6 +78,19 @@ async def test_lasting_fault(fault: str, tmp_path: Path) -> None:
         with pytest.raises(InterruptedTransferError, match=r"model\.ifc: .*run the same again"):
             await fetch(server, tmp_path / "model.ifc")
     assert "model.ifc" not in names_in(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["server error", "truncated", "reset"])
+@both
+async def test_requests_for_a_range_that_always_fails(make_source: Source, fault: str, tmp_path: Path) -> None:
+    """A range that never arrives is requested as often as the retry policy says, and no other layer repeats it."""
+    policy = RetryPolicy(attempts=2, first_pause=0.001, longest_pause=0.01)
+    async with FaultServer(CONTENT, every_fault=fault).serve() as server:
+        with pytest.raises(InterruptedTransferError) as caught:
+            await fetch(server, tmp_path / "model.ifc", make_source, Options(workers=3, retry_policy=policy))
+    assert max(server.requested.values()) == policy.attempts
+    assert server.requested.total() <= 3 * policy.attempts
+    assert caught.value.is_retried
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,7 +22,7 @@ from blocks.storage.tileset.curl_reader import NEAR_THREADS, TileDownloader
 from blocks.storage.tileset.download import journal_path
 from blocks.storage.tileset.listing import Tile
 from tests.benchmarks.blob_host import certify
-from tests.blocks.storage.tileset.tile_downloading import Options, fetch, files_in
+from tests.blocks.storage.tileset.tile_downloading import HASTY, Options, fetch, files_in
 from tests.blocks.storage.tileset.tile_server import TileServer
 from tests.blocks.storage.tileset.tilesets import glb, implicit, small, tile, tileset
 
@@ -80,6 +80,18 @@ async def test_lasting_fault(fault: str, tmp_path: Path) -> None:
         await fetch(server, tmp_path / "staging")
     assert files_in(tmp_path / "staging") == blobs
     assert server.delivered == {name: 1}
+
+
+@pytest.mark.parametrize("fault", ["busy", "later", "truncated"])
+async def test_requests_for_a_tile_that_always_fails(fault: str, tmp_path: Path) -> None:
+    """A tile that never arrives is requested as often as the policy says, however many others arrive meanwhile."""
+    blobs = small(200)
+    name = min(blobs)
+    async with TileServer(blobs, faults={name: [fault] * 100}).serve() as server:
+        with pytest.raises(InterruptedTransferError) as caught:
+            await fetch(server, tmp_path / "staging")
+    assert server.requested[name] <= HASTY.attempts
+    assert caught.value.is_retried
 
 
 @pytest.mark.parametrize("fault", ["truncated", "endless", "encoded"])

@@ -30,10 +30,10 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from blocks.errors import TransientError
 from blocks.prefect_server.errors import prefect_errors
+from blocks.prefect_server.staleness import StalenessDetector
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 0.5
-MAX_COUNTED_SHARE = 0.2  # of `stale`: the most that one read adds to the unchanged time
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Lease:
                 continue
             if _holder(other) == holder_id:  # our creation succeeded, but its response was lost
                 return HeldLease(client, other.id, self._times, asked_at, taken_over)
-            if detector.is_stale(other):
+            if detector.is_stale((other.id, str(other.value))):
                 await _delete(client, other.id)
                 taken_over, other = True, None
                 continue
@@ -163,33 +163,6 @@ class Lease:
         except ObjectAlreadyExists:
             return None
         return created.id
-
-
-class StalenessDetector:
-    """Detects a lease that has not changed for a given time, measured with this process's clock.
-
-    The time between two reads counts only up to a maximum, because a server that responded slowly to this process may
-    have responded slowly to the holder.
-
-    Args:
-        stale: Seconds without a change.
-    """
-
-    def __init__(self, stale: float) -> None:
-        self._stale = stale
-        self._version: tuple[UUID, str] | None = None
-        self._read_at = 0.0
-        self._unchanged = 0.0
-
-    def is_stale(self, other: Variable) -> bool:
-        """Compare with the previous read; true once the unchanged time has reached `stale`."""
-        now, version = time.monotonic(), (other.id, str(other.value))
-        elapsed, self._read_at = now - self._read_at, now
-        if version != self._version:
-            self._version, self._unchanged = version, 0.0
-        else:
-            self._unchanged += min(elapsed, self._stale * MAX_COUNTED_SHARE)
-        return self._unchanged >= self._stale
 
 
 async def _send_heartbeats(held: HeldLease) -> None:

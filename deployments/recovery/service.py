@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
 
 import httpx
 from prefect import get_client
@@ -12,6 +9,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import PrefectException
 
 from blocks.errors import without_secrets
+from blocks.prefect_server.staleness import ObservedTime
 from deployments.recovery.cut_runs import Tolerance, mark_crashed, read_signs_of_life
 from deployments.recovery.slots import correct_slots, find_slot_mismatches
 
@@ -19,34 +17,6 @@ MISMATCH_SECONDS = 360.0
 """Longer than a lease lasts that nobody renews: until then the server may free the slot itself."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class ObservedTime:
-    """How long something has stayed the same while it could be seen.
-
-    Hours in which this machine slept or the server was away do not count: a flow run that slept along is alive.
-    """
-
-    longest_step: float
-    clock: Callable[[], float] = time.monotonic
-    seconds: float = 0.0
-    _looked: float | None = None
-    _first_seen: dict[Hashable, float] = field(default_factory=dict[Hashable, float])
-
-    def advance(self) -> None:
-        """Count the time since the last look, up to the longest step."""
-        now = self.clock()
-        self.seconds += min(now - self._looked, self.longest_step) if self._looked is not None else 0.0
-        self._looked = now
-
-    def keep(self, seen: Iterable[Hashable]) -> None:
-        """Remember when each was seen first, and forget what is no longer seen."""
-        self._first_seen = {one: self._first_seen.get(one, self.seconds) for one in seen}
-
-    def age(self, one: Hashable) -> float:
-        """For how long it has been seen."""
-        return self.seconds - self._first_seen[one]
 
 
 class Recovery:

@@ -6,9 +6,8 @@ A shard that is dispatched twice starts no second export run: the new flow run f
 import asyncio
 import contextlib
 import math
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from prefect.states import Cancelling, Crashed
 from blocks.errors import ConfigurationError
 from blocks.itwin.models import IModel
 from blocks.prefect_server.errors import prefect_errors
+from blocks.prefect_server.staleness import StalenessDetector
 from blocks.settings import read_settings
 from tasks.batch.options import BatchRequest
 from tasks.batch.progress import shown
@@ -83,7 +83,7 @@ async def export_in_shards(request: BatchRequest, imodels: Sequence[IModel]) -> 
             await find_deployment(client),
             str(flow_run.get_id()),
             get_run_logger(),
-            silence_seconds=read_settings().shard_silence_seconds,
+            stale_seconds=read_settings().shard_silence_seconds,
         )
         async with shown(ShardProgress(shards), request.itwin_id):
             try:
@@ -107,7 +107,7 @@ class ShardCoordinator:
 
     Args:
         batch_id: Id of the batch's flow run; part of the idempotency key, so a retry finds the same shards.
-        silence_seconds: A flow run without a progress update or state change for this long counts as crashed.
+        stale_seconds: A flow run whose heartbeat (progress and state) has not changed for so long counts as crashed.
         poll_seconds: Pause between two reads of a flow run.
     """
 
@@ -116,7 +116,7 @@ class ShardCoordinator:
     deployment_id: UUID
     batch_id: str
     log: Log
-    silence_seconds: float
+    stale_seconds: float
     poll_seconds: float = POLL_SECONDS
 
     async def report_of(self, shard: Shard) -> BatchReport:
@@ -179,8 +179,8 @@ class ShardCoordinator:
         }
 
     async def _wait_for_end(self, shard: Shard, flow_run_id: UUID) -> State[Any]:
-        """Wait for the final state of a flow run; one without a heartbeat for `silence_seconds` is set to Crashed."""
-        idle = _IdleTimer()
+        """Wait for the final state of a flow run; one whose heartbeat is stale is set to Crashed."""
+        detector = StalenessDetector(self.stale_seconds)
         while True:
             await asyncio.sleep(self.poll_seconds)
             with contextlib.suppress(httpx.HTTPError):  # a failed read is repeated at the next poll
@@ -191,11 +191,11 @@ class ShardCoordinator:
                     shard.flow_run_id = None
                     return state
                 heartbeat = await self._heartbeat_of(shard, flow_run_id, state)
-                if state.type.value in ACTIVE_STATES and idle.seconds(heartbeat) > self.silence_seconds:
-                    crashed = Crashed(message=f"No heartbeat for {self.silence_seconds:.0f} seconds.")
+                if state.type.value in ACTIVE_STATES and detector.is_stale(heartbeat):
+                    crashed = Crashed(message=f"No heartbeat for {self.stale_seconds:.0f} seconds.")
                     await self.client.set_flow_run_state(flow_run_id, crashed, force=True)
 
-    async def _heartbeat_of(self, shard: Shard, flow_run_id: UUID, state: State[Any]) -> object:
+    async def _heartbeat_of(self, shard: Shard, flow_run_id: UUID, state: State[Any]) -> Hashable:
         """The state id and the progress artifact's time of update, which change while the flow run has a process."""
         found = await self.client.read_artifacts(
             artifact_filter=ArtifactFilter(
@@ -204,7 +204,7 @@ class ShardCoordinator:
         )
         for artifact in found:
             shard.percent = _percent_of(artifact.data, else_=shard.percent)
-        return state.id, [(artifact.id, artifact.updated) for artifact in found]
+        return state.id, *((artifact.id, artifact.updated) for artifact in found)
 
     def _failed_report(self, shard: Shard, problem: str) -> BatchReport:
         failures = tuple(
@@ -224,19 +224,6 @@ def _percent_of(data: object, *, else_: float) -> float:
     except ValueError:
         return else_
     return min(max(percent, 0.0), 100.0) if math.isfinite(percent) else else_
-
-
-@dataclass
-class _IdleTimer:
-    """Measures how long a value has stayed the same, with the monotonic clock."""
-
-    _value: object = None
-    _since: float = field(default_factory=time.monotonic)
-
-    def seconds(self, heartbeat: object) -> float:
-        if heartbeat != self._value:
-            self._value, self._since = heartbeat, time.monotonic()
-        return time.monotonic() - self._since
 
 
 async def find_deployment(client: PrefectClient) -> UUID:

@@ -3,38 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from deployments.recovery.cut_runs import Tolerance
-from deployments.recovery.service import ObservedTime
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def observed(*moments: float) -> ObservedTime:
-    """A clock that was looked at at these moments, with looks every 30 seconds in mind; “run” was seen each time."""
-    times = iter(moments)
-    clock = ObservedTime(longest_step=60, clock=lambda: next(times))
-    for _ in moments:
-        clock.advance()
-        clock.keep(["run"])
-    return clock
-
-
-def test_silence_is_counted_while_it_can_be_seen() -> None:
-    """Looks at regular intervals add up."""
-    assert observed(0, 30, 60, 90, 120).age("run") == 120
-
-
-def test_hours_of_sleep_are_no_silence() -> None:
-    """Eight hours between two looks, asleep or without a server, count as one longest step."""
-    assert observed(0, 30, 30 + 8 * 3600).age("run") == 90
-
-
-def test_a_new_sign_of_life_starts_again() -> None:
-    """What is seen anew has no age, and what is no longer seen is forgotten."""
-    clock = observed(0, 30, 60)
-    clock.keep(["run after another heartbeat"])
-    assert clock.age("run after another heartbeat") == 0
-    clock.keep(["run"])
-    assert clock.age("run") == 0
 
 
 def test_three_missed_heartbeats_are_silence() -> None:

@@ -58,7 +58,7 @@ def coordinator(client: PrefectClient, deployment: UUID, tmp_path: Path) -> Shar
         output_dir=tmp_path,
         options={"force": True, "saved_view_id": None},
     )
-    return ShardCoordinator(client, request, deployment, str(uuid4()), LOG, silence_seconds=1, poll_seconds=0.1)
+    return ShardCoordinator(client, request, deployment, str(uuid4()), LOG, stale_seconds=1, poll_seconds=0.1)
 
 
 async def dispatched(client: PrefectClient, shard: Shard, before: Sequence[UUID] = ()) -> FlowRun:
@@ -117,7 +117,7 @@ async def test_a_shard_that_waits_for_a_worker_is_not_given_up(
     shard = Shard(1, ONE)
     following = asyncio.create_task(coordinator.report_of(shard))
     run = await dispatched(client, shard)
-    await asyncio.sleep(3 * coordinator.silence_seconds)
+    await asyncio.sleep(3 * coordinator.stale_seconds)
     assert shard.flow_run_id == run.id
     await client.set_flow_run_state(run.id, Failed(message="no credentials"), force=True)
     await following

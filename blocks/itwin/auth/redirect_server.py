@@ -5,9 +5,12 @@ import contextlib
 import hmac
 import html
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+import h11
 
 from blocks.errors import ConfigurationError, SignInRequiredError
 from blocks.urls import is_loopback
@@ -27,17 +30,14 @@ class CallbackRequest:
     """A request of the browser to the redirect address; `query` holds code and state, or an error."""
 
     query: dict[str, str]
+    connection: h11.Connection
     writer: asyncio.StreamWriter
 
-    async def answer(self, title: str, text: str, status: str = "200 OK") -> None:
+    async def answer(self, title: str, text: str, status: HTTPStatus = HTTPStatus.OK) -> None:
         """Send a page and close the connection; ignore a disconnected client."""
-        body = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
-        head = (
-            f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-            "Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n"
-        )
         with contextlib.suppress(OSError):
-            self.writer.write(head.encode() + body)
+            for event in _page(title, text, status):
+                self.writer.write(self.connection.send(event) or b"")
             await self.writer.drain()
             self.writer.close()
             await self.writer.wait_closed()
@@ -46,11 +46,16 @@ class CallbackRequest:
 class RedirectServer:
     """HTTP server on the redirect address; use as an async context manager.
 
+    Args:
+        redirect_url: The redirect address, on loopback.
+        read_seconds: Maximum time for the head of a request to arrive.
+
     Raises:
         ConfigurationError: The address is not on loopback, or its port is in use.
     """
 
-    def __init__(self, redirect_url: str) -> None:
+    def __init__(self, redirect_url: str, *, read_seconds: float = READ_SECONDS) -> None:
+        self._read_seconds = read_seconds
         self._address = _checked(redirect_url)
         self._servers: list[asyncio.Server] = []
         self._callbacks: asyncio.Queue[CallbackRequest] = asyncio.Queue()
@@ -88,7 +93,7 @@ class RedirectServer:
                     callback = await self._callbacks.get()
                     if hmac.compare_digest(callback.query.get("state", "").encode(), state.encode()):
                         return callback
-                    await callback.answer("Not this sign-in", UNKNOWN_STATE, "400 Bad Request")
+                    await callback.answer("Not this sign-in", UNKNOWN_STATE, HTTPStatus.BAD_REQUEST)
         except TimeoutError:
             raise SignInRequiredError(
                 f"Nobody signed in within {timeout_seconds:g} seconds. Run itwin-export login again."
@@ -100,26 +105,46 @@ class RedirectServer:
             await (await self._callbacks.get()).answer(title, text)
 
     async def _listen(self, host: str, port: int) -> asyncio.Server:
-        return await asyncio.start_server(self._handle, host, port, limit=LONGEST_REQUEST)
+        return await asyncio.start_server(self._handle, host, port)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target = await _read_target(reader)
-        callback = CallbackRequest(dict(parse_qsl(target.query)), writer)
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_REQUEST)
+        target = await self._read_target(connection, reader)
+        callback = CallbackRequest(dict(parse_qsl(target.query)), connection, writer)
         if target.path == (self._address.path or "/"):
             self._callbacks.put_nowait(callback)
         else:
-            await callback.answer("Nothing here", "This is not the page you look for.", "404 Not Found")
+            await callback.answer("Nothing here", "This is not the page you look for.", HTTPStatus.NOT_FOUND)
+
+    async def _read_target(self, connection: h11.Connection, reader: asyncio.StreamReader) -> SplitResult:
+        """The target of a GET request; empty for another method, a head over 32 KiB or one that does not arrive."""
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                request = await _read_request(connection, reader)
+            return urlsplit(request.target.decode("ascii") if request.method == b"GET" else "")
+        except (TimeoutError, ValueError, OSError, h11.RemoteProtocolError):
+            return urlsplit("")
 
 
-async def _read_target(reader: asyncio.StreamReader) -> SplitResult:
-    """The target of a GET request; empty for another method, a head over 32 KiB or one slower than 10 seconds."""
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            head = await reader.readuntil(b"\r\n\r\n")
-        method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
-        return urlsplit(target if method == "GET" else "")
-    except (TimeoutError, ValueError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return urlsplit("")
+async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:
+    while (event := connection.next_event()) is h11.NEED_DATA:
+        connection.receive_data(await reader.read(LONGEST_REQUEST))
+    if not isinstance(event, h11.Request):
+        raise ConnectionError("The client closed the connection before it sent a request.")
+    return event
+
+
+def _page(title: str, text: str, status: HTTPStatus) -> list[h11.Event]:
+    body = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "Connection": "close",
+    }
+    head = h11.Response(status_code=status, reason=status.phrase, headers=list(headers.items()))
+    return [head, h11.Data(data=body), h11.EndOfMessage()]
 
 
 def _checked(redirect_url: str) -> SplitResult:

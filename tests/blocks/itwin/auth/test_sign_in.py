@@ -192,3 +192,24 @@ async def test_noise_at_the_door_is_survived(willing: RunningSandbox, redirect_u
     kept, _, problem = await signed_in(willing, redirect_url, shout_first)
     assert problem is None
     assert len(kept) == 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /callback?state=s HTTP/1.1\r\nHost: ",
+        b"GET /callback HTTP/1.1\r\nHost: " + b"a" * 40_000,
+        b"POST /callback HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01 nonsense\r\n\r\n",
+    ],
+    ids=["half a head", "too long a head", "another method", "without a host", "no HTTP"],
+)
+async def test_what_is_no_request_for_the_page_is_turned_away(redirect_url: str, sent: bytes) -> None:
+    """A head that does not arrive in time, or is no valid GET, is answered with 404 and its connection closed."""
+    async with RedirectServer(redirect_url, read_seconds=0.2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(redirect_url).port)
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")

@@ -1,4 +1,4 @@
-"""Poll the iModels of an iTwin for new changesets, for machines that a webhook cannot reach.
+"""Poll the iModels of an iTwin for new changesets or named versions, for machines that a webhook cannot reach.
 
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment, and the
 folder that exports are published in.
@@ -10,7 +10,7 @@ from prefect import flow
 
 from tasks.addresses import read_subject
 from tasks.form_fields import OptionalText, titled
-from tasks.imodel_events import announce_change, find_changed
+from tasks.imodel_events import Watch, announce_change, find_changed
 from tasks.load_blocks import load_credentials
 
 
@@ -18,21 +18,23 @@ from tasks.load_blocks import load_credentials
 async def watch_imodels(
     itwin_id: Annotated[str, titled("iTwin")],
     imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
+    watch: Annotated[Watch, titled("What to watch for")] = "changesets",
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
 ) -> list[str]:
-    """Compare the iModels of an iTwin with their exports, and emit an event for each changed iModel.
+    """Compare the iModels of an iTwin with their exports, and emit an event for each change.
 
     The event starts the deployment export-ifc/on-changes, as a webhook does.
 
     Args:
-        itwin_id: Id of the iTwin (a GUID); it stands in the iTwin's address in the browser.
-        imodel_ids: Watch only these iModels; empty for all of the iTwin.
+        itwin_id: The iTwin: its id, its name, or its address in the browser.
+        imodel_ids: Watch only these iModels, by id, name or address; empty for all of the iTwin.
+        watch: Whether the latest changesets are to be exported, or what is named: versions named since the last export.
         output_dir: Local folder of the exports; empty for ITWIN_OUTPUT_DIR.
         credentials: Name of an iTwin Credentials block.
     """
     itwin = await load_credentials(credentials)
-    changed = await find_changed(itwin, read_subject(itwin_id, "iTwin"), imodel_ids, output_dir)
-    for imodel_id, changeset_id in changed.items():
-        await announce_change(imodel_id, changeset_id)
-    return sorted(changed)
+    changed = await find_changed(itwin, read_subject(itwin_id, "iTwin"), imodel_ids, output_dir, watch)
+    for change in changed:
+        await announce_change(change)
+    return sorted({change.imodel_id for change in changed})

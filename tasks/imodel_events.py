@@ -2,26 +2,33 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 from prefect.events import Event, Resource
+from pydantic import BaseModel, ConfigDict
 
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
 from blocks.settings import read_settings
 from blocks.storage.manifest import Manifest, read_manifest
+from tasks.imodel_selection import select_watched
+from tasks.names import itwin_id_of, named_at
 from tasks.options import LONGEST_TIMEOUT_MINUTES
 from tasks.retry import is_transient
 
+Watch = Literal["changesets", "named-versions"]
 CHANGED = "itwin.imodel.changed"
 REMINDED_AFTER = timedelta(days=1)
 LONGEST_EXPORT = timedelta(minutes=LONGEST_TIMEOUT_MINUTES)
 
 
-async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None = None) -> None:
+async def emit_change(
+    imodel_id: str, *, reason: str, changeset_id: str | None = None, named_version: str | None = None
+) -> None:
     """Emit the event `itwin.imodel.changed`; returns when the Prefect server has accepted it.
 
     Args:
@@ -29,6 +36,7 @@ async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None =
         reason: Source of the change: the event type of a webhook, or `watch-imodels`.
         changeset_id: The changeset that the event names. `export-ifc/on-changes` exports it, except after a push
             (`iModels.changesReady.v1`): one event may stand for several pushes, so the latest is exported.
+        named_version: Id of the named version that is to be exported, instead of a changeset.
 
     Raises:
         httpx.HTTPStatusError: The Prefect server rejected the event. `prefect.events.emit_event` sends in a background
@@ -37,11 +45,26 @@ async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None =
     event = Event(
         event=CHANGED,
         resource=Resource.model_validate({"prefect.resource.id": f"itwin.imodel.{imodel_id}"}),
-        payload={"imodel_id": imodel_id, "changeset_id": changeset_id, "reason": reason},
+        payload={
+            "imodel_id": imodel_id,
+            "changeset_id": changeset_id,
+            "named_version": named_version,
+            "reason": reason,
+        },
     )
     async with get_client() as client:
         answer = await client.request("POST", "/events", json=[event.model_dump(mode="json")])
         answer.raise_for_status()
+
+
+class FoundChange(BaseModel):
+    """Something to export: a changeset, or a named version by its id; an empty changeset is the baseline."""
+
+    model_config = ConfigDict(frozen=True)
+
+    imodel_id: str
+    changeset_id: str
+    named_version: str = ""
 
 
 @task(
@@ -52,26 +75,61 @@ async def emit_change(imodel_id: str, *, reason: str, changeset_id: str | None =
     persist_result=False,
 )
 async def find_changed(
-    credentials: ItwinCredentials, itwin_id: str, imodel_ids: list[str] | None, output_dir: str | None
-) -> dict[str, str]:
-    """Map the id of each iModel that has changed since its export to the id of its latest changeset.
+    credentials: ItwinCredentials,
+    itwin_subject: str,
+    imodels: list[str] | None,
+    output_dir: str | None,
+    watch: Watch = "changesets",
+) -> list[FoundChange]:
+    """The changesets, or the named versions, of an iTwin that are to be exported.
 
-    The list of iModels contains the time of the last push. Only iModels pushed to after their export may have begun
-    need a request of their own.
+    Args:
+        credentials: Who reads.
+        itwin_subject: Id or name of the iTwin.
+        imodels: Ids or names of iModels; only these are watched.
+        output_dir: Folder of the exports.
+        watch: What is compared with the published exports.
+
+    Raises:
+        InputError: A name stands for no iModel, or for several.
     """
-    wanted = {imodel_id.strip().lower() for imodel_id in imodel_ids or ()}
-    changed: dict[str, str] = {}
+    find = _new_changesets if watch == "changesets" else _new_versions
+    found: list[FoundChange] = []
     async with credentials.get_client() as itwin:
-        async for imodel in itwin.imodels.list_imodels(itwin_id):
+        itwin_id = await itwin_id_of(itwin, itwin_subject)
+        listed = [imodel async for imodel in itwin.imodels.list_imodels(itwin_id)]
+        for imodel in select_watched(imodels, listed, itwin_id):
             manifest = read_manifest(_folder_of(imodel, output_dir))
-            if (wanted and imodel.id.lower() not in wanted) or _is_older(imodel, manifest):
-                continue
-            latest = await itwin.imodels.get_latest_changeset(imodel.id)
-            changeset_id = latest.id if latest else ""
-            if manifest is None or manifest.changeset_id != changeset_id:
-                changed[imodel.id.lower()] = changeset_id
-    get_run_logger().info("%s iModels have changed since their last export.", len(changed))
-    return changed
+            found += await find(itwin, imodel, manifest)
+    get_run_logger().info("%s %s are to be exported.", len(found), watch.replace("-", " "))
+    return found
+
+
+async def _new_changesets(itwin: ItwinApis, imodel: IModel, manifest: Manifest | None) -> list[FoundChange]:
+    """The latest changeset, unless it is exported; only an iModel pushed to since needs a request of its own."""
+    if _is_older(imodel, manifest):
+        return []
+    latest = await itwin.imodels.get_latest_changeset(imodel.id)
+    changeset_id = latest.id if latest else ""
+    if manifest is not None and manifest.changeset_id == changeset_id:
+        return []
+    return [FoundChange(imodel_id=imodel.id.lower(), changeset_id=changeset_id)]
+
+
+async def _new_versions(itwin: ItwinApis, imodel: IModel, manifest: Manifest | None) -> list[FoundChange]:
+    """The visible versions named after the one that is published, oldest first; the newest one if none is."""
+    visible = [one async for one in itwin.imodels.list_named_versions(imodel.id) if not one.is_hidden]
+    visible.sort(key=named_at)
+    published = manifest.named_version if manifest else None
+    if published is None:
+        new = visible[-1:]
+    else:
+        since = published.created_at.timestamp() if published.created_at else 0.0
+        new = [one for one in visible if named_at(one) > since and one.id != published.id]
+    return [
+        FoundChange(imodel_id=imodel.id.lower(), changeset_id=one.changeset_id or "", named_version=one.id)
+        for one in new
+    ]
 
 
 def _folder_of(imodel: IModel, output_dir: str | None) -> Path:
@@ -85,8 +143,9 @@ def _is_older(imodel: IModel, manifest: Manifest | None) -> bool:
 
 
 def announcement_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001  Prefect's shape
-    """Cache key: one event for each changeset of an iModel."""
-    return f"announced-{parameters['imodel_id']}-{parameters['changeset_id'] or 'baseline'}"
+    """Cache key: one event for each changeset or named version of an iModel."""
+    change: FoundChange = parameters["change"]
+    return f"announced-{change.imodel_id}-{change.named_version or change.changeset_id or 'baseline'}"
 
 
 @task(
@@ -97,7 +156,12 @@ def announcement_key(context: TaskRunContext, parameters: dict[str, Any]) -> str
     persist_result=True,
     result_serializer="json",
 )
-async def announce_change(imodel_id: str, changeset_id: str) -> str:
-    """Emit the event once for each changeset; returns the time (ISO 8601, UTC) at which it was emitted."""
-    await emit_change(imodel_id, reason="watch-imodels", changeset_id=changeset_id or None)
+async def announce_change(change: FoundChange) -> str:
+    """Emit the event once for each change; returns the time (ISO 8601, UTC) at which it was emitted."""
+    await emit_change(
+        change.imodel_id,
+        reason="watch-imodels",
+        changeset_id=change.changeset_id or None,
+        named_version=change.named_version or None,
+    )
     return datetime.now(UTC).isoformat()

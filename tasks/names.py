@@ -163,7 +163,7 @@ async def _newest_version(itwin: ItwinApis, imodel_id: str) -> NamedVersion:
     async for version in itwin.imodels.list_named_versions(imodel_id, page_size=100):
         if newest is not None and version.changeset_index < newest.changeset_index:
             break
-        if not version.is_hidden and (newest is None or _named_at(version) > _named_at(newest)):
+        if not version.is_hidden and (newest is None or named_at(version) > named_at(newest)):
             newest = version
     if newest is None:
         raise NotFoundError(
@@ -173,7 +173,8 @@ async def _newest_version(itwin: ItwinApis, imodel_id: str) -> NamedVersion:
     return newest
 
 
-def _named_at(version: NamedVersion) -> float:
+def named_at(version: NamedVersion) -> float:
+    """When the version was named, in seconds since 1970; 0 if the platform does not say."""
     return version.created_date_time.timestamp() if version.created_date_time else 0.0
 
 

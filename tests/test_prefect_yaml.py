@@ -120,20 +120,23 @@ def test_triggers_are_what_prefect_takes(deployment: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "changeset_id", "exported"),
+    ("reason", "changeset_id", "version", "exported"),
     [
-        ("iModels.namedVersionCreated.v1", "c-5", "c-5"),
-        ("iModels.changesReady.v1", "c-5", ""),
-        ("watch-imodels", "c-5", "c-5"),
-        ("watch-imodels", None, ""),
+        ("iModels.namedVersionCreated.v1", "c-5", "v-1", ("", "v-1")),
+        ("iModels.namedVersionCreated.v1", "c-5", None, ("c-5", "")),
+        ("iModels.changesReady.v1", "c-5", None, ("", "")),
+        ("watch-imodels", "c-5", None, ("c-5", "")),
+        ("watch-imodels", "c-5", "v-1", ("", "v-1")),
+        ("watch-imodels", None, None, ("", "")),
     ],
 )
 async def test_a_named_version_is_exported_from_its_own_changeset(
-    reason: str, changeset_id: str | None, exported: str
+    reason: str, changeset_id: str | None, version: str | None, exported: tuple[str, str]
 ) -> None:
-    """The trigger passes the changeset of a named version; after pushes, and for a baseline, the latest is exported."""
+    """The trigger passes a version, else its changeset; after pushes, and for a baseline, the latest is exported."""
     (parameters,) = [trigger["parameters"] for one in TRIGGERED for trigger in one["triggers"]]
     payload = {"imodel_id": A_GUID, "reason": reason, "changeset_id": changeset_id}
-    event = SimpleNamespace(payload=payload)
-    rendered = {name: await render_user_template(text, {"event": event}) for name, text in parameters.items()}
-    assert rendered == {"imodel_id": A_GUID, "changeset_id": exported}
+    for known in (payload | {"named_version": version}, payload)[: 1 if version else 2]:  # the last as of old events
+        event = SimpleNamespace(payload=known)
+        rendered = {name: await render_user_template(text, {"event": event}) for name, text in parameters.items()}
+        assert rendered == {"imodel_id": A_GUID, "changeset_id": exported[0], "named_version": exported[1]}

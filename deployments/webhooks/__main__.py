@@ -60,7 +60,9 @@ def serve(
 
 
 async def _announce(news: Waiting) -> None:
-    await emit_change(news.imodel_id, changeset_id=news.changeset_id, reason=news.event_type)
+    await emit_change(
+        news.imodel_id, changeset_id=news.changeset_id, named_version=news.version_id, reason=news.event_type
+    )
 
 
 def _secret() -> SecretStr:

@@ -29,17 +29,21 @@ CREATE TABLE IF NOT EXISTS news (
     event_type TEXT NOT NULL,
     first_at REAL NOT NULL,
     last_at REAL NOT NULL,
+    version_id TEXT,
     PRIMARY KEY (imodel_id, subject)
 );
 """
 _WAITING_BEFORE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'waiting'"
 _TAKE_OVER = """
-INSERT OR IGNORE INTO news SELECT imodel_id, '', changeset_id, event_type, first_at, last_at FROM waiting;
+INSERT OR IGNORE INTO news SELECT imodel_id, '', changeset_id, event_type, first_at, last_at, NULL FROM waiting;
 DROP TABLE waiting;
 """
 """Earlier releases kept one piece of news for each iModel, in the table `waiting`."""
+_HAS_VERSIONS = "SELECT count(*) FROM pragma_table_info('news') WHERE name = 'version_id'"
+_ADD_VERSIONS = "ALTER TABLE news ADD COLUMN version_id TEXT"
+"""Earlier releases did not keep the id of a named version."""
 _WAIT = """
-INSERT INTO news VALUES (:imodel_id, :subject, :changeset_id, :event_type, :now, :now)
+INSERT INTO news VALUES (:imodel_id, :subject, :changeset_id, :event_type, :now, :now, :version_id)
 ON CONFLICT (imodel_id, subject) DO UPDATE
 SET changeset_id = excluded.changeset_id, event_type = excluded.event_type, last_at = excluded.last_at
 """
@@ -58,12 +62,15 @@ class Waiting:
     changeset_id: str | None
     event_type: str
     last_at: float
+    version_id: str | None = None
 
 
 def _opened(file: Path) -> sqlite3.Connection:
     with _database_errors(file):
         database = sqlite3.connect(file, check_same_thread=False)
         database.executescript(_SCHEMA)
+        if not database.execute(_HAS_VERSIONS).fetchone()[0]:
+            database.execute(_ADD_VERSIONS)
         if database.execute(_WAITING_BEFORE).fetchone()[0]:
             database.executescript(f"BEGIN; {_TAKE_OVER} COMMIT;")
         return database
@@ -82,9 +89,11 @@ def _database_errors(file: Path) -> Generator[None]:
 
 def _is_readable(row: tuple[object, ...]) -> bool:
     """Whether a row of `news` holds what was written there; a damaged file may give anything."""
-    *texts, last_at = row
-    return isinstance(last_at, float) and all(
-        _is_text(text) or (text is None and n == 2) for n, text in enumerate(texts)
+    imodel_id, subject, changeset_id, event_type, last_at, version_id = row
+    return (
+        isinstance(last_at, float)
+        and all(map(_is_text, (imodel_id, subject, event_type)))
+        and all(text is None or _is_text(text) for text in (changeset_id, version_id))
     )
 
 
@@ -148,7 +157,7 @@ class Inbox:
         now = self._clock()
         with _database_errors(self._file):
             rows = self._database.execute(
-                "SELECT rowid, imodel_id, subject, changeset_id, event_type, last_at FROM news "
+                "SELECT rowid, imodel_id, subject, changeset_id, event_type, last_at, version_id FROM news "
                 "WHERE last_at <= ? OR first_at <= ? ORDER BY first_at, subject DESC",
                 (now - self._quiet, now - self._longest),
             ).fetchall()

@@ -18,6 +18,7 @@ CHANGES_READY = "iModels.changesReady.v1"
 FOLLOWED = frozenset({CHANGES_READY, "iModels.namedVersionCreated.v1"})
 """The events that mean new data in an iModel."""
 
+_CHANGESET_ID = re.compile(r"[^\s]{1,100}")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -30,11 +31,12 @@ class Change(BaseModel):
     event_type: str
     imodel_id: str
     changeset_id: str | None
+    version_id: str | None = None
 
     @property
     def subject(self) -> str:
-        """What of the iModel is to be exported: the changeset of a named version; empty for the latest."""
-        return "" if self.event_type == CHANGES_READY else self.changeset_id or ""
+        """What of the iModel is to be exported: a named version, or its changeset; empty for the latest changeset."""
+        return "" if self.event_type == CHANGES_READY else self.version_id or self.changeset_id or ""
 
 
 class _Envelope(BaseModel):
@@ -77,10 +79,16 @@ def read_change(body: bytes) -> Change | None:
     imodel_id = str(content.get("imodelId", "")).lower()
     if not _GUID.fullmatch(imodel_id):
         raise MalformedError("unusable: content.imodelId")
-    changeset_id = content.get("changesetId")
     return Change(
         message_id=envelope.message_id,
         event_type=envelope.event_type,
         imodel_id=imodel_id,
-        changeset_id=(changeset_id if isinstance(changeset_id, str) else None) or None,
+        changeset_id=_text(content, "changesetId", _CHANGESET_ID),
+        version_id=_text(content, "versionId", _GUID),
     )
+
+
+def _text(content: Mapping[str, object], member: str, form: re.Pattern[str]) -> str | None:
+    """The member in lower case; None where it is not of this form, as for a baseline or where it is left out."""
+    value = str(content.get(member) or "").lower()
+    return value if form.fullmatch(value) else None

@@ -27,8 +27,8 @@ from tasks.artifacts import show_table
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.progress import shown
 from tasks.batch.reports import keep_batch_report
-from tasks.batch.selection import select_imodels
 from tasks.imodel import named_in_batch, resolve_itwin
+from tasks.imodel_selection import select_imodels
 from tasks.platform_slots import share_slots
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
 from tasks.retry import is_transient
@@ -110,7 +110,7 @@ async def list_imodels(itwin: ItwinApis, request: BatchRequest) -> list[IModel]:
         InputError: A requested iModel is not in the iTwin, or none is selected and `allow_empty` is false.
     """
     found = [imodel async for imodel in itwin.imodels.list_imodels(request.itwin_id)]
-    wanted = select_imodels(request, found)
+    wanted = select_imodels(request.imodel_ids, found, request.itwin_id, request.itwin_name)
     part = request.name_contains.casefold()
     chosen = [imodel for imodel in wanted if part in imodel.display_name.casefold()]
     if not chosen and not request.allow_empty:

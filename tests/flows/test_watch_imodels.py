@@ -4,14 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from prefect import get_client
+from prefect import flow, get_client
 from prefect.events.filters import EventFilter, EventNameFilter
 
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.watch_imodels import watch_imodels
-from tasks.imodel_events import CHANGED
+from tasks.imodel_events import CHANGED, FoundChange, find_changed
+from tasks.load_blocks import load_credentials
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -51,3 +52,35 @@ async def test_old_imodels_cost_one_request(sandbox: RunningSandbox, tmp_path: P
     await watch_imodels(SEEDED.itwin, imodel_ids=[SEEDED.bridge], output_dir=str(tmp_path / "exports"))
     paths = [entry.path for entry in sandbox.state.log if entry.path.startswith("/imodels")]
     assert paths == ["/imodels"]
+
+
+@flow
+async def find_versions() -> list[FoundChange]:
+    """The named versions of the plant that are to be exported."""
+    return await find_changed(
+        await load_credentials("default"), SEEDED.itwin, [SEEDED.plant], None, watch="named-versions"
+    )
+
+
+async def test_versions_named_since_the_last_export_are_found(sandbox: RunningSandbox) -> None:
+    """Watching named versions finds the newest one first, then those named since; hidden ones are left out."""
+    state = sandbox.state
+
+    async def versions() -> list[str]:
+        return await watch_imodels("sandbox campus", imodel_ids=["Plant A"], watch="named-versions")
+
+    newest = state.imodels[SEEDED.plant].named_versions[-1]
+    assert await versions() == [SEEDED.plant]
+    await export_ifc(SEEDED.plant, named_version=newest.id)
+    since = len(state.log)
+    assert await versions() == []
+    asked = [entry.path for entry in list(state.log)[since:] if not entry.path.startswith("/connect")]
+    assert asked == ["/itwins", "/imodels", f"/imodels/{SEEDED.plant}/namedversions"]
+    state.push_changeset(SEEDED.plant)
+    assert await versions() == []
+    state.clock.advance(60)
+    named = [state.name_version(SEEDED.plant, name, index=2) for name in ("One", "Two", "Hidden")]
+    named[2].state = "hidden"
+    found = await find_versions()
+    assert [change.named_version for change in found] == [named[0].id, named[1].id]
+    assert {change.changeset_id for change in found} == {named[0].changeset_id}

@@ -153,6 +153,18 @@ def test_ten_pushes_start_one_export_of_the_newest(stack: LocalMachine) -> None:
     assert [delivered["statuses"] for delivered in deliveries] == [[200]] * 10
 
 
+def test_a_named_version_starts_the_export_of_its_changeset(stack: LocalMachine) -> None:
+    """A version of changeset 3 of 5 starts the export of changeset 3, and its manifest names the version."""
+    (made,) = stack.control("POST", "imodels", {"name": "Tower", "changesets": 5})["imodels"]
+    named = stack.control("POST", f"imodels/{made['id']}/versions", {"name": "Issued", "index": 3})
+    (export,) = wait_for(lambda: stack.exports_of(made["id"]) or None, "an export of the version")
+    assert export["changesetId"] == named["changesetId"]
+    file = Path(stack.environment["ITWIN_OUTPUT_DIR"]) / made["id"] / "ifc" / "manifest.json"
+    manifest = json.loads(wait_for(lambda: file.read_text() if file.exists() else None, "the published export"))
+    assert (manifest["changeset_id"], manifest["changeset_index"]) == (named["changesetId"], 3)
+    assert (manifest["named_version"]["id"], manifest["named_version"]["name"]) == (named["id"], "Issued")
+
+
 def test_a_forged_webhook_starts_nothing(stack: LocalMachine) -> None:
     """Over HTTP too, a wrong signature is refused and logged without the body."""
     answer = httpx.post(stack.receiver, content=delivery(), headers={"Signature": "sha256=" + "0" * 64})

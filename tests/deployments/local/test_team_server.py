@@ -171,7 +171,7 @@ def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox
     run = team.finished("export-ifc/on-changes")
     assert (run["state_type"], run["parameters"]) == (
         "COMPLETED",
-        {"imodel_id": SEEDED.stadium, "changeset_id": ""},
+        {"imodel_id": SEEDED.stadium, "changeset_id": "", "named_version": ""},
     )
     assert [run.imodel_id for run in sandbox.state.runs].count(SEEDED.stadium) == 1
 

@@ -56,9 +56,9 @@ def _secret(monkeypatch: pytest.MonkeyPatch, sandbox: RunningSandbox) -> None:
 def test_a_webhook_is_registered_listed_and_removed(
     sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Registering twice leaves one active webhook; listing shows it without its secret; removing ends it."""
-    for _ in range(2):
-        assert run(["webhooks", "register", ADDRESS, "--itwin-id", SEEDED.itwin]) == 0
+    """Registering twice, by id and by name, leaves one active webhook; it is listed without its secret, and removed."""
+    for itwin in (SEEDED.itwin, "sandbox campus"):
+        assert run(["webhooks", "register", ADDRESS, "--itwin-id", itwin]) == 0
     capsys.readouterr()
     assert run(["webhooks", "list", "--json"]) == 0
     printed = capsys.readouterr().out

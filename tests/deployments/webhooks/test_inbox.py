@@ -56,6 +56,37 @@ def test_ten_pushes_in_a_minute_are_one_piece_of_news(inbox: Inbox, clock: Clock
     assert not inbox.ready()
 
 
+def test_a_push_and_two_versions_are_three_pieces_of_news(inbox: Inbox, clock: Clock) -> None:
+    """What is joined keeps the versions: two of one changeset, and one of the baseline, are announced by their ids."""
+    created = "iModels.namedVersionCreated.v1"
+    versions = [
+        Change(message_id=f"v-{n}", event_type=created, imodel_id=TOWER, changeset_id=changeset, version_id=f"v-{n}")
+        for n, changeset in enumerate(["c-3", "c-3", None])
+    ]
+    for one in [change(1), *versions, change(2)]:
+        assert inbox.take(one)
+    clock.now += 60
+    ready = [(news.changeset_id, news.version_id) for news in inbox.ready()]
+    assert sorted(ready, key=str) == [("c-2", None), ("c-3", "v-0"), ("c-3", "v-1"), (None, "v-2")]
+
+
+def test_a_file_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
+    """News that waited without the id of a version are announced, and later ones are kept with it."""
+    file = tmp_path / "inbox.sqlite"
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(
+            "CREATE TABLE news (imodel_id TEXT NOT NULL, subject TEXT NOT NULL, changeset_id TEXT, "
+            "event_type TEXT NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, "
+            "PRIMARY KEY (imodel_id, subject));"
+            "INSERT INTO news VALUES ('tower', 'c-1', 'c-1', 'iModels.namedVersionCreated.v1', 1, 1);"
+        )
+    with closing(Inbox(file)) as inbox:
+        (news,) = inbox.ready()
+        assert (news.changeset_id, news.version_id) == ("c-1", None)
+        inbox.announced(news)
+        assert not inbox.ready()
+
+
 def test_a_steady_stream_is_announced_all_the_same(inbox: Inbox, clock: Clock) -> None:
     """Where it never gets quiet, news wait no longer than the longest time."""
     for number in range(20):

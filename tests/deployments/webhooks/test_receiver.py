@@ -74,6 +74,17 @@ async def test_a_signed_delivery_is_announced(platform: httpx.AsyncClient, annou
     assert announced.heard == [(IMODEL, "c-7")]
 
 
+async def test_the_id_of_a_named_version_is_kept(platform: httpx.AsyncClient, receiver: Receiver) -> None:
+    """A named version is announced by its id; without a usable one by its changeset."""
+    version = "9f7ddf3e-0c2a-4a46-8a1d-5b8dd4f2f2a1"
+    for number, said in enumerate([version.upper(), "none", None]):
+        content = {"imodelId": IMODEL, "changesetId": f"c-{number}", "versionId": said}
+        body = delivery(f"m-{number}", eventType="iModels.namedVersionCreated.v1", content=content)
+        assert (await platform.post(WEBHOOKS, content=body, headers=signed(body))).status_code == 200
+    ready = {(news.changeset_id, news.version_id) for news in receiver.inbox.ready()}
+    assert ready == {("c-0", version), ("c-1", None), ("c-2", None)}
+
+
 async def test_the_case_of_the_signature_does_not_matter(platform: httpx.AsyncClient) -> None:
     """Hexadecimal digits may come in capitals."""
     body = delivery()

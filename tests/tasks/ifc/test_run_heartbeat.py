@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from deployments.sandbox.state.seed import SEEDED
+from tasks.addresses import read_subject
 from tasks.ifc.followed_runs import STALE_AFTER_SECONDS, FollowedRun, is_stale
+from tasks.ifc.orphaned_runs import Follower
 from tasks.ifc.run_heartbeat import (
     forget_followed,
     note_followed,
     what_goes_on,
+    what_goes_on_for,
 )
 from tasks.ifc.run_records import Outcome, RunRecords
 from tasks.state_dir import KEPT_FOR, StateDir
@@ -27,6 +31,19 @@ def test_a_run_that_is_followed_goes_on(tmp_path: Path) -> None:
     assert said.startswith("Export run r1 on connection c1 goes on at the platform")
     assert "same command again" in said
     assert what_goes_on(StateDir(tmp_path), "flow-2") == ""
+
+
+@pytest.mark.parametrize("imodel", [SEEDED.plant, "Campus/Plant A", f"https://a.example/imodels/{SEEDED.plant}"])
+def test_a_run_is_found_however_its_imodel_was_given(tmp_path: Path, imodel: str) -> None:
+    """A flow run whose iModel was given by name, id or address is found by its own id, and counts as its follower."""
+    note_followed(StateDir.of_imodel(tmp_path, SEEDED.bridge), "flow-2", RUN)
+    note_followed(StateDir.of_imodel(tmp_path, SEEDED.plant), "flow-1", RUN)
+    asked = {"imodel_id": imodel, "output_dir": str(tmp_path)}
+    assert "Export run r1 on connection c1 goes on" in what_goes_on_for(asked, "flow-1")
+    assert what_goes_on_for(asked, "flow-3") == ""
+    follower = Follower("flow-1", frozenset({read_subject(imodel, "iModel")}), str(tmp_path))
+    assert follower.follows(SEEDED.plant, SEEDED.itwin)
+    assert not follower.follows(SEEDED.bridge, SEEDED.itwin)
 
 
 def test_a_run_that_has_finished_does_not_go_on(tmp_path: Path) -> None:

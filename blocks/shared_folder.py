@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from errno import EFBIG, EINVAL, ELOOP, ENAMETOOLONG, ENOENT
 from io import BufferedReader
 from pathlib import Path
@@ -106,3 +107,12 @@ def remove_links(folder: Path) -> None:
     for entry in walk(folder):
         if not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
             Path(entry.path).unlink(missing_ok=True)
+
+
+def remove_empty_folders(folder: Path) -> None:
+    """Delete the empty folders below a folder, and the folder itself if nothing is left in it."""
+    inner = [Path(entry.path) for entry in walk(folder) if entry.is_dir(follow_symlinks=False)]
+    for path in [*reversed(inner), folder]:
+        with suppress(FileNotFoundError):
+            if not any(path.iterdir()):
+                path.rmdir()

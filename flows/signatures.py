@@ -63,6 +63,7 @@ def ifc_request(
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
+    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
 ) -> IfcRequest:
     """Export an iModel as an IFC file, fetch it and verify it.
 
@@ -89,6 +90,7 @@ def ifc_request(
         consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
         force: Export even if an identical, verified export is already published.
         verify: Check published files by reading them completely; otherwise by size and modification time.
+        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
     """
     return IfcRequest.check(
         imodel_id=imodel_id,
@@ -113,6 +115,7 @@ def ifc_request(
         consent=consent,
         force=force,
         verify=verify,
+        keep=keep,
     )
 
 
@@ -127,6 +130,7 @@ def mesh_request(
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
+    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
 ) -> MeshRequest:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it.
 
@@ -141,6 +145,7 @@ def mesh_request(
         timeout_minutes: Longest wait for the tiles, counted from the start of the flow run.
         force: Export even if an identical, verified export is already published.
         verify: Check published files by reading them completely; otherwise by size and modification time.
+        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
     """
     return MeshRequest.check(
         imodel_id=imodel_id,
@@ -153,6 +158,7 @@ def mesh_request(
         timeout_minutes=timeout_minutes,
         force=force,
         verify=verify,
+        keep=keep,
     )
 
 
@@ -186,6 +192,7 @@ def batch_request(
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
+    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
 ) -> BatchRequest:
     """Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.
 
@@ -219,6 +226,7 @@ def batch_request(
         consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
         force: Export even if an identical, verified export is already published.
         verify: Check published files by reading them completely; otherwise by size and modification time.
+        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
     """
     return BatchRequest.check(
         (IfcOptions, MeshOptions),
@@ -251,4 +259,5 @@ def batch_request(
         consent=consent,
         force=force,
         verify=verify,
+        keep=keep,
     )

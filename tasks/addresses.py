@@ -13,6 +13,8 @@ from blocks.errors import InputError
 
 Kind = Literal["iTwin", "iModel"]
 
+LATEST = "latest"
+"""Stands for the newest named version."""
 LONGEST_NAME = 255
 """Longest name of an iTwin, an iModel or a named version."""
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

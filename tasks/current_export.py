@@ -2,8 +2,10 @@
 
 import contextlib
 from datetime import UTC, datetime
+from pathlib import Path
 
 from blocks.errors import DiskError
+from blocks.storage.history import KeptExport, read_history
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest, read_manifest
 from blocks.storage.publish import replace_manifest, verify_published
 from tasks.options import ExportRequest
@@ -13,35 +15,44 @@ BASELINE = ""
 """Stands for the state of an iModel before its first changeset."""
 
 
-def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Manifest | None:
-    """The manifest of a published export with the same request and changeset; None if there is none or `force` is set.
+def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> KeptExport | None:
+    """A published export with the same request and changeset; None if there is none or `force` is set.
+
+    Where the request names a changeset or version, one in the history serves as well as the current one.
 
     Raises:
         ContentError: There is such an export, but its files are damaged.
     """
-    manifest = None if request.policy.force else read_manifest(request.folder)
-    if manifest is None or _identity_of(manifest) != _wanted_identity(request, changeset_id, api_url):
+    if request.policy.force:
         return None
-    verify_published(request.folder, manifest, full=request.policy.verify)
-    return manifest
+    manifest = read_manifest(request.folder)
+    published = [KeptExport(request.folder, manifest)] if manifest else []
+    if request.names_changeset:
+        published += read_history(request.folder)
+    wanted = _wanted_identity(request, changeset_id, api_url)
+    same = [export for export in published if _identity_of(export.manifest) == wanted]
+    if not same:
+        return None
+    verify_published(same[0].folder, same[0].manifest, full=request.policy.verify)
+    return same[0]
 
 
-def report_unchanged(manifest: Manifest, request: ExportRequest) -> ExportReport:
-    """Report an export that is skipped because it is current, and note in its manifest what its version is called."""
-    _note_version(manifest, request)
+def report_unchanged(published: KeptExport, request: ExportRequest) -> ExportReport:
+    """Report an export that is skipped because it is there, and note in its manifest what its version is called."""
+    _note_version(published, request)
     now = datetime.now(UTC)
-    report = report_of(manifest, request, started_at=now)
+    report = report_of(published.manifest, request, started_at=now, folder=published.folder)
     return report.model_copy(update={"skipped": True, "adopted": False, "finished_at": now})
 
 
-def _note_version(manifest: Manifest, request: ExportRequest) -> None:
+def _note_version(published: KeptExport, request: ExportRequest) -> None:
     """Note the named version of a changeset that was exported before it had that name, or by another one."""
-    version = request.names.version
+    manifest, version = published.manifest, request.names.version
     if version is None or version == manifest.named_version:
         return
     noted = manifest.model_copy(update={"named_version": version, "changeset_index": request.names.changeset_index})
     with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
-        replace_manifest(request.folder, request.staging_root.root, manifest, noted)
+        replace_manifest(published.folder, request.staging_root.root, manifest, noted)
 
 
 def _identity_of(manifest: Manifest) -> tuple[object, ...]:
@@ -65,9 +76,14 @@ def _index_of(manifest: Manifest, request: ExportRequest) -> int | None:
     return manifest.changeset_index if manifest.changeset_index is not None else known
 
 
-def report_of(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
-    """Create the report from a manifest; tiles are counted, and only the manifest lists them."""
-    folder = request.folder.relative_to(request.output_dir).as_posix()
+def report_of(
+    manifest: Manifest, request: ExportRequest, *, started_at: datetime, folder: Path | None = None
+) -> ExportReport:
+    """Create the report from a manifest in the published folder, or another one of the output folder.
+
+    Tiles are counted, and only the manifest lists them.
+    """
+    place = (folder or request.folder).relative_to(request.output_dir).as_posix()
     version = request.names.version or manifest.named_version
     return ExportReport(
         imodel_id=manifest.imodel_id,
@@ -83,7 +99,7 @@ def report_of(manifest: Manifest, request: ExportRequest, *, started_at: datetim
         warnings=manifest.warnings,
         files=tuple(
             ExportedFile.model_validate(
-                {"path": f"{folder}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
+                {"path": f"{place}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
             )
             for file in manifest.files
             if file.role != "tile"

@@ -14,10 +14,8 @@ from typing import TypeVar
 from blocks.errors import InputError, NotFoundError, RequestRefusedError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import IModel, ITwin, NamedVersion
-from tasks.addresses import is_id
+from tasks.addresses import LATEST, is_id
 
-LATEST = "latest"
-"""Stands for the newest named version."""
 MOST_CANDIDATES = 20
 
 

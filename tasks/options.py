@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from blocks.disk import require_writable
 from blocks.errors import InputError
 from blocks.settings import read_settings
 from blocks.storage.manifest import VersionFacts
-from tasks.addresses import LONGEST_NAME, is_id, read_subject, subject
+from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
 
@@ -27,6 +27,7 @@ NEEDS_DEPLOYMENT = (
 )
 
 LONGEST_TIMEOUT_MINUTES = 7 * 24 * 60
+MOST_KEPT = 1000
 
 _CHANGESET = re.compile(r"[0-9a-f]{40}|[0-9]{1,39}", re.IGNORECASE)
 _NO_OPTIONS = frozenset(
@@ -59,6 +60,12 @@ def _timeout(value: object) -> object:
     if not 0 < value <= LONGEST_TIMEOUT_MINUTES:
         raise InputError(f"timeout_minutes is {value:g}; give more than 0 and at most {LONGEST_TIMEOUT_MINUTES}.")
     return timedelta(minutes=value)
+
+
+def _keep(value: int) -> int:
+    if not 0 <= value <= MOST_KEPT:
+        raise InputError(f"keep is {value}; give 0 to {MOST_KEPT}.")
+    return value
 
 
 def _changeset(value: object) -> str:
@@ -107,7 +114,8 @@ class Policy(Options, frozen=True):
     """How an export is carried out.
 
     `timeout` is the longest wait. `force` exports even if an identical export is published. `verify` reads published
-    files completely before they count as current; otherwise size and modification time are compared.
+    files completely before they count as current; otherwise size and modification time are compared. `keep` is how many
+    earlier exports stay in the history, besides those of named versions; with 0 the history stays as it is.
     """
 
     timeout: Annotated[timedelta, BeforeValidator(_timeout)] = Field(
@@ -115,6 +123,7 @@ class Policy(Options, frozen=True):
     )
     force: bool = False
     verify: bool = False
+    keep: Annotated[int, AfterValidator(_keep)] = 0
 
 
 class ExportOptions(Options, frozen=True):
@@ -169,6 +178,11 @@ class ExportRequest(ExportOptions, frozen=True):
         """The same request with more names, and with the id of its iModel if that was given by name."""
         known = self.names.model_copy(update=names)
         return self.model_copy(update={"imodel_id": imodel_id or self.imodel_id, "names": known})
+
+    @property
+    def names_changeset(self) -> bool:
+        """True if a certain changeset or version is asked for; false for whatever is the latest."""
+        return bool(self.changeset_id or self.named_version) and self.named_version.casefold() != LATEST
 
     @property
     def options(self) -> dict[str, Any]:

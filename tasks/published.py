@@ -10,6 +10,7 @@ from prefect import get_run_logger
 
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.storage.history import KeptExport
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from tasks.artifacts import show_table
 from tasks.current_export import find_current, report_of, report_unchanged
@@ -20,8 +21,8 @@ from tasks.reports import ExportReport
 TOOL_VERSION = version("itwin-export")
 
 
-async def find_published(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> Manifest | None:
-    """The manifest of a published, identical and undamaged export; None if there is none or `force` is set."""
+async def find_published(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> KeptExport | None:
+    """A published, identical and undamaged export; None if there is none or `force` is set."""
     try:
         return await asyncio.to_thread(find_current, request, changeset_id, credentials.api_url)
     except ContentError as error:
@@ -29,10 +30,11 @@ async def find_published(credentials: ItwinCredentials, request: ExportRequest, 
         return None
 
 
-async def report_skipped(manifest: Manifest, request: ExportRequest) -> ExportReport:
+async def report_skipped(published: KeptExport, request: ExportRequest) -> ExportReport:
     """Report an export that was already published, and show it in an artifact."""
-    get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", manifest.changeset_id)
-    report = report_unchanged(manifest, request)
+    changeset_id = published.manifest.changeset_id
+    get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", changeset_id)
+    report = report_unchanged(published, request)
     await _show(report)
     return report
 

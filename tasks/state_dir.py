@@ -11,8 +11,8 @@
         │   ├── mesh/, mesh.journal           a tileset being downloaded, and which of its files are finished
         │   ├── <name>-<flow run>/            the same, if another process uses that folder or locks are absent
         │   ├── <name>.lock                   held by the process that downloads into the folder of that name
-        │   └── mesh-publish.lock             held while a tileset replaces the one before
-        ├── ifc/                              the published IFC files
+        │   └── <format>-publish.lock         held while an export replaces the one before
+        ├── ifc/                              the published IFC files; earlier ones below history/
         └── mesh/                             the published tileset; if this is a link, tilesets are downloaded into
                                               .itwin-export/<iModel>/ beside the target of the link
 
@@ -83,10 +83,9 @@ class StateDir:
         """The file with the report of a flow run that exports an iTwin or a shard of it."""
         return self.root / "batches" / f"{flow_run_id}.json"
 
-    @property
-    def publish_lock(self) -> Path:
-        """The lock file held while a tileset is published."""
-        return self.root / "mesh-publish.lock"
+    def publish_lock(self, export_format: str) -> Path:
+        """The lock file held while an export of that format is published."""
+        return self.root / f"{export_format}-publish.lock"
 
     @contextmanager
     def staging(self, name: str, owner: str) -> Generator[Path]:

@@ -119,7 +119,7 @@ def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) ->
             state = stat_inside(folder, file.path)
             is_same = state.st_size == file.size
             if is_same and (full or state.st_mtime_ns != file.mtime_ns):
-                is_same = _sha256(path) == file.sha256
+                is_same = sha256_of(path) == file.sha256
         except OSError:
             raise ContentError(f"{file.path} is missing in {folder}. Export it again.") from None
         if not is_same:
@@ -171,6 +171,7 @@ def _remove_unlisted(folder: Path, before: Manifest | None, now: Manifest) -> No
                 remove_inside(folder, file.path)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file in hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -42,8 +42,8 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
             request = request.with_names(imodel_id=found.id.lower(), imodel=found.imodel.display_name)
         changeset = await find_changeset(apis, request.imodel_id, request.changeset_id, request.named_version)
         request = request.with_names(changeset_index=changeset.index, version=changeset.version)
-        manifest = find_current(request, changeset.id, settings.api_url)
-    return report_unchanged(manifest, request) if manifest else None
+        published = find_current(request, changeset.id, settings.api_url)
+    return report_unchanged(published, request) if published else None
 
 
 def _is_decided_here(request: ExportRequest) -> bool:

@@ -1,16 +1,19 @@
 """IFC files: checked, and published whole or not at all."""
 
 import asyncio
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.disk import remove_folder
 from blocks.errors import ContentError
+from blocks.file_lock import file_lock
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.run_outcome import evaluate_run
+from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.ifc_products import holds_product
 from blocks.storage.manifest import Manifest, ManifestFile
@@ -88,9 +91,21 @@ def _check_and_publish(
         files=files,
         total_bytes=sum(file.size for file in files),
     )
-    published = publish_files([file.path for file in fetched.files], spec.request.folder, manifest)
+    published = _publish(spec.request, [file.path for file in fetched.files], manifest)
     remove_folder(fetched.folder)
     return published
+
+
+def _publish(request: IfcRequest, staged: list[Path], manifest: Manifest) -> Manifest:
+    """Publish the files, and keep the export before them if asked; two processes that export the same take turns."""
+    if not request.policy.keep:
+        return publish_files(staged, request.folder, manifest)
+    with file_lock(request.state_dir.publish_lock("ifc")):
+        keep_linked(request.folder)
+        link_unchanged(staged, request.folder)
+        published = publish_files(staged, request.folder, manifest)
+        prune(request.folder, request.policy.keep)
+        return published
 
 
 def _says_empty(model: FetchedFile) -> str:

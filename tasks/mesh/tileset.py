@@ -15,6 +15,7 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
 from blocks.signed_url import SignedUrl
+from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
@@ -44,10 +45,9 @@ class FetchedTiles:
 
 async def find_published_tiles(
     credentials: ItwinCredentials, request: MeshRequest, changeset_id: str
-) -> Manifest | None:
-    """The manifest of an identical tileset that is still whole; a swap that a crash interrupted is undone first."""
-    if not request.folder.exists():
-        await asyncio.to_thread(_recover, request)
+) -> KeptExport | None:
+    """An identical tileset that is still whole; a swap that a crash interrupted is undone first."""
+    await asyncio.to_thread(_recover, request)
     return await find_published(credentials, request, changeset_id)
 
 
@@ -55,8 +55,8 @@ def _recover(request: MeshRequest) -> None:
     """Recover while no other process publishes: one that is between its two renames needs no repair."""
     if previous_path(real_path(request.folder)).exists():
         prepare(request.state_dir.root)
-        with file_lock(request.state_dir.publish_lock):
-            recover(request.folder)
+        with file_lock(request.state_dir.publish_lock("mesh")):
+            recover(request.folder, is_kept=request.policy.keep > 0)
 
 
 async def try_publishing_tiles(request: MeshRequest) -> None:
@@ -198,5 +198,5 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
     complete = manifest.model_copy(
         update={"tile_count": found.tile_count, "warnings": (*manifest.warnings, *found.warnings)}
     )
-    with file_lock(request.state_dir.publish_lock):
-        return publish_tileset(tileset.folder, request.folder, complete)
+    with file_lock(request.state_dir.publish_lock("mesh")):
+        return publish_tileset(tileset.folder, request.folder, complete, keep=request.policy.keep)

@@ -22,8 +22,9 @@ from blocks.disk import (
 )
 from blocks.errors import ConfigurationError, DiskError
 from blocks.file_lock import file_lock
-from blocks.shared_folder import remove_inside, walk
+from blocks.shared_folder import remove_empty_folders, remove_inside
 from blocks.storage.file_names import MANIFEST_NAME
+from blocks.storage.history import keep_moved, prune
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
 from blocks.storage.tileset.download import journal_path
 
@@ -31,7 +32,7 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def publish_tileset(staging: Path, destination: Path, manifest: Manifest) -> Manifest:
+def publish_tileset(staging: Path, destination: Path, manifest: Manifest, *, keep: int = 0) -> Manifest:
     """Put the staging folder where readers look; returns the manifest as written.
 
     Linux swaps two folders in one step. Elsewhere there is a moment between two renames when the name is
@@ -41,11 +42,12 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest) -> Man
         staging: A whole, verified tileset, on the destination's disk.
         destination: The folder readers know, or a link to it.
         manifest: Lists every file; the time stamps are filled in here.
+        keep: How many earlier tilesets stay in the history; with 0 the history stays as it is.
 
     Raises:
         DiskError: The disk refuses; the old tileset is in its place.
     """
-    recover(destination)
+    recover(destination, is_kept=keep > 0)
     destination = real_path(destination)  # a link stays, and what it leads to is swapped
     with disk_errors(destination.parent):
         files = tuple(_stamped(staging, file) for file in manifest.files)
@@ -56,7 +58,9 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest) -> Man
         _swap(staging, destination)
         sync_folder(destination.parent)
         journal_path(staging).unlink(missing_ok=True)
-        _discard(previous_path(destination))
+        _put_away(previous_path(destination), destination, is_kept=keep > 0)
+        if keep:
+            prune(destination, keep)
     return complete
 
 
@@ -89,8 +93,12 @@ def _try_swapping(staging: Path, target: Path) -> None:
             remove_folder(previous_path(target / "mesh"))
 
 
-def recover(destination: Path) -> None:
+def recover(destination: Path, *, is_kept: bool = False) -> None:
     """Repair what a crash in the middle of a swap left; call it before looking at a published tileset.
+
+    Args:
+        destination: The folder readers know, or a link to it.
+        is_kept: The tileset that was swapped out belongs into the history.
 
     Raises:
         DiskError: The disk refuses.
@@ -103,13 +111,19 @@ def recover(destination: Path) -> None:
         if not previous.exists():
             return
         if destination.exists():
-            _discard(previous)
+            _put_away(previous, destination, is_kept=is_kept and not _is_newer(previous, destination))
         else:
             replace(previous, destination)
 
 
+def _is_newer(folder: Path, other: Path) -> bool:
+    """True for a tileset that did not get into place before the crash."""
+    manifest, published = read_manifest(folder), read_manifest(other)
+    return manifest is not None and published is not None and manifest.created_at > published.created_at
+
+
 def previous_path(destination: Path) -> Path:
-    """Where the old tileset is while the new one takes its place."""
+    """Where the old tileset is while the new one takes its place, and the new one just before that."""
     return destination.with_name(f".{destination.name}.previous")
 
 
@@ -130,9 +144,10 @@ def _swap(staging: Path, destination: Path) -> None:
     previous = previous_path(destination)
     if not destination.exists():
         replace(staging, destination)
-    elif _exchange(staging, destination):
-        replace(staging, previous)
-    else:
+        return
+    replace(staging, previous)  # what the staging folder holds is deleted, so the old tileset must not get there
+    if not _exchange(previous, destination):
+        replace(previous, staging)
         replace(destination, previous)
         try:
             replace(staging, destination)
@@ -152,6 +167,12 @@ def _exchange(one: Path, other: Path) -> bool:
     return rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_EXCHANGE)) == 0
 
 
+def _put_away(previous: Path, destination: Path, *, is_kept: bool) -> None:
+    """Keep the tileset that was swapped out in the history, or delete it; its own history goes to the new one."""
+    keep_moved(previous, destination, is_kept=is_kept)
+    _discard(previous)
+
+
 def _discard(folder: Path) -> None:
     """Delete what the folder's manifest lists; if anything else lies there, set it aside for its owner.
 
@@ -162,18 +183,10 @@ def _discard(folder: Path) -> None:
         for file in manifest.files:
             remove_inside(folder, file.path)
         remove_inside(folder, MANIFEST_NAME)
-    _remove_empty(folder)
+    remove_empty_folders(folder)
     with suppress(FileNotFoundError):
         if folder.exists():
             _set_aside(folder)
-
-
-def _remove_empty(folder: Path) -> None:
-    inner = [Path(entry.path) for entry in walk(folder) if entry.is_dir(follow_symlinks=False)]
-    for path in [*reversed(inner), folder]:
-        with suppress(FileNotFoundError):
-            if not any(path.iterdir()):
-                path.rmdir()
 
 
 def _set_aside(folder: Path) -> None:

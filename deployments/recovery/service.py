@@ -33,26 +33,40 @@ class Recovery:
         while True:
             try:
                 async with get_client() as client:
-                    await self._clear_runs(client)
-                    await self._clear_slots(client)
+                    await self.look(client)
             except (httpx.HTTPError, PrefectException, RuntimeError, OSError) as error:
                 log.warning("The Prefect server cannot be asked now: %s", without_secrets(str(error)))
             await asyncio.sleep(self._interval)
 
-    async def _clear_runs(self, client: PrefectClient) -> None:
+    async def look(self, client: PrefectClient) -> None:
+        """Look once."""
+        is_marked = await self._clear_runs(client)
+        await self._clear_slots(client, take_back=is_marked)
+
+    async def _clear_runs(self, client: PrefectClient) -> bool:
+        """Whether a run was marked as Crashed."""
+        is_marked = False
         signs = {(sign.flow_run.id, sign.at): sign for sign in await read_signs_of_life(client, self._tolerance)}
         self._runs.advance()
         self._runs.keep(signs)
         for key, sign in signs.items():
             if self._runs.age(key) > sign.longest_silence.total_seconds():
                 await mark_crashed(client, sign)
+                is_marked = True
                 log.warning("Marked flow run %s as Crashed: silent since %s.", sign.flow_run.name, sign.at)
+        return is_marked
 
-    async def _clear_slots(self, client: PrefectClient) -> None:
+    async def _clear_slots(self, client: PrefectClient, *, take_back: bool) -> None:
+        """Correct what has been wrong for long, and what marking a run as Crashed just now has made wrong.
+
+        If that run's lease had expired and another run has taken the slot since, the server gave free the slot of that
+        one; a third run must not get it, so it is taken back at once.
+        """
         mismatches = await find_slot_mismatches(client)
         self._slots.advance()
         self._slots.keep(mismatches)
         for mismatch in mismatches:
-            if self._slots.age(mismatch) > MISMATCH_SECONDS:
+            is_given_away = take_back and mismatch.taken < mismatch.held
+            if is_given_away or self._slots.age(mismatch) > MISMATCH_SECONDS:
                 await correct_slots(client, mismatch)
                 log.warning("Corrected the slots of %s: %s", mismatch.limit_name, mismatch)

@@ -125,6 +125,8 @@ def mesh_request(
     named_version: Annotated[OptionalText, titled("Named version")] = None,
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
+    cdn: Annotated[bool, titled("From a content delivery network")] = False,
+    tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
@@ -140,6 +142,8 @@ def mesh_request(
         named_version: Named version to export instead of a changeset: its name or id, or “latest” for the newest one.
         export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
+        cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
+        tile_version: Only tiles of export_type IMODEL that are compatible with this version of their format.
         output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
         credentials: Name of a saved iTwin Credentials block.
         timeout_minutes: Longest wait for the tiles, counted from the start of the flow run.
@@ -153,6 +157,8 @@ def mesh_request(
         named_version=named_version,
         export_type=export_type,
         start=start,
+        cdn=cdn,
+        tile_version=tile_version,
         output_dir=output_dir,
         credentials=credentials,
         timeout_minutes=timeout_minutes,
@@ -183,6 +189,8 @@ def batch_request(
     save_logs: Annotated[bool, titled("Keep the log")] = True,
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
+    cdn: Annotated[bool, titled("From a content delivery network")] = False,
+    tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
     blob_storage: Annotated[str, titled("Your own container")] = "default",
@@ -217,6 +225,8 @@ def batch_request(
         save_logs: Have the platform save the log of each export, and download it.
         export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
+        cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
+        tile_version: Only tiles of export_type IMODEL that are compatible with this version of their format.
         output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
         credentials: Name of a saved iTwin Credentials block.
         blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
@@ -250,6 +260,8 @@ def batch_request(
         save_logs=save_logs,
         export_type=export_type,
         start=start,
+        cdn=cdn,
+        tile_version=tile_version,
         output_dir=output_dir,
         credentials=credentials,
         blob_storage=blob_storage,

@@ -60,7 +60,12 @@ class MeshSearch:
         The list is narrowed to the changeset here, not there: what an empty one means there is not documented.
         """
         request = self.spec.request
-        listed = self.itwin.meshes.list_exports(request.imodel_id, export_type=request.export_type)
+        listed = self.itwin.meshes.list_exports(
+            request.imodel_id,
+            export_type=request.export_type,
+            tile_version=request.tile_version or "",
+            cdn=request.policy.cdn,
+        )
         return self._fitting([export async for export in listed])
 
     def _fitting(self, exports: Iterable[MeshExport]) -> list[MeshExport]:
@@ -162,9 +167,12 @@ class MeshSearch:
         return export if export.is_complete else None
 
     async def _told_together(self) -> list[MeshExport]:
-        """What one list tells all searches that wait; nothing before the export of this one has turned up."""
+        """What one list tells all searches that wait; nothing before the export of this one has turned up.
+
+        The common list does not tell which tiles are compatible with a version.
+        """
         request = self.spec.request
-        if not self._seen:
+        if not self._seen or request.tile_version:
             return []
         return self._fitting(await self.itwin.mesh_listings.exports_of(request.imodel_id, request.export_type))
 

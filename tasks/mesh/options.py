@@ -1,12 +1,13 @@
 """What a person asks export-mesh for, checked before anything is sent."""
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from blocks.disk import real_path
-from tasks.options import ExportOptions, ExportRequest, Policy
+from blocks.errors import InputError
+from tasks.options import ExportOptions, ExportRequest, OptionalId, Policy
 from tasks.reports import ExportFormat
 from tasks.state_dir import FOLDER, StateDir
 
@@ -17,10 +18,12 @@ Start = Literal["if-missing", "never", "always"]
 class MeshPolicy(Policy, frozen=True):
     """How tiles are to be had: by themselves or by request; `timeout` counts from the start of the flow run.
 
-    With `start` always, what is published does not count: `force` is set.
+    With `start` always, what is published does not count: `force` is set. With `cdn` the tiles come from the platform's
+    content delivery network.
     """
 
     start: Start = "if-missing"
+    cdn: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -34,13 +37,30 @@ class MeshOptions(ExportOptions, frozen=True):
     """What export-mesh takes besides its iModel."""
 
     export_type: MeshType = "3DTiles"
+    tile_version: OptionalId = None
     policy: MeshPolicy = MeshPolicy()
+
+    @model_validator(mode="after")
+    def _version_is_of_imodel_tiles(self) -> Self:
+        if self.tile_version and self.export_type != "IMODEL":
+            raise InputError(
+                f"tile_version is for tiles of export_type=IMODEL only, not {self.export_type}. Leave it out."
+            )
+        return self
 
 
 class MeshRequest(MeshOptions, ExportRequest, frozen=True):
     """One mesh export as asked for."""
 
     format: ClassVar[ExportFormat] = "mesh"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The parameters that influence the content; `tile_version` only if there is one."""
+        options = super().options
+        if self.tile_version is None:
+            del options["tile_version"]
+        return options
 
     @property
     def staging_root(self) -> StateDir:

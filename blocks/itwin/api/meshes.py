@@ -23,16 +23,31 @@ class MeshExportApi:
     client: ItwinClient
 
     async def list_exports(
-        self, imodel_id: str = "", *, changeset_id: str = "", export_type: str = "", page_size: int = PAGE_SIZE
+        self,
+        imodel_id: str = "",
+        *,
+        export_type: str = "",
+        tile_version: str = "",
+        cdn: bool = False,
+        page_size: int = PAGE_SIZE,
     ) -> AsyncIterator[MeshExport]:
         """Iterate over the mesh exports of an iModel, or of all visible iModels, last modified first.
 
         A request with iModel and type also tells the platform which type of tiles to generate automatically:
         https://developer.bentley.com/apis/mesh-export/operations/get-exports/. Empty arguments are omitted.
+
+        Args:
+            imodel_id: The iModel.
+            export_type: For example `3DTiles`.
+            tile_version: Only exports that are compatible with this version of the tile format `IMODEL`.
+            cdn: Have the links lead to a content delivery network.
+            page_size: Exports per request.
         """
         what = f"List the mesh exports of {f'iModel {imodel_id}' if imodel_id else 'all iModels'}"
-        filters = {"iModelId": imodel_id, "changesetId": changeset_id, "exportType": export_type}
-        params = {"$orderBy": "date:desc"} | {name: value for name, value in filters.items() if value}
+        filters = {"iModelId": imodel_id, "exportType": export_type, "tileVersion": tile_version, "cdn": int(cdn)}
+        params: dict[str, str | int] = {"$orderBy": "date:desc"} | {
+            name: value for name, value in filters.items() if value
+        }
         async for item in self.client.items(
             "/mesh-export/",
             "exports",

@@ -13,6 +13,10 @@ MOST_PAGES = 2_000
 MOST_LISTED = 100_000
 LONGEST_LIST = 128 * MIB
 """Pages, items and bytes of a list of the platform: 40,000 runs or 60,000 iModels with all their members."""
+LONGEST_TEXT = 10_000
+"""Characters that are kept of a text in an answer: a name, a message or an exporter's details."""
+LONGEST_NAME = 500
+"""Characters of a text in an artifact of the Prefect UI, or in a cell of a table."""
 LONGEST_ID = 256
 """Characters of an id by which the items of a list are told apart."""
 LONGEST_ERROR_BODY = 1 * MIB

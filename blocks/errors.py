@@ -34,6 +34,7 @@ import re
 from typing import ClassVar
 
 from blocks.known_secrets import without_known_secrets
+from blocks.shown_text import without_controls
 
 _QUERY = re.compile(r"""(https?://[^\s"'<>?]*)\?[^\s"'<>]*""", re.IGNORECASE)
 _NAMES = "client_secret|access_token|refresh_token|id_token|AccountKey|SharedAccessSignature|Key-Pair-Id"
@@ -46,12 +47,12 @@ _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """The text with query strings, signatures, tokens and every secret this process knows redacted."""
+    """The text with query strings, signatures, tokens and every known secret redacted, without control characters."""
     text = without_known_secrets(text)
     text = _QUERY.sub(r"\1?…", text)
     text = _SIGNATURE.sub(r"\1\2…", text)
     text = _MEMBER.sub(r"\1…", text)
-    return _BEARER.sub(r"\1 …", text)
+    return without_controls(_BEARER.sub(r"\1 …", text))
 
 
 class ExportError(Exception):

@@ -9,8 +9,9 @@ import json
 import math
 import re
 from itertools import accumulate
+from string import printable
 from typing import Any, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from xml.etree import ElementTree as ET
 
 from blocks.bounds import (
@@ -20,6 +21,7 @@ from blocks.bounds import (
     LONGEST_HEADER,
     LONGEST_LISTING_PAGE,
     LONGEST_NUMBER,
+    LONGEST_URL,
     MOST_XML_MARKS,
 )
 from blocks.errors import ForeignDataError
@@ -27,6 +29,7 @@ from blocks.errors import ForeignDataError
 Json = dict[str, Any]
 
 _NO_STRUCTURE = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"?|[^"\[\]{}]++)++', re.DOTALL)
+_URL_CHARACTERS = printable.strip()
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DICT_BYTES, _LIST_BYTES, _VALUE_BYTES, _KEY_BYTES = 240, 100, 32, 180
@@ -92,6 +95,16 @@ def split_url(url: str) -> SplitResult:
     except ValueError:
         raise ForeignDataError("it is no valid URL") from None
     return parts
+
+
+def web_address(link: str, base: str = "") -> str:
+    """A link made absolute and percent-encoded; empty if it is invalid, too long or none of HTTP."""
+    try:
+        url = quote(urljoin(base, link), safe=_URL_CHARACTERS, errors="replace")
+        is_usable = split_url(url).scheme in {"http", "https"} and len(url) <= LONGEST_URL
+    except (ValueError, ForeignDataError):
+        return ""
+    return url if is_usable else ""
 
 
 def read_base64(text: str) -> bytes | None:

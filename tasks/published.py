@@ -10,6 +10,7 @@ from prefect import get_run_logger
 
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.shown_text import in_markdown
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from tasks.artifacts import show_table
@@ -78,10 +79,10 @@ async def _show(report: ExportReport) -> None:
         return
     rows = [{"File": file.path, "Role": file.role, "Bytes": file.size, "SHA-256": file.sha256} for file in report.files]
     changeset = report.changeset_id or "the baseline"
-    version = f", the named version “{report.named_version.name}”" if report.named_version else ""
-    name = f"“{report.imodel_name}” " if report.imodel_name else ""
-    source = f"{_source(report)}, result {report.result}"
-    notes = "".join(f"\n\n⚠ {warning}" for warning in report.warnings)
+    version = f", the named version “{in_markdown(report.named_version.name)}”" if report.named_version else ""
+    name = f"“{in_markdown(report.imodel_name)}” " if report.imodel_name else ""
+    source = f"{_source(report)}, result {in_markdown(report.result)}"
+    notes = "".join(f"\n\n⚠ {in_markdown(warning)}" for warning in report.warnings)
     skipped = " Skipped: this export is already published and verified." if report.skipped else ""
     what = f"iModel {name}`{report.imodel_id}` from {changeset}{version}, in `{report.output_dir}`"
     await show_table(

@@ -2,18 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from string import printable
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from blocks.bounds import LONGEST_URL
-from blocks.errors import ConfigurationError, ForeignDataError
-from blocks.foreign_data import split_url
+from blocks.errors import ConfigurationError
+from blocks.foreign_data import web_address
 from blocks.urls import host_of, is_loopback
 
 HTTPS_PORT = 443
 VENDOR_DOMAINS = (".bentley.com", ".blob.core.windows.net")
 
-_URL_CHARACTERS = printable.strip()
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 """Other characters, such as a backslash, are read as the end of the host by some HTTP clients."""
 
@@ -41,7 +38,7 @@ class AllowedHosts:
         Raises:
             ConfigurationError: Its host is not allowed; nothing has been sent there.
         """
-        url = _joined(base, link)
+        url = web_address(link, base)
         if not self.allows(url):
             raise ConfigurationError(
                 f"The platform returned a link to {_shown(url)}, which is not on the list of allowed hosts, so nothing "
@@ -99,16 +96,6 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     return parts.scheme, host_of(url), parts.port or (HTTPS_PORT if parts.scheme == "https" else None)
-
-
-def _joined(base: str, link: str) -> str:
-    """The link made absolute and percent-encoded; empty if it is not a valid URL."""
-    try:
-        url = quote(urljoin(base, link), safe=_URL_CHARACTERS, errors="replace")
-        split_url(url)
-    except (ValueError, ForeignDataError):
-        return ""
-    return url if len(url) <= LONGEST_URL else ""
 
 
 def _shown(url: str) -> str:

@@ -13,13 +13,19 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from blocks.foreign_data import web_address
+from blocks.shown_text import shown
 from blocks.timestamps import parse_timestamp
 
 Timestamp = Annotated[datetime | None, BeforeValidator(parse_timestamp)]
 
 
 class PlatformModel(BaseModel):
-    """Base class of all response models; a member that is null gets its default, as if it were missing."""
+    """Base class of all response models.
+
+    A member that is null gets its default, as if it were missing; texts are kept on one line, without control
+    characters and shortened, because they are shown in logs, tables and artifacts.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, coerce_numbers_to_str=True
@@ -30,7 +36,12 @@ class PlatformModel(BaseModel):
     def _null_is_missing(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
-        return {name: member for name, member in cast("dict[str, object]", value).items() if member is not None}
+        members = cast("dict[str, object]", value)
+        return {name: cls._kept(member) for name, member in members.items() if member is not None}
+
+    @classmethod
+    def _kept(cls, member: object) -> object:
+        return shown(member) if isinstance(member, str) else member
 
 
 class ExecutionState(StrEnum):
@@ -92,6 +103,10 @@ class Link(PlatformModel):
     """A link in a response."""
 
     href: str = ""
+
+    @classmethod
+    def _kept(cls, member: object) -> object:
+        return member
 
 
 def href_of(link: object) -> str:
@@ -196,8 +211,8 @@ class AuthorizationInformation(PlatformModel):
 
     @property
     def authorization_url(self) -> str:
-        """URL of the consent page; empty if the platform names none."""
-        return href_of(self.links.get("authorizationUrl"))
+        """URL of the consent page, which a browser may open; empty if the platform names none."""
+        return web_address(href_of(self.links.get("authorizationUrl")))
 
 
 class StorageFile(PlatformModel):

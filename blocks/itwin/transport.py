@@ -8,7 +8,7 @@ from typing import cast
 
 import httpx
 
-from blocks.bounds import ANSWER_SECONDS
+from blocks.bounds import ANSWER_SECONDS, LONGEST_ID
 from blocks.errors import (
     ConflictError,
     ExportError,
@@ -27,6 +27,7 @@ from blocks.itwin.rate_limit import Limiter
 from blocks.itwin.routed_transport import RoutedTransport
 from blocks.itwin.server_clock import ServerClock
 from blocks.network import certificate_fault, refused_by_proxy, untrusted, via
+from blocks.shown_text import shown
 from blocks.timestamps import parse_http_date, parse_retry_after
 from blocks.urls import host_of
 
@@ -200,7 +201,7 @@ def _error_text(response: httpx.Response) -> str:
     correlation = response.headers.get("x-correlation-id")
     if correlation:
         parts.append(f"correlation id {correlation}")
-    text = without_secrets(" · ".join(part for part in parts if part)).rstrip(".")
+    text = shown(without_secrets(" · ".join(part for part in parts if part))).rstrip(".")
     return f" ({text})" if text else ""
 
 
@@ -217,7 +218,7 @@ def _parts_of_error(error: Json) -> list[str]:
 
 def _limited_operation(response: httpx.Response) -> str:
     names = ("API", "Operation", "Tier")
-    values = [response.headers.get(f"ITwinPlatform-RateLimited-{name}", "") for name in names]
+    values = [shown(response.headers.get(f"ITwinPlatform-RateLimited-{name}", ""), LONGEST_ID) for name in names]
     return f", {' '.join(filter(None, values))}" if any(values) else ""
 
 

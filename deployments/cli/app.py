@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
+from blocks.shown_text import without_controls
 from deployments.stop_signals import INTERRUPTED
 
 BAD_INPUT = 2
@@ -119,7 +120,7 @@ def _unreachable(reason: str) -> str:
 
 
 def _complain(sentence: str, exit_code: int) -> int:
-    errors.print(f"itwin-export: {sentence}", markup=False)
+    errors.print(f"itwin-export: {without_controls(sentence)}", markup=False)
     return exit_code
 
 

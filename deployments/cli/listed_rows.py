@@ -84,8 +84,8 @@ def _run_row(connection: ExportConnection, run: ExportRun, followers: list[str],
     }
 
 
-def shown(value: object) -> str:
-    """A value in a table; characters that would move the cursor of a terminal are left out."""
+def cell(value: object) -> str:
+    """A value in a table."""
     match value:
         case None | False:
             return ""
@@ -94,7 +94,7 @@ def shown(value: object) -> str:
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         case _:
-            return "".join(character if character.isprintable() else " " for character in str(value))
+            return str(value)
 
 
 def _page(size: int | None, largest: int) -> int:

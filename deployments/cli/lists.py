@@ -8,22 +8,21 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.table import Table
-from rich.text import Text
 
 from blocks.errors import InputError
 from blocks.itwin.apis import ItwinApis
 from deployments.cli.listed_exports import list_exports
 from deployments.cli.listed_rows import (
     Row,
+    cell,
     changeset_rows,
     imodel_rows,
     itwin_rows,
     run_rows,
-    shown,
     version_rows,
 )
 from deployments.cli.platform_access import with_platform
-from deployments.cli.tables import wide_console
+from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
 from tasks.addresses import Kind, read_subject
 from tasks.names import imodel_id_of, itwin_id_of
@@ -183,5 +182,5 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
     for name in rows[0]:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(shown(value)) for value in row.values()))
+        add_row(table, *map(cell, row.values()))
     return table

@@ -7,7 +7,9 @@ from pathlib import Path
 from rich import filesize
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from blocks.shown_text import shown
 from tasks.reports import BatchFailure, ExportReport
 
 
@@ -18,7 +20,8 @@ def report_table(reports: Iterable[ExportReport]) -> Table:
         table.add_column(column, justify="right" if column == "Size" else "left", overflow="fold")
     for report in reports:
         for file in report.files:
-            table.add_row(
+            add_row(
+                table,
                 str(Path(_from_here(report.output_dir), file.path)),
                 file.role,
                 filesize.decimal(report.total_bytes if file.role == "tileset" else file.size),
@@ -33,8 +36,13 @@ def failure_table(failures: Iterable[BatchFailure]) -> Table:
     """What did not work out, and why."""
     table = Table("iModel", "Format", "Why", title="Failed", title_justify="left")
     for failure in failures:
-        table.add_row(failure.imodel_id, failure.format, failure.error)
+        add_row(table, failure.imodel_id, failure.format, failure.error)
     return table
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row of plain texts: brackets are no markup, control characters are written out."""
+    table.add_row(*(Text(shown(cell)) for cell in cells))
 
 
 def wide_console() -> Console:

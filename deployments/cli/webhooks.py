@@ -15,7 +15,7 @@ from blocks.itwin.apis import ItwinApis
 from blocks.settings import read_settings
 from blocks.urls import host_of, is_loopback
 from deployments.cli.own_server import run_with_server
-from deployments.cli.tables import wide_console
+from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
 from deployments.webhooks.message import FOLLOWED
 from tasks.addresses import read_subject
@@ -115,5 +115,5 @@ def _show(webhooks: list[Webhook], *, as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     for webhook in webhooks:
         active, events = "yes" if webhook.active else "no", ", ".join(webhook.event_types)
-        table.add_row(webhook.id, active, webhook.scope_id or webhook.scope, events, webhook.callback_url)
+        add_row(table, webhook.id, active, webhook.scope_id or webhook.scope, events, webhook.callback_url)
     wide_console().print(table)

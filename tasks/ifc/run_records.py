@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
+from blocks.shown_text import shown
 from tasks.state_dir import is_id, prepare, read_record
 
 YEARS = range(2000, 2200)
@@ -123,8 +124,7 @@ def _read(path: Path) -> RunRecord | None:
         return None
     if record.record_id != path.stem or not _is_plausible(record):
         return None
-    reason = "".join(character if character.isprintable() else " " for character in record.reason)
-    return record.model_copy(update={"reason": reason[:LONGEST_REASON]})
+    return record.model_copy(update={"reason": shown(record.reason, LONGEST_REASON)})
 
 
 def _is_plausible(record: RunRecord) -> bool:

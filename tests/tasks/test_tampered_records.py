@@ -135,7 +135,7 @@ def test_a_reason_has_no_control_characters(state_dir: StateDir) -> None:
     state_dir.runs.mkdir(parents=True)
     record = RECORD.model_copy(update={"reason": "gone\x1b[2J\nand more"})
     (state_dir.runs / "one.json").write_text(record.model_dump_json())
-    assert RunRecords(state_dir.runs).all()[0].reason == "gone [2J and more"
+    assert RunRecords(state_dir.runs).all()[0].reason == "gone\\x1b[2J and more"
 
 
 def test_what_cannot_be_a_record_is_none(state_dir: StateDir, victim: Path) -> None:

@@ -20,7 +20,7 @@ from deployments.cli.doctor.orphans import show_orphans
 from deployments.cli.doctor.output_folder import check_output_folder
 from deployments.cli.doctor.prefect_server import API, prefect_findings
 from deployments.cli.own_server import run_with_server
-from deployments.cli.tables import wide_console
+from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
 from tasks.addresses import is_id, read_subject
 
@@ -86,5 +86,5 @@ def _table(findings: list[Finding]) -> Table:
     for column in ("What", "", "Finding"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(finding.what, "OK" if finding.is_ok else "WRONG", finding.says)
+        add_row(table, finding.what, "OK" if finding.is_ok else "WRONG", finding.says)
     return table

@@ -7,7 +7,7 @@ from rich.table import Table
 from blocks.errors import InputError
 from blocks.itwin.apis import ItwinApis
 from deployments.cli.own_server import run_with_server
-from deployments.cli.tables import wide_console
+from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
 from tasks.addresses import read_subject
 from tasks.ifc.orphaned_runs import OrphanedRun, find_orphans
@@ -53,5 +53,5 @@ def _table(orphans: list[OrphanedRun]) -> Table:
     for orphan in orphans:
         started = f"{orphan.started_at:%Y-%m-%d %H:%M:%S} UTC" if orphan.started_at else ""
         row = (orphan.imodel_id, orphan.run_id, orphan.connection_id, orphan.connection_name, orphan.state, started)
-        table.add_row(*row)
+        add_row(table, *row)
     return table

@@ -6,6 +6,7 @@ import pytest
 
 from blocks.errors import InputError, NotFoundError
 from blocks.storage.manifest import Manifest, read_manifest
+from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
@@ -60,6 +61,17 @@ async def test_an_id_costs_no_more_requests_than_before(sandbox: RunningSandbox)
         assert (await export_ifc(imodel, named_version=asked)).skipped
         counts.append(len(await asked_since(sandbox, before)))
     assert counts == [1, 1, 1, 3]
+
+
+async def test_a_retry_of_a_flow_run_looks_no_name_up_again(sandbox: RunningSandbox) -> None:
+    """When the flow run is tried again, iModel and version are those that were found the first time."""
+    sandbox.state.faults.add(Fault(path="/export/connections", status=403))
+    twice = export_ifc.with_options(retries=1, retry_delay_seconds=0)
+    report = await twice(PLANT, named_version="Issued for review")
+    assert report.changeset_index == 3
+    asked = await asked_since(sandbox, 0)
+    assert sum(path in {"/itwins", "/imodels"} for path in asked) == 2
+    assert sum(path.endswith("/namedversions") for path in asked) == 1
 
 
 async def test_a_named_version_of_tiles_is_exported() -> None:

@@ -45,7 +45,7 @@ def export_again(home: Path, imodel: str) -> "subprocess.CompletedProcess[str]":
 async def test_an_unchanged_export_is_reported_without_prefect(sandbox: RunningSandbox, home: Path) -> None:
     """The same export again ends with 0, the report of the published files and one request for the changeset.
 
-    By name it takes two more, for the iTwin and the iModel.
+    By name it takes two more, for the iTwin and the iModel; a name that nothing has ends it with 2 there and then.
     """
     first = await export_ifc(SEEDED.bridge)
     asked = len(sandbox.state.log)
@@ -62,6 +62,8 @@ async def test_an_unchanged_export_is_reported_without_prefect(sandbox: RunningS
     assert (json.loads(named.stdout)["imodel_name"], named.returncode) == ("Bridge", 0)
     looked = [entry.path for entry in list(sandbox.state.log)[asked:] if not entry.path.startswith(("/connect", "/."))]
     assert looked == ["/itwins", "/imodels", f"/imodels/{SEEDED.bridge}/changesets"]
+    unknown = await asyncio.to_thread(export_again, home, "Sandbox Campus/Brigde")
+    assert (unknown.returncode, "Near names: “Sandbox Campus/Bridge”" in unknown.stderr) == (2, True)
 
 
 def save_block(home: Path) -> None:

@@ -6,11 +6,11 @@ It can be run as often as you like. Secrets go to the Prefect API and nowhere el
 import asyncio
 import sys
 
-from blocks.errors import ConfigurationError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import Settings, read_settings
 from blocks.storage.user_blob_storage import UserBlobStorage
 from deployments.output_streams import keep_streams_open
+from deployments.printed_lines import print_lines
 
 NAME = "default"
 
@@ -50,13 +50,7 @@ async def _save_blob_storage(settings: Settings) -> str:
 
 def main() -> int:
     """Say what was done; 2 when the environment is not usable."""
-    try:
-        lines = asyncio.run(register_blocks(read_settings()))
-    except ConfigurationError as error:
-        print(error, file=sys.stderr)  # noqa: T201  a command speaks
-        return error.exit_code
-    print("\n".join(lines))  # noqa: T201
-    return 0
+    return print_lines(lambda: asyncio.run(register_blocks(read_settings())))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from blocks.itwin.credentials import ItwinCredentials
 from tasks.current_export import BASELINE
 from tasks.exported_changeset import ExportedChangeset, find_changeset
 from tasks.options import ExportRequest
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 Request = TypeVar("Request", bound=ExportRequest)
 
@@ -29,9 +29,7 @@ async def with_changeset(credentials: ItwinCredentials, request: Request) -> tup
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=INPUTS - "credentials" + RUN_ID,  # one flow run exports one changeset, also in its retries
     persist_result=True,
     result_serializer="json",

@@ -13,7 +13,7 @@ from blocks.itwin.credentials import ItwinCredentials
 from tasks.addresses import is_id
 from tasks.names import find_imodel, find_itwin
 from tasks.options import ExportRequest
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 Request = TypeVar("Request", bound=ExportRequest)
 _name_in_batch: ContextVar[str] = ContextVar("imodel_name", default="")
@@ -68,9 +68,7 @@ async def with_imodel_name(credentials: ItwinCredentials, request: Request) -> R
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=INPUTS - "credentials" + RUN_ID,
     persist_result=True,
     result_serializer="json",
@@ -82,9 +80,7 @@ async def read_imodel_name(credentials: ItwinCredentials, imodel_id: str) -> str
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=INPUTS - "credentials" + RUN_ID,  # a retry exports the same iModel, though it may be renamed meanwhile
     persist_result=True,
     result_serializer="json",
@@ -103,9 +99,7 @@ async def resolve_imodel(credentials: ItwinCredentials, name: str) -> NamedIMode
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=INPUTS - "credentials" + RUN_ID,
     persist_result=True,
     result_serializer="json",

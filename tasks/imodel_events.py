@@ -18,7 +18,7 @@ from blocks.storage.manifest import Manifest, read_manifest
 from tasks.imodel_selection import select_watched
 from tasks.names import itwin_id_of, named_at
 from tasks.options import LONGEST_TIMEOUT_MINUTES
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 Watch = Literal["changesets", "named-versions"]
 CHANGED = "itwin.imodel.changed"
@@ -68,9 +68,7 @@ class FoundChange(BaseModel):
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )

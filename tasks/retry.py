@@ -1,12 +1,26 @@
-"""The retry condition that all tasks use."""
+"""The retries of all tasks."""
 
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypedDict
 
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
 from blocks.errors import ExportError
+
+
+class Retries(TypedDict):
+    """The arguments of `@task` that set its retries."""
+
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_condition_fn: Callable[[Task[..., Any], TaskRun, State[Any]], Awaitable[bool]]
+
+
+def retries_after(*seconds: float) -> Retries:
+    """Repeat a task after a transient failure, once for each of these pauses in seconds."""
+    return {"retries": len(seconds), "retry_delay_seconds": list(seconds), "retry_condition_fn": is_transient}
 
 
 async def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001  Prefect's shape

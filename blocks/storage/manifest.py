@@ -1,6 +1,6 @@
 """The manifest of a published export: request, result, and sizes and hashes of its files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from blocks.disk import disk_errors, write_whole
+from blocks.errors import ContentError
 from blocks.shared_folder import read_bounded
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 
@@ -93,6 +94,20 @@ class Manifest(BaseModel):
     total_bytes: int = 0
     versions: dict[str, str] = {}
     created_at: datetime
+
+
+def with_modification_time(file: ManifestFile, path: Path | None) -> ManifestFile:
+    """The manifest's entry of a staged file, with the modification time of the file at that path.
+
+    Raises:
+        ContentError: There is no such file, or it has another size than the entry says.
+    """
+    if path is None or not path.is_file():
+        raise ContentError(f"{file.path} is listed in the manifest but was not downloaded.")
+    state = path.stat()
+    if state.st_size != file.size:
+        raise ContentError(f"{file.path} has {state.st_size} bytes instead of {file.size}.")
+    return replace(file, mtime_ns=state.st_mtime_ns)
 
 
 def read_manifest(folder: Path) -> Manifest | None:

@@ -1,7 +1,6 @@
 """Publication of finished files so that readers never see an incomplete export."""
 
 import contextlib
-import dataclasses
 import errno
 import hashlib
 import shutil
@@ -23,7 +22,7 @@ from blocks.errors import ContentError
 from blocks.file_lock import file_lock
 from blocks.shared_folder import remove_inside, stat_inside
 from blocks.storage.file_names import MANIFEST_NAME, safe_name
-from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
+from blocks.storage.manifest import Manifest, read_manifest, with_modification_time, write_manifest
 
 
 def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest) -> Manifest:
@@ -43,7 +42,8 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
         DiskError: A file cannot be written; each published file is complete, either the old or the new one.
     """
     by_name = {path.name: path for path in staged}
-    complete = manifest.model_copy(update={"files": tuple(_stamped(file, by_name) for file in manifest.files)})
+    files = tuple(with_modification_time(file, by_name.get(file.path)) for file in manifest.files)
+    complete = manifest.model_copy(update={"files": files})
     _require_match(by_name, complete)
     with disk_errors(destination):
         destination.mkdir(parents=True, exist_ok=True)
@@ -124,16 +124,6 @@ def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) ->
             raise ContentError(f"{file.path} is missing in {folder}. Export it again.") from None
         if not is_same:
             raise ContentError(f"{file.path} in {folder} is not the file that was exported. Export it again.")
-
-
-def _stamped(file: ManifestFile, staged: dict[str, Path]) -> ManifestFile:
-    path = staged.get(file.path)
-    if path is None or not path.is_file():
-        raise ContentError(f"{file.path} is listed in the manifest but was not downloaded.")
-    state = path.stat()
-    if state.st_size != file.size:
-        raise ContentError(f"{file.path} has {state.st_size} bytes instead of {file.size}.")
-    return dataclasses.replace(file, mtime_ns=state.st_mtime_ns)
 
 
 def _require_match(staged: dict[str, Path], manifest: Manifest) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from cyclopts import App
 
-from blocks.errors import ExportError
 from deployments.local.processes import Processes
 from deployments.local.stack import Database, LocalStack
 from deployments.output_streams import keep_streams_open
+from deployments.printed_lines import print_lines
 from deployments.pull import PROJECT
 
 app = App(name="deployments.local", help_format="plaintext", result_action="return_value")
@@ -38,13 +38,7 @@ def down(*, state_dir: Path = PROJECT / ".itwin-export") -> list[str]:
 
 def main() -> int:
     """Run one command; 2 when it cannot be done."""
-    try:
-        lines: list[str] = app(sys.argv[1:])
-    except ExportError as error:
-        print(error, file=sys.stderr)  # noqa: T201  a command speaks
-        return error.exit_code
-    print("\n".join(lines))  # noqa: T201
-    return 0
+    return print_lines(lambda: app(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from tasks.imodel import named_in_batch, resolve_itwin
 from tasks.imodel_selection import select_imodels
 from tasks.platform_slots import share_slots
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 TASK_RUNS_PER_EXPORT = 8
 SPARE_SHARE = 0.5
@@ -96,9 +96,7 @@ class StartRateLimiter:
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=NO_CACHE,  # iModels are added and removed between runs
     persist_result=False,
 )

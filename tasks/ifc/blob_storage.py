@@ -9,7 +9,7 @@ from blocks.settings import read_settings
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.options import IfcRequest
 from tasks.load_blocks import load_saved
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 
 async def load_blob_storage(name: str, request: IfcRequest) -> UserBlobStorage | None:
@@ -36,9 +36,7 @@ async def verify_blob_storage(storage: UserBlobStorage | None, request: IfcReque
 
 
 @task(
-    retries=4,
-    retry_delay_seconds=[1, 2, 4, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 2, 4, 8),
     cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )

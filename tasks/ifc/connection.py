@@ -13,7 +13,7 @@ from blocks.errors import InputError
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportConnection
 from tasks.ifc.options import IfcRequest
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 
 class Connection(BaseModel):
@@ -48,9 +48,7 @@ def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str |
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[2, 5, 15],
-    retry_condition_fn=is_transient,
+    **retries_after(2, 5, 15),
     cache_key_fn=connection_key,
     cache_expiration=timedelta(days=7),
     persist_result=True,
@@ -76,9 +74,7 @@ async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) 
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[2, 5, 15],
-    retry_condition_fn=is_transient,
+    **retries_after(2, 5, 15),
     cache_policy=NO_CACHE,  # a connection may be deleted at any time
     persist_result=False,
 )

@@ -21,7 +21,7 @@ from blocks.settings import read_settings
 from tasks.ifc.options import RunPolicy
 from tasks.options import NEEDS_DEPLOYMENT
 from tasks.polling import PollBackoff
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 
 async def _show_nothing(url: str, redirect_url: str) -> None:
@@ -61,9 +61,7 @@ async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy)
 
 @task(
     name="verify_authorization",
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=NO_CACHE,  # consent can be withdrawn at any time
     persist_result=False,
 )

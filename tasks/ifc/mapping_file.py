@@ -17,7 +17,7 @@ from tasks.ifc.mapping_json import LARGEST_MAPPING, check_mapping
 from tasks.ifc.mapping_source import local_path, read_local
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_spec import RunSpec, mapping_blob_name
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 LINK_LIFE = timedelta(minutes=15)
 
@@ -56,9 +56,7 @@ async def _with_version(
 
 
 @task(
-    retries=2,
-    retry_delay_seconds=[2, 5],
-    retry_condition_fn=is_transient,
+    **retries_after(2, 5),
     cache_policy=NO_CACHE,  # the current content is needed
     persist_result=False,
 )
@@ -80,9 +78,7 @@ async def hand_over_mapping(credentials: ItwinCredentials, storage: UserBlobStor
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[2, 5, 15],
-    retry_condition_fn=is_transient,
+    **retries_after(2, 5, 15),
     cache_policy=NO_CACHE,  # what is there already is found
     persist_result=False,
 )
@@ -138,9 +134,7 @@ def _link_to_source(storage: UserBlobStorage, name: str | None) -> SignedUrl | N
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 8],
-    retry_condition_fn=is_transient,
+    **retries_after(1, 3, 8),
     cache_policy=INPUTS - "credentials" + RUN_ID,  # one version for all exports and retries of a flow run
     persist_result=True,
     result_serializer="json",

@@ -25,7 +25,7 @@ from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
 from tasks.ifc.run_spec import RemoteRun, RunSpec
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 LINK_LIFE = timedelta(hours=6)
 
@@ -53,9 +53,7 @@ class Fetched(BaseModel):
 
 
 @task(
-    retries=5,
-    retry_delay_seconds=[2, 5, 15, 60, 120],
-    retry_condition_fn=is_transient,
+    **retries_after(2, 5, 15, 60, 120),
     cache_policy=NO_CACHE,  # a retry finds the files on disk
     persist_result=False,
 )

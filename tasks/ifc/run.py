@@ -19,14 +19,12 @@ from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
 from tasks.polling import RunPoller, read_poll_backoff
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 
 @task(
-    retries=6,
-    retry_delay_seconds=[1, 2, 5, 10, 20, 40],
+    **retries_after(1, 2, 5, 10, 20, 40),
     retry_jitter_factor=0.3,
-    retry_condition_fn=is_transient,
     cache_policy=INPUTS - "credentials" - "blob_storage" + RUN_ID,
     persist_result=True,
     result_serializer="json",
@@ -48,9 +46,7 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[5, 15, 60],
-    retry_condition_fn=is_transient,
+    **retries_after(5, 15, 60),
     cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )

@@ -9,7 +9,7 @@ from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
 from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import read_poll_backoff
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 
 
 class RemoteMesh(BaseModel):
@@ -29,10 +29,8 @@ async def build_mesh_spec(itwin: ItwinApis, request: MeshRequest, changeset_id: 
 
 
 @task(
-    retries=6,
-    retry_delay_seconds=[1, 2, 5, 10, 20, 40],
+    **retries_after(1, 2, 5, 10, 20, 40),
     retry_jitter_factor=0.3,
-    retry_condition_fn=is_transient,
     cache_policy=INPUTS - "credentials" + RUN_ID,
     persist_result=True,
     result_serializer="json",
@@ -48,9 +46,7 @@ async def ensure_mesh_export(credentials: ItwinCredentials, spec: MeshSpec) -> E
 
 
 @task(
-    retries=3,
-    retry_delay_seconds=[5, 15, 60],
-    retry_condition_fn=is_transient,
+    **retries_after(5, 15, 60),
     cache_policy=NO_CACHE,  # a fresh look is the point
     persist_result=False,
 )

@@ -29,7 +29,7 @@ from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import Log, read_poll_backoff
 from tasks.published import draft_manifest, find_published, report_published
 from tasks.reports import ExportReport
-from tasks.retry import is_transient
+from tasks.retry import retries_after
 from tasks.state_dir import prepare
 
 SAY_EVERY_SECONDS = 10.0
@@ -69,9 +69,7 @@ async def try_publishing_tiles(request: MeshRequest) -> None:
 
 
 @task(
-    retries=5,
-    retry_delay_seconds=[2, 5, 15, 60, 120],
-    retry_condition_fn=is_transient,
+    **retries_after(2, 5, 15, 60, 120),
     cache_policy=NO_CACHE,  # files on disk are their own record
     persist_result=False,
 )

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import psutil
 
 from deployments.sandbox.faults.faults import Fault
-from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.entities import Run
+from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import ExportReport
 from tests.processes.server import PrefectServer
@@ -162,3 +164,14 @@ def assert_shared(cli_sandbox: CliSandbox, reports: tuple[ExportReport, ExportRe
     for report in reports:
         cli_sandbox.assert_right(report)
     assert sum(not (report.adopted or report.skipped) for report in reports) == 1
+
+
+@contextmanager
+def running_commands(server: PrefectServer, folder: Path) -> Generator[CliSandbox]:
+    """A stand-in platform for commands; whatever command still runs at the end is ended."""
+    with running_sandbox(options=Options(run_seconds=0.6)) as sandbox:
+        cli_sandbox = CliSandbox(server, sandbox, folder)
+        yield cli_sandbox
+        for command in cli_sandbox.commands:
+            if command.process.poll() is None:
+                command.kill()

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_HOME
 
-from deployments.sandbox.server import running_sandbox
-from deployments.sandbox.state.options import Options
-from tests.processes.commands import CliSandbox
+from tests.processes.commands import CliSandbox, running_commands
 from tests.processes.server import PrefectServer
 from tests.processes.workers import Worker, running_worker
 
@@ -29,9 +27,5 @@ def worker(server: PrefectServer) -> Generator[Worker]:
 @pytest.fixture
 def cli_sandbox(server: PrefectServer, tmp_path: Path) -> Generator[CliSandbox]:
     """A stand-in platform and an empty folder; whatever command still runs at the end is ended."""
-    with running_sandbox(options=Options(run_seconds=0.6)) as sandbox:
-        cli_sandbox = CliSandbox(server, sandbox, tmp_path / "exports")
-        yield cli_sandbox
-        for command in cli_sandbox.commands:
-            if command.process.poll() is None:
-                command.kill()
+    with running_commands(server, tmp_path / "exports") as running:
+        yield running

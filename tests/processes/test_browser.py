@@ -13,20 +13,10 @@ from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
-from tests.processes.server import REPOSITORY, PrefectServer
+from tests.chromium import ARTEFACTS, CHROMIUM, SWITCHES
+from tests.processes.server import PrefectServer
 
 BLOCK = "ada-in-a-browser"
-ARTEFACTS = REPOSITORY / "tests" / "artefacts"
-CHROMIUM = "/usr/bin/chromium"
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deployments.sandbox.server import running_sandbox
-from deployments.sandbox.state.options import Options
 from tasks.reports import BatchReport, ExportReport
 from tests.processes.batch_runs import add_imodels, start_night
-from tests.processes.commands import HOUR, CliSandbox, until
+from tests.processes.commands import HOUR, CliSandbox, running_commands, until
 from tests.processes.relay import Relay, running_relay
 from tests.processes.server import PrefectServer
 
@@ -30,12 +28,8 @@ def relay(server: PrefectServer) -> Generator[Relay]:
 def cut_off(server: PrefectServer, relay: Relay, tmp_path: Path) -> Generator[CliSandbox]:
     """A stand-in platform, and a Prefect server behind the relay."""
     behind = replace(server, url=f"http://127.0.0.1:{relay.port}/api")
-    with running_sandbox(options=Options(run_seconds=0.6)) as sandbox:
-        cut_off = CliSandbox(behind, sandbox, tmp_path / "exports")
-        yield cut_off
-        for command in cut_off.commands:
-            if command.process.poll() is None:
-                command.kill()
+    with running_commands(behind, tmp_path / "exports") as running:
+        yield running
 
 
 @pytest.mark.parametrize("gone", [Relay.cut, Relay.silence])

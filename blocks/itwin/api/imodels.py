@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from blocks.itwin.client import REPRESENTATION, V2_JSON, ItwinClient, Parameters, list_of_objects, model_from
+from blocks.itwin.client import REPRESENTATION, V2_JSON, ItwinClient, Model, Parameters, list_of_objects, model_from
 from blocks.itwin.models import Changeset, IModel, NamedVersion
 from blocks.itwin.transport import Json
 
@@ -20,9 +20,7 @@ class IModelsApi:
 
     async def get_imodel(self, imodel_id: str) -> IModel:
         """Read one iModel, with its name and iTwin."""
-        what = f"Read iModel {imodel_id}"
-        page = await self.client.get(_path(imodel_id), what=what, accept=V2_JSON)
-        return model_from(IModel, page.get("iModel"), what)
+        return await self._read(IModel, _path(imodel_id), "iModel", f"Read iModel {imodel_id}")
 
     async def list_imodels(
         self, itwin_id: str, *, state: str = "initialized", search: str = "", page_size: int = PAGE_SIZE
@@ -44,8 +42,7 @@ class IModelsApi:
         """Read a changeset by its id (40 hex digits) or its index."""
         what = f"Read changeset {id_or_index} of iModel {imodel_id}"
         path = f"{_path(imodel_id)}/changesets/{quote(id_or_index, safe='')}"
-        page = await self.client.get(path, what=what, accept=V2_JSON)
-        return model_from(Changeset, page.get("changeset"), what)
+        return await self._read(Changeset, path, "changeset", what)
 
     async def find_changeset(self, imodel_id: str, id_or_index: str = "") -> Changeset | None:
         """A changeset by id or index, else the latest; none when the iModel holds its baseline only."""
@@ -73,8 +70,7 @@ class IModelsApi:
         """Read a named version by its id, hidden or not."""
         what = f"Read named version {version_id} of iModel {imodel_id}"
         path = f"{_path(imodel_id)}/namedversions/{quote(version_id, safe='')}"
-        page = await self.client.get(path, what=what, accept=V2_JSON)
-        return model_from(NamedVersion, page.get("namedVersion"), what)
+        return await self._read(NamedVersion, path, "namedVersion", what)
 
     async def list_named_versions(
         self, imodel_id: str, *, search: str = "", page_size: int = PAGE_SIZE
@@ -91,6 +87,10 @@ class IModelsApi:
         path = f"{_path(imodel_id)}/namedversions"
         async for item in self._items(path, "namedVersions", what, params, page_size, REPRESENTATION):
             yield model_from(NamedVersion, item, what)
+
+    async def _read(self, kind: type[Model], path: str, member: str, what: str) -> Model:
+        page = await self.client.get(path, what=what, accept=V2_JSON)
+        return model_from(kind, page.get(member), what)
 
     def _items(
         self,

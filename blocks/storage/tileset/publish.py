@@ -1,7 +1,6 @@
 """Swap a verified tileset into place: readers find the old one or the new one."""
 
 import ctypes
-import dataclasses
 import os
 import sys
 from contextlib import suppress
@@ -25,7 +24,7 @@ from blocks.file_lock import file_lock
 from blocks.shared_folder import remove_empty_folders, remove_inside
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.history import keep_moved, prune
-from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
+from blocks.storage.manifest import Manifest, read_manifest, with_modification_time, write_manifest
 from blocks.storage.tileset.download import journal_path
 
 _AT_FDCWD = -100
@@ -45,12 +44,13 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest, *, kee
         keep: How many earlier tilesets stay in the history; with 0 the history stays as it is.
 
     Raises:
+        ContentError: A file is missing or has another size than the manifest says; the old tileset is in its place.
         DiskError: The disk refuses; the old tileset is in its place.
     """
     recover(destination, is_kept=keep > 0)
     destination = real_path(destination)  # a link stays, and what it leads to is swapped
     with disk_errors(destination.parent):
-        files = tuple(_stamped(staging, file) for file in manifest.files)
+        files = tuple(with_modification_time(file, staging / file.path) for file in manifest.files)
         complete = manifest.model_copy(update={"files": files})
         write_manifest(staging, complete)
         _sync(staging, complete)
@@ -125,10 +125,6 @@ def _is_newer(folder: Path, other: Path) -> bool:
 def previous_path(destination: Path) -> Path:
     """Where the old tileset is while the new one takes its place, and the new one just before that."""
     return destination.with_name(f".{destination.name}.previous")
-
-
-def _stamped(folder: Path, file: ManifestFile) -> ManifestFile:
-    return dataclasses.replace(file, mtime_ns=(folder / file.path).stat().st_mtime_ns)
 
 
 def _sync(folder: Path, manifest: Manifest) -> None:

@@ -39,11 +39,10 @@ async def _lease_storage(client: PrefectClient) -> str:
 
 async def _flow_runs(client: PrefectClient, *, is_repair_wanted: bool) -> str:
     cut = await find_cut_runs(client)
-    names = ", ".join(f"{sign.flow_run.name} (silent since {sign.at:%Y-%m-%d %H:%M} UTC)" for sign in cut)
     if not cut:
         return "None of ours looks alive without a heartbeat."
-    if not is_repair_wanted:
-        raise ConfigurationError(f"These look alive but have no process any more: {names}. {REPAIR}")
+    names = ", ".join(f"{sign.flow_run.name} (silent since {sign.at:%Y-%m-%d %H:%M} UTC)" for sign in cut)
+    _require_repair(f"These look alive but have no process any more: {names}.", is_wanted=is_repair_wanted)
     for sign in cut:
         await mark_crashed(client, sign)
     return f"Marked as Crashed: {names}."
@@ -51,14 +50,18 @@ async def _flow_runs(client: PrefectClient, *, is_repair_wanted: bool) -> str:
 
 async def _slots(client: PrefectClient, *, is_repair_wanted: bool) -> str:
     mismatches = await _lasting_mismatches(client)
-    told = ", ".join(f"{one.limit_name}: {one.taken} taken, {one.held} held by a flow run" for one in mismatches)
     if not mismatches:
         return "Each slot of our deployments that is taken is held by a flow run."
-    if not is_repair_wanted:
-        raise ConfigurationError(f"Slots of deployments do not agree with their flow runs ({told}). {REPAIR}")
+    told = ", ".join(f"{one.limit_name}: {one.taken} taken, {one.held} held by a flow run" for one in mismatches)
+    _require_repair(f"Slots of deployments do not agree with their flow runs ({told}).", is_wanted=is_repair_wanted)
     for mismatch in mismatches:
         await correct_slots(client, mismatch)
     return f"Corrected: {told}."
+
+
+def _require_repair(problem: str, *, is_wanted: bool) -> None:
+    if not is_wanted:
+        raise ConfigurationError(f"{problem} {REPAIR}")
 
 
 async def _lasting_mismatches(client: PrefectClient) -> list[SlotMismatch]:

@@ -28,6 +28,15 @@ def clean_environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
+def output_of(command: list[str], environment: dict[str, str], *, timeout: float) -> str:
+    """What a command that succeeds in the repository prints."""
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @dataclass(frozen=True)
 class LocalMachine:
     """What `make up` printed, and where its state lies."""
@@ -38,17 +47,8 @@ class LocalMachine:
 
     def make(self, *arguments: str) -> str:
         """Run a target of the Makefile, with the installed packages as they are."""
-        done = subprocess.run(
-            ["make", "--silent", "--assume-old=.venv/.installed", *arguments, f"STATE={self.state}"],
-            cwd=REPOSITORY,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=170,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        command = ["make", "--silent", "--assume-old=.venv/.installed", *arguments, f"STATE={self.state}"]
+        return output_of(command, self.environment, timeout=170)
 
     @property
     def url(self) -> str:
@@ -85,17 +85,7 @@ class LocalMachine:
     def prefect(self, *arguments: str) -> str:
         """Run Prefect's own command against this server."""
         home = self.client_environment | {"PREFECT_HOME": str(self.state / "client")}
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
-            cwd=REPOSITORY,
-            env=self.environment | home,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return output_of([sys.executable, "-m", "prefect", *arguments], self.environment | home, timeout=120)
 
     def deployment(self, name: str) -> JSON:
         """What the server knows of a deployment."""

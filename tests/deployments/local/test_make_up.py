@@ -15,21 +15,10 @@ from cryptography.fernet import Fernet
 from playwright.sync_api import Page, sync_playwright
 
 from deployments.sandbox.state.seed import SEEDED
-from tests.deployments.local.stack import QUICK_WORKER, REPOSITORY, LocalMachine, clean_environment, wait_for
+from tests.chromium import ARTEFACTS, CHROMIUM, SWITCHES
+from tests.deployments.local.stack import QUICK_WORKER, LocalMachine, clean_environment, wait_for
 from tests.deployments.webhooks.deliveries import delivery
 from tests.other_user import answers_to, attempts
-
-ARTEFACTS = REPOSITORY / "tests" / "artefacts"
-CHROMIUM = "/usr/bin/chromium"
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")

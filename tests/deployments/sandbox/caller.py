@@ -1,8 +1,11 @@
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from starlette.applications import Starlette
 
+from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.sandbox_state import SandboxState
 from deployments.sandbox.state.seed import SEEDED
 from deployments.sandbox.state.tokens import Grant
@@ -52,3 +55,13 @@ class Caller(httpx.AsyncClient):
         assert link.status_code == 302, link.text
         del self.headers["Authorization"]
         return (await self.get(link.headers["Location"])).content
+
+
+@contextmanager
+def signed_in(box: RunningSandbox) -> Generator[httpx.Client]:
+    """A client on a real socket, signed in as the service application."""
+    form = {"grant_type": "client_credentials", "scope": "itwin-platform"}
+    with httpx.Client(base_url=box.url, trust_env=False) as client:
+        answer = client.post("/connect/token", data=form, auth=("sandbox-service", "sandbox-secret"))
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        yield client

@@ -1,8 +1,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 from time import monotonic, sleep
@@ -13,6 +11,7 @@ import pytest
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
+from tests.deployments.sandbox.caller import signed_in
 
 ROOT = Path(__file__).parents[3]
 SERVE = """
@@ -73,15 +72,6 @@ def test_serve_says_where_it_is_and_leaves_quietly() -> None:
     assert httpx.get(f"{url[1]}/sandbox/state", trust_env=False).status_code == 200
     _, errors = process.communicate("\n", timeout=20)
     assert (process.returncode, errors) == (0, "")
-
-
-@contextmanager
-def signed_in(box: RunningSandbox) -> Generator[httpx.Client]:
-    form = {"grant_type": "client_credentials", "scope": "itwin-platform"}
-    with httpx.Client(base_url=box.url, trust_env=False) as client:
-        answer = client.post("/connect/token", data=form, auth=("sandbox-service", "sandbox-secret"))
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        yield client
 
 
 def start(client: httpx.Client, **output: str) -> None:

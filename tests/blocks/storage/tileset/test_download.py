@@ -8,14 +8,13 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from blocks.errors import ConfigurationError, ContentError, DiskError, InterruptedTransferError, LinkExpiredError
 from blocks.signed_url import SignedUrl
-from blocks.storage.manifest import Manifest, ManifestFile, write_manifest
+from blocks.storage.manifest import write_manifest
 from blocks.storage.renewable_link import FetchLink, RenewableLink
 from blocks.storage.retry import RetryPolicy
 from blocks.storage.tileset.curl_reader import NEAR_THREADS, TileDownloader
@@ -24,7 +23,7 @@ from blocks.storage.tileset.listing import Tile
 from tests.benchmarks.blob_host import certify
 from tests.blocks.storage.tileset.tile_downloading import HASTY, Options, fetch, files_in
 from tests.blocks.storage.tileset.tile_server import TileServer
-from tests.blocks.storage.tileset.tilesets import glb, implicit, small, tile, tileset
+from tests.blocks.storage.tileset.tilesets import glb, implicit, small, tile, tileset, written
 
 
 @pytest.mark.parametrize("lists", [True, False])
@@ -280,22 +279,7 @@ async def test_hole(tmp_path: Path) -> None:
 
 
 def publish(folder: Path, blobs: dict[str, bytes]) -> None:
-    files: list[ManifestFile] = []
-    for name, content in blobs.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        files.append(
-            ManifestFile(
-                path=name, role="tile", size=len(content), sha256=hashlib.sha256(content).hexdigest(),
-                mtime_ns=path.stat().st_mtime_ns, md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
-            )
-        )  # fmt: skip
-    manifest = Manifest(
-        api_url="https://api.example", imodel_id="a", changeset_id=None, format="mesh", tool_version="0",
-        files=tuple(files), created_at=datetime.now(UTC),
-    )  # fmt: skip
-    write_manifest(folder, manifest)
+    write_manifest(folder, written(folder, blobs))
 
 
 async def test_unchanged_tiles(tmp_path: Path) -> None:

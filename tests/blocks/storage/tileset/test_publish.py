@@ -1,21 +1,19 @@
 """Readers find the old tileset or the new one, whatever happens in between."""
 
 import errno
-import hashlib
 import sys
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from blocks.errors import DiskError
-from blocks.storage.manifest import Manifest, ManifestFile, read_manifest
+from blocks.storage.manifest import Manifest, read_manifest
 from blocks.storage.publish import verify_published
 from blocks.storage.tileset import publish as tileset_publish
 from blocks.storage.tileset.download import journal_path
 from blocks.storage.tileset.publish import previous_path, publish_tileset, recover
-from tests.blocks.storage.tileset.tilesets import small
+from tests.blocks.storage.tileset.tilesets import small, written
 
 
 @pytest.fixture(params=["one step", "two renames"])
@@ -28,19 +26,8 @@ def swap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 def publish(root: Path, blobs: dict[str, bytes]) -> Manifest:
     staging = root / ".mesh.staging"
-    files: list[ManifestFile] = []
-    for name, content in blobs.items():
-        path = staging / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        files.append(
-            ManifestFile(path=name, role="tile", size=len(content), sha256=hashlib.sha256(content).hexdigest())
-        )
+    manifest = written(staging, blobs)
     journal_path(staging).write_text("{}")
-    manifest = Manifest(
-        api_url="https://api.example", imodel_id="a", changeset_id=None, format="mesh", tool_version="0",
-        files=tuple(files), created_at=datetime.now(UTC),
-    )  # fmt: skip
     return publish_tileset(staging, root / "mesh", manifest)
 
 

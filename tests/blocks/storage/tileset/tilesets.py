@@ -1,8 +1,13 @@
 """Small tilesets, made by hand."""
 
+import hashlib
 import json
 import struct
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from blocks.storage.manifest import Manifest, ManifestFile
 
 Json = dict[str, Any]
 
@@ -80,3 +85,22 @@ def implicit() -> dict[str, bytes]:
         "subtrees/2/2/bits.bin": bytes([0b1]),
         "subtrees/2/3/3.subtree": none,
     } | {f"content/{at}.glb": glb() for at in contents}
+
+
+def written(folder: Path, blobs: dict[str, bytes]) -> Manifest:
+    """Write the files of a tileset into a folder; the manifest lists them."""
+    files: list[ManifestFile] = []
+    for name, content in blobs.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        files.append(
+            ManifestFile(
+                path=name, role="tile", size=len(content), sha256=hashlib.sha256(content).hexdigest(),
+                mtime_ns=path.stat().st_mtime_ns, md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            )
+        )  # fmt: skip
+    return Manifest(
+        api_url="https://api.example", imodel_id="a", changeset_id=None, format="mesh", tool_version="0",
+        files=tuple(files), created_at=datetime.now(UTC),
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
 from deployments.sandbox.state.seed import SEEDED
-from tests.deployments.sandbox.caller import BASE, Caller
+from tests.deployments.sandbox.caller import BASE, Caller, signed_in
 
 PLANT = f"/imodels/{SEEDED.plant}"
 
@@ -26,10 +26,7 @@ def sandbox() -> Generator[RunningSandbox]:
 @pytest.fixture
 def client(sandbox: RunningSandbox) -> Generator[httpx.Client]:
     """A client on a real socket."""
-    form = {"grant_type": "client_credentials", "scope": "itwin-platform"}
-    with httpx.Client(base_url=sandbox.url, trust_env=False) as client:
-        answer = client.post("/connect/token", data=form, auth=("sandbox-service", "sandbox-secret"))
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    with signed_in(sandbox) as client:
         yield client
 
 

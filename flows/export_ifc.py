@@ -50,7 +50,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
             return await report_skipped(published, request)
-        await try_publishing_files(apis, request)
+        await try_publishing_files(apis, request, changeset)
         first_started = await record_first_start(str(request.folder), looked_at)
         await verify_blob_storage(storage, request)
         connection = await connect(itwin, request)

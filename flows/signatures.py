@@ -53,6 +53,7 @@ def ifc_request(
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
     save_logs: Annotated[bool, titled("Keep the log")] = True,
+    file_name: Annotated[OptionalText, titled("File name")] = None,
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     connection_id: Annotated[OptionalText, titled("Export connection")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",
@@ -80,6 +81,8 @@ def ifc_request(
         folder_id: Storage folder for the file; empty for the iTwin's root folder.
         replace_older_file: Overwrite the earlier IFC file of this iModel in Storage.
         save_logs: Have the platform save the log of the export, and download it.
+        file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
+            {changeset_id} {ifc_version} {date}; empty for the platform's name.
         output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
         connection_id: Id of an existing export connection to use; empty to find or create one.
         credentials: Name of a saved iTwin Credentials block.
@@ -105,6 +108,7 @@ def ifc_request(
         folder_id=folder_id,
         replace_older_file=replace_older_file,
         save_logs=save_logs,
+        file_name=file_name,
         output_dir=output_dir,
         connection_id=connection_id,
         credentials=credentials,
@@ -187,6 +191,7 @@ def batch_request(
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
     save_logs: Annotated[bool, titled("Keep the log")] = True,
+    file_name: Annotated[OptionalText, titled("File name")] = None,
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     cdn: Annotated[bool, titled("From a content delivery network")] = False,
@@ -223,6 +228,8 @@ def batch_request(
         folder_id: Storage folder for IFC files; empty for the iTwin's root folder.
         replace_older_file: Overwrite an iModel's earlier IFC file in Storage.
         save_logs: Have the platform save the log of each export, and download it.
+        file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
+            {changeset_id} {ifc_version} {date}; empty for the platform's name.
         export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
         cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
@@ -258,6 +265,7 @@ def batch_request(
         folder_id=folder_id,
         replace_older_file=replace_older_file,
         save_logs=save_logs,
+        file_name=file_name,
         export_type=export_type,
         start=start,
         cdn=cdn,

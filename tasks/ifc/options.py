@@ -4,9 +4,10 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from blocks.errors import InputError
+from tasks.ifc.file_name_template import check_template
 from tasks.ifc.mapping_json import check_mapping
 from tasks.ifc.mapping_source import local_path, read_local
 from tasks.options import Consent, ExportOptions, ExportRequest, OptionalId, Policy
@@ -63,6 +64,7 @@ class IfcOptions(ExportOptions, frozen=True):
     folder_id: OptionalId = None
     replace_older_file: bool = True
     save_logs: bool = True
+    file_name: Annotated[OptionalId, AfterValidator(check_template)] = None
     connection_id: OptionalId = None
     blob_storage: str = "default"
     policy: RunPolicy = RunPolicy()
@@ -111,15 +113,17 @@ class IfcRequest(IfcOptions, ExportRequest, frozen=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The parameters that influence the content; `mapping_version` only if there is a mapping file."""
+        """The parameters that influence the files; `mapping_version` and `file_name` only where they are given."""
         options = super().options
-        if not self.mapping_version:
-            del options["mapping_version"]
+        for name in ("mapping_version", "file_name"):
+            if not options[name]:
+                del options[name]
         return options
 
     @property
     def connection_name(self) -> str:
         """Display name of the export connection that serves these options, and only these."""
-        canonical = json.dumps(self.options, sort_keys=True, separators=(",", ":"))
+        remote = {name: value for name, value in self.options.items() if name != "file_name"}
+        canonical = json.dumps(remote, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
         return f"{OWN_CONNECTION}{self.ifc_version} {self.output_location} {digest}"

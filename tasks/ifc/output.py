@@ -21,6 +21,7 @@ from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.file_names import safe_name, with_suffix
 from blocks.storage.renewable_link import fixed_link
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
@@ -75,28 +76,37 @@ async def fetch_output(
     request = spec.request
     async with credentials.get_client() as itwin:
         imodel = await itwin.imodels.get_imodel(request.imodel_id)
+        name = await file_name_of(itwin, request, spec.changeset_id, imodel)
         owner = str(flow_run.get_id())
         with request.staging_root.staging(run.run_id, owner) as folder, closing_lost_run(request, run):
             if blob_storage is None:
-                fetched = await _fetch_from_storage(itwin, request, finished, imodel, folder)
+                fetched = await _fetch_from_storage(itwin, request, finished, imodel, folder, name)
             else:
-                fetched = await _fetch_from_blob(itwin, request, run, imodel, blob_storage, folder)
+                fetched = await _fetch_from_blob(
+                    itwin, request, run, blob_file_names(imodel, name), blob_storage, folder
+                )
             return fetched.model_copy(update={"imodel_name": imodel.display_name})
 
 
 async def _fetch_from_storage(
-    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, imodel: IModel, folder: Path
+    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, imodel: IModel, folder: Path, name: str
 ) -> Fetched:
     models = await find_models(itwin, request, finished, imodel)
-    names = _distinct([safe_name(model.display_name) for model in models])
-    files = [await _fetch_file(itwin, model, folder / name, "model") for model, name in zip(models, names, strict=True)]
+    names = _distinct([_named(model, name) for model in models])
+    files = [await _fetch_file(itwin, model, folder / own, "model") for model, own in zip(models, names, strict=True)]
     if not request.save_logs:
         return Fetched(files=tuple(files), folder=folder)
     log = await find_log(itwin, request, finished, imodel, models[0])
     if log is None:
         return Fetched(files=tuple(files), folder=folder, warnings=("The exporter's log was not found in Storage.",))
-    files.append(await _fetch_file(itwin, log, folder / safe_name(log.display_name), "log"))
+    files.append(await _fetch_file(itwin, log, folder / _named(log, name), "log"))
     return Fetched(files=tuple(files), folder=folder)
+
+
+def _named(file: StorageFile, name: str) -> str:
+    """The platform's name of a file, or another one with its ending."""
+    own = safe_name(file.display_name)
+    return with_suffix(name, Path(own).suffix) if name else own
 
 
 async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: Literal["model", "log"]) -> FetchedFile:
@@ -111,9 +121,14 @@ async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: L
 
 
 async def _fetch_from_blob(
-    itwin: ItwinApis, request: IfcRequest, run: RemoteRun, imodel: IModel, blob_storage: UserBlobStorage, folder: Path
+    itwin: ItwinApis,
+    request: IfcRequest,
+    run: RemoteRun,
+    names: tuple[str, str],
+    blob_storage: UserBlobStorage,
+    folder: Path,
 ) -> Fetched:
-    model_name, log_name = blob_file_names(imodel)
+    model_name, log_name = names
 
     async def link_to_model() -> SignedUrl:
         until = itwin.client.server_now() + LINK_LIFE
@@ -136,9 +151,9 @@ async def _fetch_from_blob(
     return Fetched(files=tuple(files), folder=folder)
 
 
-def blob_file_names(imodel: IModel) -> tuple[str, str]:
-    """Names of the model and the log that come from the user's container: both are named after the iModel."""
-    stem = safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
+def blob_file_names(imodel: IModel, name: str) -> tuple[str, str]:
+    """Names of the model and the log from the user's container: the given name, else that of the iModel."""
+    stem = name or safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
     return with_suffix(stem, ".ifc"), with_suffix(stem, ".log")
 
 

@@ -18,6 +18,7 @@ from blocks.storage.ifc_check import check_ifc
 from blocks.storage.ifc_products import holds_product
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import publish_files, try_publishing
+from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import Fetched, FetchedFile, blob_file_names
@@ -27,15 +28,16 @@ from tasks.published import draft_manifest, report_published
 from tasks.reports import ExportReport
 
 
-async def try_publishing_files(itwin: ItwinApis, request: IfcRequest) -> None:
+async def try_publishing_files(itwin: ItwinApis, request: IfcRequest, changeset_id: str) -> None:
     """Try what publishing will do before the platform is asked for anything.
 
     Raises:
         ConfigurationError: It does not work there.
     """
     name = "file"
-    if request.output_location == "USER_BLOB_STORAGE":  # the file is named by us, so its very name is tried
-        name, _ = blob_file_names(await itwin.imodels.get_imodel(request.imodel_id))
+    if request.output_location == "USER_BLOB_STORAGE" or request.file_name:  # named by us, so its very name is tried
+        imodel = await itwin.imodels.get_imodel(request.imodel_id)
+        name, _ = blob_file_names(imodel, await file_name_of(itwin, request, changeset_id, imodel))
     await asyncio.to_thread(try_publishing, request.staging_root.root, request.folder, name)
 
 

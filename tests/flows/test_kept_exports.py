@@ -44,6 +44,19 @@ async def test_the_latest_is_published_though_it_is_in_the_history(sandbox: Runn
     assert all("history" not in file.path for file in latest.files)
 
 
+async def test_the_file_is_named_by_the_template(sandbox: RunningSandbox) -> None:
+    """Model and log have the name, the export counts as current the next time, and the old names are gone."""
+    await export_ifc(SEEDED.plant)
+    template = "{itwin}-{imodel}-{changeset_index:04}_{named_version}"
+    report = await export_ifc(SEEDED.plant, file_name=template)
+    folder = Path(report.output_dir) / SEEDED.plant / "ifc"
+    name = "Sandbox Campus-Plant A-0005_unnamed"
+    assert {path.name for path in folder.iterdir()} == {f"{name}.ifc", f"{name}.log", "manifest.json"}
+    asked = len(sandbox.state.log)
+    assert (await export_ifc(SEEDED.plant, file_name=template)).skipped
+    assert [entry.path for entry in list(sandbox.state.log)[asked:]] == [f"/imodels/{SEEDED.plant}/changesets"]
+
+
 async def test_tilesets_are_kept_whole(sandbox: RunningSandbox) -> None:
     """A tileset goes into the history with all its tiles, and those that did not change are on the disk once."""
     await export_mesh(SEEDED.plant, keep=2)

@@ -41,9 +41,10 @@ def _with_a_worker(prefect_server: str, _with_a_pool: None) -> None:
 
 
 @pytest.mark.usefixtures("_with_a_worker", "sandbox")
-def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where everything is in order each finding says so and the exit code is 0."""
-    exit_code, findings = examine(capsys, "--imodel-id", SEEDED.plant)
+@pytest.mark.parametrize("imodel", [SEEDED.plant, "Sandbox Campus/Plant A"])
+def test_all_is_well(imodel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where everything is in order each finding says so and the exit code is 0; the iModel may be given by name."""
+    exit_code, findings = examine(capsys, "--imodel-id", imodel)
     assert [name for name, finding in findings.items() if not finding["is_ok"]] == []
     assert exit_code == 0
     assert {"Prefect API", "Worker", "Sign-in", "Consent", "Clock", "iModel", "Storage", "Output folder"} <= set(

@@ -31,6 +31,8 @@ LONGEST_TILESET_JSON = 32 * MIB
 """A `tileset.json`, glTF, GeoJSON or subtree document, and the JSON part of a GLB or binary subtree."""
 MOST_TILES = 150_000
 """Files of a tileset; each takes about 700 bytes of memory."""
+MOST_FOLDERS = 254
+"""Within one another, in the name of a tile (Azure allows no more) and in the path of an output folder."""
 LONGEST_TILE_NAMES = 64 * MIB
 """Bytes of all names of a tileset."""
 LONGEST_TILE = 1024 * MIB

@@ -11,9 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from blocks.bounds import MOST_FOLDERS
 from blocks.disk import require_writable
 from blocks.errors import InputError
 from blocks.settings import read_settings
+from blocks.shown_text import shown
 from blocks.storage.manifest import VersionFacts
 from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
 from tasks.reports import ExportFormat
@@ -49,8 +51,23 @@ _NO_OPTIONS = frozenset(
 
 
 def check_output_dir(value: str | Path | None) -> Path:
-    """The absolute path of the output folder; `ITWIN_OUTPUT_DIR` if `value` is empty."""
-    return Path(value or read_settings().output_dir).expanduser().absolute()
+    """The absolute path of the output folder; `ITWIN_OUTPUT_DIR` if `value` is empty.
+
+    Raises:
+        InputError: No folder can have that path, or it begins with the home of an unknown user.
+    """
+    given = Path(value or read_settings().output_dir)
+    try:
+        path = given.expanduser().absolute()
+        is_possible = "\0" not in str(path) and bool(str(path).encode())
+    except (RuntimeError, OSError, ValueError):  # ~nobody-here, a deleted working folder, half a surrogate pair
+        path, is_possible = given, False
+    if not is_possible or len(path.parts) > MOST_FOLDERS:
+        raise InputError(
+            f"The output folder {shown(str(given), LONGEST_NAME)} cannot exist: the user after ~ is unknown, it has "
+            f"characters that no path has, more than {MOST_FOLDERS} folders, or the working folder is gone."
+        )
+    return path
 
 
 def _timeout(value: object) -> object:

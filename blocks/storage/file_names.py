@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from blocks.bounds import MOST_FOLDERS
+
 MANIFEST_NAME = "manifest.json"
 LONGEST_NAME = 200
 """Maximum length in UTF-8 bytes; with suffixes it stays below the 255 of common file systems."""
@@ -13,8 +15,6 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _UNSTORABLE = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 _LONGEST_SEGMENT = 255
-_MOST_SEGMENTS = 254
-"""Of a blob's name: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
@@ -31,7 +31,7 @@ def find_unstorable(paths: Iterable[str]) -> str | None:
     valid = set[str]()
     for path in paths:
         segments = path.split("/")
-        if len(segments) > _MOST_SEGMENTS or path.casefold() == MANIFEST_NAME:
+        if len(segments) > MOST_FOLDERS or path.casefold() == MANIFEST_NAME:
             return path
         if not all(part in valid or _is_storable(part) for part in segments):
             return path

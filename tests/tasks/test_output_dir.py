@@ -1,0 +1,24 @@
+"""The output folder that a person gives."""
+
+from pathlib import Path
+
+import pytest
+
+from blocks.errors import InputError
+from tasks.options import check_output_dir
+
+
+@pytest.mark.parametrize("given", ["~no-such-user-here/x", "a\0b", "a\udcffb", "a/" * 1500, "\x1b[2J" + "a/" * 1500])
+def test_an_impossible_folder_is_refused(given: str) -> None:
+    """A home of nobody, characters no path has and 1500 folders end in one printable sentence."""
+    with pytest.raises(InputError, match="cannot exist") as refused:
+        check_output_dir(given)
+    assert len(str(refused.value)) < 1000
+    assert str(refused.value).isprintable()
+
+
+def test_a_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path from the working folder, and one from the home of the user, are completed."""
+    monkeypatch.chdir(tmp_path)
+    assert check_output_dir("a b/ä") == tmp_path / "a b" / "ä"
+    assert check_output_dir("~/x") == Path.home() / "x"

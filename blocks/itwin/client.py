@@ -12,16 +12,14 @@ from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
-from urllib.parse import parse_qs
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from blocks.bounds import LONGEST_ID, LONGEST_LIST, MOST_LISTED, MOST_PAGES
-from blocks.errors import ExportError, TransientError
+from blocks.errors import TransientError
 from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.auth.access_tokens import TokenProvider
-from blocks.itwin.models import href_of
+from blocks.itwin.paging import ListedItems, is_last, next_position
 from blocks.itwin.server_clock import ServerClock
 from blocks.itwin.transport import Json, Precondition, Transport, error_from, json_object
 
@@ -44,37 +42,6 @@ class ApiResponse:
     body: Json = field(default_factory=dict[str, Any])
     location: str | None = None
     size: int = 0
-
-
-@dataclass
-class _ListedItems:
-    """The items of a paged list so far, by id; bounded, because a list may never end.
-
-    Args:
-        what: What is requested, for error messages.
-    """
-
-    what: str
-    ids: set[str] = field(default_factory=set[str])
-    pages: int = 0
-    count: int = 0
-    size: int = 0
-
-    def add(self, listed: list[Json], size: int) -> list[Json]:
-        """The items of a page that no page before it had.
-
-        Raises:
-            ExportError: The list has more pages, items or bytes than any real one.
-        """
-        found = [item for item in listed if _id_of(item) not in self.ids]
-        self.ids.update(map(_id_of, found))
-        self.pages, self.count, self.size = self.pages + 1, self.count + len(found), self.size + size
-        if self.pages > MOST_PAGES or self.count > MOST_LISTED or self.size > LONGEST_LIST:
-            raise ExportError(
-                f"{self.what}: the list does not end: it has more than {MOST_PAGES} pages, {MOST_LISTED} items or "
-                f"{LONGEST_LIST} bytes. Check ITWIN_API_URL, or have what is no longer needed removed there."
-            )
-        return found
 
 
 class ItwinClient:
@@ -251,16 +218,16 @@ class ItwinClient:
             ExportError: See `call`.
         """
         asked: dict[str, str | int] = {"$top": page_size, **(params or {})}
-        items = _ListedItems(what)
+        items = ListedItems(what)
         while True:
             answer = await self._get(path, what, accept, asked, headers)
             listed = list_of_objects(answer.body, member, what)
             found = items.add(listed, answer.size)
             for item in found:
                 yield item
-            if not found or _is_last(answer.body, len(listed), page_size):
+            if not found or is_last(answer.body, len(listed), page_size):
                 return
-            asked = {**asked, **_next_position(answer.body, items.count)}
+            asked = {**asked, **next_position(answer.body, items.count)}
 
     def _read(self, response: httpx.Response, what: str) -> ApiResponse:
         location = response.headers.get("Location")
@@ -286,10 +253,6 @@ def model_from(kind: type[Model], value: object, what: str) -> Model:
         ) from None
 
 
-def _id_of(item: Json) -> str:
-    return str(item.get("id"))[:LONGEST_ID]
-
-
 def list_of_objects(page: Json, member: str, what: str) -> list[Json]:
     """The objects of a list member; items that are no objects are ignored.
 
@@ -300,18 +263,3 @@ def list_of_objects(page: Json, member: str, what: str) -> list[Json]:
     if not isinstance(found, list):
         raise TransientError(f"{what}: the iTwin Platform answered without the list “{member}”.")
     return [cast("Json", item) for item in cast("list[object]", found) if isinstance(item, dict)]
-
-
-def _next_link(page: Json) -> str:
-    links: object = page.get("_links")
-    return href_of(cast("Json", links).get("next")) if isinstance(links, dict) else ""
-
-
-def _is_last(page: Json, listed: int, page_size: int) -> bool:
-    return isinstance(page.get("_links"), dict) and not _next_link(page) and listed < page_size
-
-
-def _next_position(page: Json, count: int) -> dict[str, str | int]:
-    query = _next_link(page).partition("?")[2].partition("#")[0]
-    token = parse_qs(query).get("$continuationToken")
-    return {"$continuationToken": token[0]} if token else {"$skip": count}

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from blocks.errors import ContentError, NotFoundError, TransferError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.models import ExportRun, IModel, StorageFile
+from blocks.itwin.models import ExportRun, IModel
+from blocks.itwin.storage_models import StorageFile
 from blocks.signed_url import SignedUrl
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, download

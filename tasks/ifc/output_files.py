@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 
 from blocks.errors import ContentError, ExportError, NotFoundError, RequestRefusedError
 from blocks.itwin.apis import ItwinApis
-from blocks.itwin.models import ExecutionResult, ExportRun, IModel, StorageFile
+from blocks.itwin.models import ExecutionResult, ExportRun, IModel
+from blocks.itwin.storage_models import StorageFile
 from tasks.ifc.options import IfcRequest
 
 LOG_SUFFIXES = frozenset({".log", ".txt"})

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from blocks.itwin.api.storage import StorageApi
-from blocks.itwin.models import StorageFile
+from blocks.itwin.storage_models import StorageFile
 
 FOLDER_NAME = "itwin-export mapping files"
 """Name of the folder in the root folder of the iTwin's Storage."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from blocks.errors import TransientError
 from blocks.itwin.client import V1_JSON, V1_OCTETS, ItwinClient, model_from
-from blocks.itwin.models import StorageFile, StorageFolder, StorageTopLevel, StorageUpload
+from blocks.itwin.storage_models import StorageFile, StorageFolder, StorageTopLevel, StorageUpload
 from blocks.itwin.transport import Json
 from blocks.signed_url import SignedUrl
 

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.itwin.models import (
-    ExecutionResult,
-    ExecutionState,
-    ExportConnection,
-    ExportRun,
-    ExportTaskError,
-    IModel,
-    StorageFile,
-)
+from blocks.itwin.models import ExecutionResult, ExecutionState, ExportConnection, ExportRun, ExportTaskError, IModel
+from blocks.itwin.storage_models import StorageFile
 
 MOMENT = datetime(2023, 3, 20, 11, 58, 13, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ import pytest
 
 from blocks.errors import ConfigurationError, NotAuthorizedError, NotFoundError, TransientError
 from blocks.itwin.api.storage import StorageApi
-from blocks.itwin.models import StorageUpload
+from blocks.itwin.storage_models import StorageUpload
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.sandbox_state import FILES
 from deployments.sandbox.state.seed import SEEDED

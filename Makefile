@@ -52,6 +52,7 @@ campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, long d
 bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.big_file
+	$(BIN)/python -m tests.benchmarks.ifc_content
 
 bench-batch: system $(INSTALLED) ## Measure a thousand iModels on SQLite and on PostgreSQL (half an hour)
 	$(BIN)/python -m tests.benchmarks.batch

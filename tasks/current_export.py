@@ -102,10 +102,11 @@ def report_of(
                 {"path": f"{place}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
             )
             for file in manifest.files
-            if file.role != "tile"
+            if file.role not in {"tile", "content"}
         ),
         tile_count=manifest.tile_count,
         total_bytes=manifest.total_bytes,
+        content=manifest.content,
         output_dir=str(request.output_dir),
         started_at=started_at,
         finished_at=datetime.now(UTC),

@@ -84,9 +84,12 @@ async def _show(report: ExportReport) -> None:
     source = f"{_source(report)}, result {in_markdown(report.result)}"
     notes = "".join(f"\n\n⚠ {in_markdown(warning)}" for warning in report.warnings)
     skipped = " Skipped: this export is already published and verified." if report.skipped else ""
+    content = f" {report.content.sentence()}." if report.content else ""
     what = f"iModel {name}`{report.imodel_id}` from {changeset}{version}, in `{report.output_dir}`"
     await show_table(
-        rows, key=f"export-{report.format}-{report.imodel_id}", description=f"{what}. {source}.{skipped}{notes}"
+        rows,
+        key=f"export-{report.format}-{report.imodel_id}",
+        description=f"{what}. {source}.{content}{skipped}{notes}",
     )
 
 

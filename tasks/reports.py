@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from blocks.storage.content.models import IfcSummary
+
 ExportFormat = Literal["ifc", "mesh"]
 
 
@@ -43,7 +45,8 @@ class ExportReport(BaseModel):
 
     `imodel_name` and `changeset_index` are None where they are not known; index 0 is the baseline. `changeset_id` is
     empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
-    `adopted` is true when the files come from a run that this flow run did not start.
+    `adopted` is true when the files come from a run that this flow run did not start. `content` is the short form of
+    `content.json`, None for exports of earlier releases.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +66,7 @@ class ExportReport(BaseModel):
     files: tuple[ExportedFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0
+    content: IfcSummary | None = None
     output_dir: str
     started_at: datetime
     finished_at: datetime

@@ -47,13 +47,13 @@ def check_ifc(path: Path, ifc_version: str) -> str:
         ContentError: It is not an IFC file, it is incomplete, or it has another version.
     """
     with disk_errors(path.parent):
-        header = _read_header(path)
+        header = read_header(path)
         tail = _read_tail(path)
     if header[:1] != [b"ISO-10303-21"]:
         raise ContentError(f"{path.name} is not an IFC file: it does not begin with ISO-10303-21. {_AGAIN}")
     if not _is_closed(tail):
         raise ContentError(f"{path.name} is cut off: END-ISO-10303-21 is missing at its end. {_AGAIN}")
-    schema = _schema_of(header)
+    schema = schema_of(header)
     if not schema:
         raise ContentError(f"{path.name} names no schema in its header. {_AGAIN}")
     if not fits(schema, ifc_version):
@@ -70,7 +70,8 @@ def fits(schema: str, ifc_version: str) -> bool:
     return (edition[1] if edition else found) == asked.split(" ", maxsplit=1)[0]
 
 
-def _read_header(path: Path) -> list[bytes]:
+def read_header(path: Path) -> list[bytes]:
+    """The statements of the header, without comments and without white space outside quotes."""
     statements: list[bytes] = []
     with path.open("rb") as file:
         for size in _HEADER_SIZES:
@@ -143,6 +144,7 @@ def _statements(header: bytes) -> Generator[bytes]:
             words.append(header[mark.start() : position])
 
 
-def _schema_of(header: list[bytes]) -> str:
+def schema_of(header: list[bytes]) -> str:
+    """The schema that the header names; empty if it names none."""
     matches = (_SCHEMA.match(statement) for statement in header)
     return next((match[1].strip().decode("ascii", "replace") for match in matches if match), "")

@@ -11,11 +11,12 @@ from pydantic_core import to_json
 from blocks.disk import disk_errors, write_whole
 from blocks.errors import ContentError
 from blocks.shared_folder import read_bounded
+from blocks.storage.content.models import IfcSummary
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 
 LONGEST_MANIFEST = 256 * 1024 * 1024
 """Maximum size in bytes; a tileset of 900,000 files has one of that size."""
-Role = Literal["model", "log", "tileset", "tile"]
+Role = Literal["model", "log", "tileset", "tile", "content"]
 
 EXPORT_FORMAT = 1
 """Version of the output files, increased when the same iModel, changeset and options give other files than before.
@@ -68,6 +69,7 @@ class Manifest(BaseModel):
         export_format: `EXPORT_FORMAT` of the release that wrote the files.
         adopted: The run was started by another caller with the same options.
         warnings: Limitations of the files, for example that the platform left something out.
+        content: Short form of `content.json`; None if an earlier release exported the files.
         versions: Versions of this tool and its libraries.
     """
 
@@ -92,6 +94,7 @@ class Manifest(BaseModel):
     files: tuple[ManifestFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0
+    content: IfcSummary | None = None
     versions: dict[str, str] = {}
     created_at: datetime
 

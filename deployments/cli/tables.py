@@ -14,9 +14,9 @@ from tasks.reports import BatchFailure, ExportReport
 
 
 def report_table(reports: Iterable[ExportReport]) -> Table:
-    """What was exported, from which changeset, by which run, how big, where."""
+    """What was exported, from which changeset, by which run, how big, where, and what is in it."""
     table = Table(title="Exports", title_justify="left")
-    for column in ("File", "Role", "Size", "Changeset", "Export run", "Result"):
+    for column in ("File", "Role", "Size", "Changeset", "Export run", "Result", "Content"):
         table.add_column(column, justify="right" if column == "Size" else "left", overflow="fold")
     for report in reports:
         for file in report.files:
@@ -28,6 +28,7 @@ def report_table(reports: Iterable[ExportReport]) -> Table:
                 _changeset(report),
                 report.run_id or "",
                 _outcome(report),
+                report.content.sentence() if report.content and file.role != "log" else "",
             )
     return table
 

@@ -13,6 +13,9 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.run_outcome import evaluate_run
+from blocks.storage.content.ifc_content import read_ifc_content
+from blocks.storage.content.models import ExportContent
+from blocks.storage.content_file import write_content
 from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.ifc_products import holds_product
@@ -66,14 +69,13 @@ async def publish(
 def _check_and_publish(
     credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
 ) -> Manifest:
-    models = [file for file in fetched.files if file.role == "model"]
-    for model in models:
-        check_ifc(model.path, spec.request.ifc_version)
+    models = _checked_models(spec, fetched)
     partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
     empty = tuple(_says_empty(model) for model in models if not holds_product(model.path))
     files = tuple(
         ManifestFile(path=file.path.name, role=file.role, size=file.size, sha256=file.sha256) for file in fetched.files
     )
+    content = ExportContent(ifc=tuple(read_ifc_content(model.path) for model in models))
     manifest = draft_manifest(
         credentials,
         spec.request.with_names(imodel=fetched.imodel_name),
@@ -90,12 +92,20 @@ def _check_and_publish(
             *empty,
             *fetched.warnings,
         ),
-        files=files,
+        content=content.summary(),
+        files=(*files, write_content(fetched.folder, content)),
         total_bytes=sum(file.size for file in files),
     )
-    published = _publish(spec.request, [file.path for file in fetched.files], manifest)
+    published = _publish(spec.request, [fetched.folder / file.path for file in manifest.files], manifest)
     remove_folder(fetched.folder)
     return published
+
+
+def _checked_models(spec: RunSpec, fetched: Fetched) -> list[FetchedFile]:
+    models = [file for file in fetched.files if file.role == "model"]
+    for model in models:
+        check_ifc(model.path, spec.request.ifc_version)
+    return models
 
 
 def _publish(request: IfcRequest, staged: list[Path], manifest: Manifest) -> Manifest:

@@ -14,6 +14,8 @@ import pytest
 from tests.benchmarks.big_file import GIGABYTE, SOURCES, big_blob, measure
 from tests.benchmarks.contenders import bare_threads, ours
 from tests.benchmarks.hundred_thousand import LOOKS_PER_RUN, REQUESTS_PER_EXPORT, Night, simulate
+from tests.benchmarks.ifc_content import measure as measure_content
+from tests.benchmarks.ifc_content import write_long_line, write_walls
 
 TILES, SIZE, TRIES = 300, 100_000, 3
 NAMES = ["tileset.json", *(f"tiles/{number}.glb" for number in range(TILES))]
@@ -48,6 +50,18 @@ def test_memory_does_not_grow_with_the_file(source: str, tmp_path: Path) -> None
     """A file of half a gigabyte takes no more than 300 MB, however many ranges are on their way at once."""
     with big_blob(GIGABYTE // 2, tmp_path) as link:
         assert measure(source, link, tmp_path)["peak_mb"] <= 300
+
+
+@pytest.mark.parametrize("make", [write_walls, write_long_line])
+def test_a_content_report_takes_the_same_memory_of_any_file(make: Callable[[Path, int], int], tmp_path: Path) -> None:
+    """Three times as long a file, or one line of it all, takes hardly more memory, and never 150 MB."""
+    path, peaks = tmp_path / "model.ifc", list[float]()
+    for size in (10_000_000, 30_000_000):
+        walls = make(path, size)
+        took = measure_content(path, checks_references=True)
+        assert took["walls"] == walls
+        peaks.append(took["peak_mb"])
+    assert peaks[1] < min(150, peaks[0] + 20)
 
 
 @pytest.mark.parametrize(

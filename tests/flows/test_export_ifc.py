@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import ConfigurationError, ContentError, NotFoundError, RunFailedError
+from blocks.storage.content.models import ExportContent
 from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
@@ -48,9 +49,41 @@ async def test_the_manifest_says_what_was_exported() -> None:
     manifest = json.loads((model_of(report).parent / "manifest.json").read_text())
     assert (manifest["changeset_id"], manifest["run_id"]) == (report.changeset_id, report.run_id)
     assert manifest["options"]["ifc_version"] == "IFC2x3"
-    assert {file["path"]: file["sha256"] for file in manifest["files"]} == {
+    assert {file["path"]: file["sha256"] for file in manifest["files"] if file["role"] != "content"} == {
         Path(file.path).name: file.sha256 for file in report.files
     }
+
+
+async def test_the_content_report_lies_beside_the_file() -> None:
+    """What the file contains is in `content.json`, its short form in manifest and report, also of a skipped export."""
+    report = await export_ifc(SEEDED.plant)
+    folder = model_of(report).parent
+    content = ExportContent.model_validate_json((folder / "content.json").read_bytes())
+    assert [file.path for file in content.ifc] == [model_of(report).name]
+    assert content.ifc[0].size == model_of(report).stat().st_size
+    assert report.content == content.summary()
+    assert report.content
+    assert report.content.elements > report.content.storeys > 0
+    again = await export_ifc(SEEDED.plant)
+    assert again.skipped
+    assert again.content == report.content
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert "content.json" in {file["path"] for file in manifest["files"]}
+    assert manifest["content"] == report.content.model_dump()
+
+
+async def test_an_export_of_an_earlier_release_stays_current(sandbox: RunningSandbox) -> None:
+    """An export without a content report is skipped like any other, and its report has no content."""
+    folder = model_of(await export_ifc(SEEDED.plant)).parent
+    (folder / "content.json").unlink()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = [file for file in manifest["files"] if file["role"] != "content"]
+    del manifest["content"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    report = await export_ifc(SEEDED.plant)
+    assert report.skipped
+    assert report.content is None
+    assert len(list(sandbox.state.runs)) == 1
 
 
 @pytest.mark.parametrize("ifc_version", SCHEMAS)

@@ -120,7 +120,11 @@ class CliSandbox:
         on_disk = (Path(report.output_dir) / model.path).read_bytes()
         assert model.sha256 == hashlib.sha256(delivered).hexdigest() == hashlib.sha256(on_disk).hexdigest()
         assert report.run_id == run.id
-        assert {path.name for path in self.published} == {"manifest.json", *(Path(f.path).name for f in report.files)}
+        assert {path.name for path in self.published} == {
+            "content.json",
+            "manifest.json",
+            *(Path(f.path).name for f in report.files),
+        }
 
 
 @dataclass(frozen=True)

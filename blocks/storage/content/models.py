@@ -1,0 +1,139 @@
+"""What an export contains: the report `content.json`, and its short form for manifests, reports and tables.
+
+`content.schema.json` beside this module is the JSON schema of the report.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CONTENT_NAME = "content.json"
+
+
+class Georeference(BaseModel):
+    """Where a file says it lies: an IfcMapConversion with its IfcProjectedCRS, or the coordinates of an IfcSite."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: Literal["map_conversion", "site"]
+    crs: str | None = Field(default=None, description="Name of the coordinate reference system, as in EPSG:25832.")
+    eastings: float | None = Field(default=None, description="In the unit of the coordinate reference system.")
+    northings: float | None = Field(default=None, description="In the unit of the coordinate reference system.")
+    latitude: float | None = Field(default=None, description="Degrees.")
+    longitude: float | None = Field(default=None, description="Degrees.")
+    height: float | None = Field(default=None, description="OrthogonalHeight, or RefElevation of the site, as written.")
+
+
+class IfcContent(BaseModel):
+    """The content of one IFC file.
+
+    An element is an instance of a class under IfcElement or IfcSpatialElement; both are products.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str = Field(description="Name of the file, relative to the report.")
+    size: int = Field(description="Bytes.")
+    ifc_schema: str = Field(description="Schema named in the header, as IFC4X3_ADD2.")
+    application: str = Field(default="", description="Originating system named in the header.")
+    preprocessor: str = Field(default="", description="Preprocessor version named in the header.")
+    time_stamp: str = Field(default="", description="Time stamp named in the header, as written.")
+    applications: tuple[str, ...] = Field(default=(), description="Name and version of each IfcApplication.")
+    instances: int = Field(default=0, description="Instances of all classes.")
+    entities: dict[str, int] = Field(default={}, description="Instances by class, without those of subclasses.")
+    products: dict[str, int] = Field(default={}, description="Those of them whose class is under IfcProduct.")
+    elements: int = 0
+    storeys: int = Field(default=0, description="Instances of IfcBuildingStorey.")
+    spaces: int = Field(default=0, description="Instances of IfcSpace.")
+    property_sets: int = Field(default=0, description="Instances of IfcPropertySet.")
+    proxies: int = Field(default=0, description="Instances of IfcBuildingElementProxy.")
+    proxy_percent: float = Field(default=0.0, description="Their share of the elements.")
+    units: dict[str, str] = Field(
+        default={}, description="Units assigned to the project, by type, as LENGTHUNIT: MILLIMETRE."
+    )
+    georeferences: tuple[Georeference, ...] = Field(
+        default=(), description="Empty if the file says nowhere where it lies."
+    )
+    global_ids: int = Field(default=0, description="Instances with a GlobalId.")
+    duplicate_global_ids: int = Field(default=0, description="Instances whose GlobalId another one before has too.")
+    missing_references: int | None = Field(
+        default=None, description="Instances that are referred to and do not exist; null if that was not checked."
+    )
+    first_missing: int | None = Field(default=None, description="The smallest number of such an instance.")
+    products_without_placement: int = Field(default=0, description="Products outside the spatial structure.")
+    products_without_representation: int = Field(default=0, description="Products outside the spatial structure.")
+
+
+class IfcSummary(BaseModel):
+    """The short form of the content of IFC files; counts are of all files together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["ifc"] = "ifc"
+    ifc_schema: str
+    application: str
+    instances: int
+    products: int
+    elements: int
+    storeys: int
+    spaces: int
+    proxy_percent: float
+    georeferences: int
+    duplicate_global_ids: int
+    missing_references: int | None
+    products_without_placement: int
+    products_without_representation: int
+
+    def sentence(self) -> str:
+        """The figures that people look at first, in one line."""
+        lies = f"{self.georeferences} georeferences" if self.georeferences > 1 else "georeferenced"
+        facts = [
+            f"{self.elements} elements ({self.proxy_percent:g} % proxies)",
+            f"{self.storeys} storeys",
+            f"{self.spaces} spaces",
+            lies if self.georeferences else "no georeference",
+        ]
+        if self.duplicate_global_ids:
+            facts.append(f"{self.duplicate_global_ids} duplicate GlobalIds")
+        if self.missing_references:
+            facts.append(f"{self.missing_references} instances are missing that others refer to")
+        return f"{self.ifc_schema}: {', '.join(facts)}"
+
+
+class ExportContent(BaseModel):
+    """The document `content.json`: the content of an export's files."""
+
+    model_config = ConfigDict(frozen=True)
+
+    content_version: Literal[1] = 1
+    ifc: tuple[IfcContent, ...] = Field(default=(), description="One report for each IFC file.")
+
+    def summary(self) -> IfcSummary | None:
+        """The short form; None if there is no file."""
+        return summarize_ifc(self.ifc) if self.ifc else None
+
+
+def summarize_ifc(files: tuple[IfcContent, ...]) -> IfcSummary:
+    """The short form of one or more files."""
+    elements = sum(file.elements for file in files)
+    missing = [file.missing_references for file in files if file.missing_references is not None]
+    return IfcSummary(
+        ifc_schema=files[0].ifc_schema,
+        application=files[0].application,
+        instances=sum(file.instances for file in files),
+        products=sum(sum(file.products.values()) for file in files),
+        elements=elements,
+        storeys=sum(file.storeys for file in files),
+        spaces=sum(file.spaces for file in files),
+        proxy_percent=percent(sum(file.proxies for file in files), elements),
+        georeferences=max(len(file.georeferences) for file in files),
+        duplicate_global_ids=sum(file.duplicate_global_ids for file in files),
+        missing_references=sum(missing) if len(missing) == len(files) else None,
+        products_without_placement=sum(file.products_without_placement for file in files),
+        products_without_representation=sum(file.products_without_representation for file in files),
+    )
+
+
+def percent(part: int, whole: int) -> float:
+    """The share in percent, with one decimal; 0 of nothing."""
+    return round(100 * part / whole, 1) if whole else 0.0

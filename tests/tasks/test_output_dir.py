@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import InputError
+from deployments.cli.viewing import view
 from tasks.options import check_output_dir
 
 
@@ -22,3 +23,10 @@ def test_a_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     assert check_output_dir("a b/ä") == tmp_path / "a b" / "ä"
     assert check_output_dir("~/x") == Path.home() / "x"
+
+
+def test_a_path_too_long_to_view_is_no_folder() -> None:
+    """A path of 5000 characters ends in a short sentence."""
+    with pytest.raises(InputError, match="There is no folder xxx") as refused:
+        view(Path("x" * 5000))
+    assert len(str(refused.value)) < 1000

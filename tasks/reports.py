@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from blocks.storage.content.models import IfcSummary
+from blocks.storage.content.models import ContentSummary
 
 ExportFormat = Literal["ifc", "mesh"]
 
@@ -66,7 +66,7 @@ class ExportReport(BaseModel):
     files: tuple[ExportedFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0
-    content: IfcSummary | None = None
+    content: ContentSummary | None = None
     output_dir: str
     started_at: datetime
     finished_at: datetime

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from blocks.disk import disk_errors, write_whole
 from blocks.errors import ContentError
 from blocks.shared_folder import read_bounded
-from blocks.storage.content.models import IfcSummary
+from blocks.storage.content.models import ContentSummary
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 
 LONGEST_MANIFEST = 256 * 1024 * 1024
@@ -94,7 +94,7 @@ class Manifest(BaseModel):
     files: tuple[ManifestFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0
-    content: IfcSummary | None = None
+    content: ContentSummary | None = None
     versions: dict[str, str] = {}
     created_at: datetime
 

@@ -144,6 +144,7 @@ COMMANDS = {
         "deployments.cli.viewing:view",
         "Show exported tiles and IFC files in the browser, from this machine only and without any network.",
     ),
+    "check": ("deployments.cli.checking:check", "Say what an IFC file or a tileset contains, whoever made it."),
     "webhooks": ("deployments.cli.webhooks:app", "Manage subscriptions to news about iModels."),
     "sandbox": (
         "deployments.cli.sandbox_commands:sandbox",

@@ -15,6 +15,8 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
 from blocks.signed_url import SignedUrl
+from blocks.storage.content.models import CONTENT_NAME, ExportContent
+from blocks.storage.content_file import write_content
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
@@ -193,8 +195,20 @@ def _listed(tile: FetchedTile) -> ManifestFile:
 def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
     """The manifest, with what the check found; publishing takes turns, should two processes export the same."""
     found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
+    content = ExportContent(tileset=found.content)
     complete = manifest.model_copy(
-        update={"tile_count": found.tile_count, "warnings": (*manifest.warnings, *found.warnings)}
+        update={
+            "tile_count": found.content.tiles,
+            "warnings": (*manifest.warnings, *found.warnings),
+            "content": content.summary(),
+            "files": (*manifest.files, *_content_file(tileset, content)),
+        }
     )
     with file_lock(request.state_dir.publish_lock("mesh")):
         return publish_tileset(tileset.folder, request.folder, complete, keep=request.policy.keep)
+
+
+def _content_file(tileset: FetchedTileset, content: ExportContent) -> tuple[ManifestFile, ...]:
+    """The report beside the tiles; none where a tile has its name."""
+    is_taken = any(tile.name.casefold() == CONTENT_NAME for tile in tileset.tiles)
+    return () if is_taken else (write_content(tileset.folder, content),)

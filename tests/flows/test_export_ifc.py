@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import ConfigurationError, ContentError, NotFoundError, RunFailedError
-from blocks.storage.content.models import ExportContent
+from blocks.storage.content.models import ExportContent, IfcSummary
 from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
@@ -62,7 +62,7 @@ async def test_the_content_report_lies_beside_the_file() -> None:
     assert [file.path for file in content.ifc] == [model_of(report).name]
     assert content.ifc[0].size == model_of(report).stat().st_size
     assert report.content == content.summary()
-    assert report.content
+    assert isinstance(report.content, IfcSummary)
     assert report.content.elements > report.content.storeys > 0
     again = await export_ifc(SEEDED.plant)
     assert again.skipped

@@ -13,6 +13,7 @@ from blocks.errors import (
     NotFoundError,
     RunFailedError,
 )
+from blocks.storage.content.models import ExportContent
 from blocks.storage.manifest import read_manifest
 from blocks.storage.tileset.verify import verify_tileset
 from deployments.sandbox.faults.faults import Fault
@@ -64,7 +65,19 @@ async def test_the_manifest_lists_every_file(sandbox: RunningSandbox) -> None:
     assert (manifest["run_id"], manifest["changeset_id"]) == (report.run_id, report.changeset_id)
     assert manifest["options"] == {"export_type": "3DTiles"}
     sizes = {name: len(content) for name, content in blobs_of(sandbox, report).items()}
-    assert {file["path"]: file["size"] for file in manifest["files"]} == sizes
+    assert {file["path"]: file["size"] for file in manifest["files"] if file["role"] != "content"} == sizes
+
+
+async def test_the_content_report_lies_beside_the_tileset() -> None:
+    """What the tileset contains is in `content.json`, and it is replaced together with the tiles."""
+    first = await export_mesh(SEEDED.plant)
+    for report in (first, await export_mesh(SEEDED.plant, force=True)):
+        content = ExportContent.model_validate_json((tileset_of(report) / "content.json").read_bytes())
+        assert content.tileset
+        assert content.tileset.tiles == report.tile_count
+        assert report.content == content.summary()
+    assert not list(tileset_of(first).parent.glob("mesh.kept*"))
+    assert (await export_mesh(SEEDED.plant)).skipped
 
 
 async def test_tiles_that_make_themselves_are_not_asked_for(

@@ -21,9 +21,9 @@ def blobs_of(sandbox: RunningSandbox, report: ExportReport) -> dict[str, bytes]:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, but for the manifest."""
+    """What lies in a folder, but for the manifest and the content report."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in {"manifest.json", "content.json"}
     }

@@ -3,7 +3,7 @@
 `content.schema.json` beside this module is the JSON schema of the report.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -100,6 +100,84 @@ class IfcSummary(BaseModel):
         return f"{self.ifc_schema}: {', '.join(facts)}"
 
 
+class EarthExtent(BaseModel):
+    """Degrees (WGS 84) and metres above the ellipsoid; across the 180th meridian `west` is greater than `east`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    west: float
+    south: float
+    east: float
+    north: float
+    lowest: float
+    highest: float
+
+    @property
+    def place(self) -> str:
+        """Latitude and longitude of the middle."""
+        middle = (self.west + self.east) / 2 + (180 if self.west > self.east else 0)
+        return f"{(self.south + self.north) / 2:.4f}, {middle - 360 if middle > 180 else middle:.4f}"
+
+
+class LargestTile(BaseModel):
+    """The tile with the most bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    size: int
+
+
+class TilesetContent(BaseModel):
+    """The content of a tileset; a tile is a file with content, counted once however many nodes refer to it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str = Field(default="", description="Of 3D Tiles, as 1.1.")
+    tileset_version: str = Field(default="", description="As the exporter states it.")
+    tiles: int = 0
+    size: int = Field(default=0, description="Bytes of the tiles together.")
+    levels: dict[int, int] = Field(default={}, description="Tiles by the level of their node; the root has level 0.")
+    kinds: dict[str, int] = Field(default={}, description="Tiles by their format: glb, b3dm, gltf and others.")
+    largest_tile: LargestTile | None = None
+    least_geometric_error: float | None = Field(default=None, description="Metres.")
+    greatest_geometric_error: float | None = Field(default=None, description="Metres.")
+    extent: EarthExtent | None = Field(default=None, description="Null if the tileset lies nowhere on the Earth.")
+    dimensions: tuple[float, float, float] | None = Field(
+        default=None, description="Width, depth and height in metres of the bounding volume of the root."
+    )
+    extensions_used: tuple[str, ...] = ()
+    extensions_required: tuple[str, ...] = ()
+
+
+class TilesetSummary(BaseModel):
+    """The short form of the content of a tileset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["mesh"] = "mesh"
+    version: str
+    tiles: int
+    size: int
+    levels: int
+    largest_tile: int
+    extent: EarthExtent | None
+    dimensions: tuple[float, float, float] | None
+    extensions_required: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """The figures that people look at first, in one line."""
+        facts = [f"{self.tiles} tiles on {self.levels} levels", f"the largest has {self.largest_tile} bytes"]
+        if self.dimensions:
+            facts.append(" × ".join(f"{length:.0f}" for length in self.dimensions) + " m")
+        facts.append(f"at {self.extent.place}" if self.extent else "not on the Earth")
+        facts += [f"requires {', '.join(self.extensions_required)}"] if self.extensions_required else []
+        return f"3D Tiles {self.version}: {', '.join(facts)}"
+
+
+ContentSummary = Annotated[IfcSummary | TilesetSummary, Field(discriminator="format")]
+
+
 class ExportContent(BaseModel):
     """The document `content.json`: the content of an export's files."""
 
@@ -108,8 +186,12 @@ class ExportContent(BaseModel):
     content_version: Literal[1] = 1
     ifc: tuple[IfcContent, ...] = Field(default=(), description="One report for each IFC file.")
 
-    def summary(self) -> IfcSummary | None:
-        """The short form; None if there is no file."""
+    tileset: TilesetContent | None = None
+
+    def summary(self) -> IfcSummary | TilesetSummary | None:
+        """The short form; None if there is neither a file nor a tileset."""
+        if self.tileset:
+            return summarize_tileset(self.tileset)
         return summarize_ifc(self.ifc) if self.ifc else None
 
 
@@ -131,6 +213,20 @@ def summarize_ifc(files: tuple[IfcContent, ...]) -> IfcSummary:
         missing_references=sum(missing) if len(missing) == len(files) else None,
         products_without_placement=sum(file.products_without_placement for file in files),
         products_without_representation=sum(file.products_without_representation for file in files),
+    )
+
+
+def summarize_tileset(tileset: TilesetContent) -> TilesetSummary:
+    """The short form of a tileset."""
+    return TilesetSummary(
+        version=tileset.version,
+        tiles=tileset.tiles,
+        size=tileset.size,
+        levels=len(tileset.levels),
+        largest_tile=tileset.largest_tile.size if tileset.largest_tile else 0,
+        extent=tileset.extent,
+        dimensions=tileset.dimensions,
+        extensions_required=tileset.extensions_required,
     )
 
 

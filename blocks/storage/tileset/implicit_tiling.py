@@ -32,17 +32,19 @@ class ImplicitTiling:
     content_templates: tuple[str, ...]
     levels: int
     is_octree: bool
+    depth: int = 0
+    geometric_error: object = None
 
     @classmethod
-    def parse(cls, tiling: Json, content_templates: tuple[str, ...]) -> "ImplicitTiling":
-        """Read the member `implicitTiling` of a tile."""
+    def parse(cls, tiling: Json, tile: Json, content_templates: tuple[str, ...], depth: int = 0) -> "ImplicitTiling":
+        """Read the member `implicitTiling` of a tile that is so many levels below the root of the tileset."""
         levels = tiling.get("subtreeLevels")
         subtrees: Json = tiling.get("subtrees") or {}
         template = subtrees.get("uri")
         if not isinstance(levels, int) or not 0 < levels <= _DEEPEST or not isinstance(template, str):
             raise ContentError("The tileset has an implicit tile without usable subtrees.")
         is_octree = tiling.get("subdivisionScheme") == "OCTREE"
-        return cls(template, content_templates, levels, is_octree)
+        return cls(template, content_templates, levels, is_octree, depth, tile.get("geometricError"))
 
     @property
     def branching(self) -> int:
@@ -90,15 +92,15 @@ class Subtree:
         """URIs of buffers kept in files of their own."""
         yield from (buffer["uri"] for buffer in self.document.get("buffers", ()) if "uri" in buffer)
 
-    def contents(self, tiling: ImplicitTiling, root: Coordinates) -> Generator[str]:
-        """URIs of the contents that are there."""
+    def contents(self, tiling: ImplicitTiling, root: Coordinates) -> Generator[tuple[str, int]]:
+        """URIs of the contents that are there, and how many levels each is below the implicit root."""
         count = (tiling.branching**tiling.levels - 1) // (tiling.branching - 1)
         availabilities = self.document.get("contentAvailability") or ()
         for template, availability in zip(tiling.content_templates, _as_list(availabilities), strict=False):
             indices = self._available(availability, count)
             for index in islice(indices, None if "{" in template else 1):  # all others are the same file
                 level, first = _level_of(index, tiling.branching)
-                yield tiling.uri(template, tiling.descend(root, level, index - first))
+                yield tiling.uri(template, tiling.descend(root, level, index - first)), root[0] + level
 
     def children(self, tiling: ImplicitTiling, root: Coordinates) -> Generator[Coordinates]:
         """Roots of the subtrees below; a level deeper than coordinates go is a circle."""

@@ -10,6 +10,7 @@ from blocks.bounds import LONGEST_CHAIN, LONGEST_SUBTREE, LONGEST_TILE_NAMES, MO
 from blocks.errors import ContentError, ForeignDataError
 from blocks.foreign_data import Json, read_base64, split_url
 from blocks.storage.tileset.implicit_tiling import Coordinates, ImplicitTiling, Subtree
+from blocks.storage.tileset.statistics import TilesetStatistics
 from blocks.storage.tileset.tile_content import (
     BINARY_MAGICS,
     Reference,
@@ -19,6 +20,8 @@ from blocks.storage.tileset.tile_content import (
 )
 
 ROOT = "tileset.json"
+KINDS = {b"glTF": "glb"}
+"""Names of the binary formats that are not called like their first four bytes."""
 Reader = Callable[[str], TileFile | None]
 """Gives a file by its name, none while it is not there."""
 
@@ -54,6 +57,7 @@ class ReferenceCrawler:
         names: Every file that must be there.
         contents: Those of them that are tile contents.
         tilesets: Those of them that are tilesets; a content that is one is no tile.
+        statistics: What the files tell of the tiles.
     """
 
     def __init__(self, read: Reader) -> None:
@@ -61,6 +65,7 @@ class ReferenceCrawler:
         self.names = {ROOT}
         self.contents = set[str]()
         self.tilesets = {ROOT}
+        self.statistics = TilesetStatistics()
         self._opened = {ROOT}
         self._available = self._passes = self._name_bytes = 0
         self._waiting: dict[str, list[Handler]] = {ROOT: [self._tileset_file]}
@@ -95,11 +100,12 @@ class ReferenceCrawler:
                 raise ContentError(f"{file.name} of the tileset does not follow the 3D Tiles format.") from None
 
     def _tileset_file(self, file: TileFile) -> None:
-        self._tileset(file.name, file.read_document())
+        self._tileset(file.name, file.read_document(), 0)
 
     def _open(self, file: TileFile) -> None:
         """A tile, a model, or an external tileset."""
         if file.magic in BINARY_MAGICS:
+            self.statistics.add_kind(file.name, KINDS.get(file.magic, file.magic.decode()))
             self._add_all(file.name, references_of(file))
         elif file.is_document:
             self._open_document(file.name, file.read_document())
@@ -109,38 +115,44 @@ class ReferenceCrawler:
     def _open_document(self, name: str, document: Json) -> None:
         if "root" in document:
             self.tilesets.add(name)
-            self._tileset(name, document)
+            self._tileset(name, document, self.statistics.level_of(name) + 1)
         elif "asset" in document:
+            self.statistics.add_kind(name, "gltf")
             self._add_all(name, gltf_references(document))
-        elif not ("type" in document or "voxelTable" in document):  # GeoJSON and voxels name no files
+        elif "type" in document:
+            self.statistics.add_kind(name, "geojson")  # it names no files, and neither do voxels
+        elif "voxelTable" not in document:
             raise ContentError(f"{name} of the tileset is no document of 3D Tiles: neither tileset nor glTF.")
 
-    def _tileset(self, name: str, document: Json) -> None:
+    def _tileset(self, name: str, document: Json, level: int) -> None:
+        self.statistics.add_document(document, is_root=name == ROOT)
         extensions: Json = document.get("extensions") or {}
         metadata: Json = extensions.get("3DTILES_metadata") or {}
         for uri in (document.get("schemaUri"), metadata.get("schemaUri")):
             if uri:
                 self._add(name, uri)
-        tiles: list[Json] = [document.get("root") or {}]
+        tiles: list[tuple[Json, int]] = [(document.get("root") or {}, level)]
         while tiles:
-            tile = tiles.pop()
-            tiles.extend(tile.get("children") or ())
-            self._tile(name, tile)
+            tile, level = tiles.pop()
+            tiles.extend((child, level + 1) for child in tile.get("children") or ())
+            self._tile(name, tile, level)
 
-    def _tile(self, document: str, tile: Json) -> None:
+    def _tile(self, document: str, tile: Json, level: int) -> None:
+        self.statistics.add_error(tile.get("geometricError"))
         extensions: Json = tile.get("extensions") or {}
         tiling: Json | None = tile.get("implicitTiling") or extensions.get("3DTILES_implicit_tiling")
         uris = tuple(_content_uris(tile, extensions))
         if tiling:
-            self._subtree(document, ImplicitTiling.parse(tiling, uris), (0, 0, 0, 0), frozenset())
+            self._subtree(document, ImplicitTiling.parse(tiling, tile, uris, level), (0, 0, 0, 0), frozenset())
             return
         for uri in uris:
-            self._content(document, uri)
+            self._content(document, uri, level)
 
-    def _content(self, document: str, uri: str) -> None:
+    def _content(self, document: str, uri: str, level: int) -> None:
         name = self._add(document, uri, refers_on=True)
         if name is not None:
             self.contents.add(name)
+            self.statistics.add_content(name, level)
 
     def _subtree(self, document: str, tiling: ImplicitTiling, at: Coordinates, ancestors: frozenset[str]) -> None:
         """One file may serve many places: the tiles it speaks of are others each time.
@@ -168,9 +180,10 @@ class ReferenceCrawler:
                 self._waiting.setdefault(buffer, []).append(partial(self._again, again))
                 return
             buffers[uri] = found.read_whole(LONGEST_SUBTREE) if found else read_base64(uri.partition(",")[2]) or b""
-        for uri in subtree.contents(tiling, at):
+        for uri, depth in subtree.contents(tiling, at):
             self._count()
-            self._content(document, uri)
+            self._content(document, uri, tiling.depth + depth)
+            self.statistics.add_error(tiling.geometric_error, depth)
         for child in subtree.children(tiling, at):
             self._count()
             self._subtree(document, tiling, child, ancestors)

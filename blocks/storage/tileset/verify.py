@@ -8,6 +8,7 @@ from pathlib import Path
 from blocks.disk import disk_errors
 from blocks.errors import ContentError
 from blocks.shared_folder import walk
+from blocks.storage.content.models import TilesetContent
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
 from blocks.storage.tileset.tile_content import HEADER, TileFile
 
@@ -17,9 +18,9 @@ _AGAIN = "The host has it like that: have the tiles made anew with start=always.
 
 @dataclass(frozen=True, slots=True)
 class CheckedTileset:
-    """A complete tileset: how many tiles its references lead to, whatever their endings, and warnings."""
+    """A complete tileset: what its references lead to, whatever the endings of the files, and warnings."""
 
-    tile_count: int
+    content: TilesetContent
     warnings: tuple[str, ...]
 
 
@@ -38,8 +39,8 @@ def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> Chec
         for name, size in (sizes or {}).items():
             _require(found, name, size)
         padded = [name for name in found if _check_head(TileFile(name, f"{folder}/{name}"))]
-        tile_count = _check_references(folder, found)
-    return CheckedTileset(tile_count, (_about_padding(padded),) if padded else ())
+        content = _check_references(folder, found)
+    return CheckedTileset(content, (_about_padding(padded),) if padded else ())
 
 
 def _about_padding(names: list[str]) -> str:
@@ -48,8 +49,7 @@ def _about_padding(names: list[str]) -> str:
     return f"{min(names)}{others} of the tileset: longer than declared in the file. The extra bytes are no part of it."
 
 
-def _check_references(folder: Path, found: Mapping[str, int]) -> int:
-    """The number of tiles."""
+def _check_references(folder: Path, found: Mapping[str, int]) -> TilesetContent:
     _require(found, ROOT)
     crawler = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in found else None)
     crawler.advance()
@@ -63,7 +63,7 @@ def _check_references(folder: Path, found: Mapping[str, int]) -> int:
         )
     if empty := next((name for name in sorted(crawler.names) if not found[name]), None):
         raise ContentError(f"{empty} of the tileset has no bytes. {_AGAIN}")
-    return len(crawler.contents - crawler.tilesets)
+    return crawler.statistics.report(crawler.contents - crawler.tilesets, found)
 
 
 def _files(folder: Path) -> Generator[tuple[str, int]]:

@@ -39,6 +39,9 @@ sys.exit(code)
         (["list", "--help"], 0),
         (["list", "imodels", "/"], 2),
         (["list", "exports", "nowhere"], 2),
+        (["check", "--help"], 0),
+        (["check", "nowhere"], 2),
+        (["check", "README.md"], 2),
         (["no-command"], 2),
     ],
 )

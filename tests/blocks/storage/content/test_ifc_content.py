@@ -11,7 +11,7 @@ import pytest
 from blocks.storage.content.ifc_classes import known_classes
 from blocks.storage.content.ifc_content import read_ifc_content
 from blocks.storage.content.ifc_text import read_pieces
-from blocks.storage.content.models import ExportContent, Georeference, IfcContent
+from blocks.storage.content.models import ExportContent, Georeference, IfcContent, IfcSummary
 from deployments.sandbox.content.ifc import SCHEMAS, IfcSubject, build_ifc
 
 HEADER = (
@@ -205,6 +205,6 @@ def test_the_short_form_adds_up_files(tmp_path: Path) -> None:
     """The summary of an export with two files has the counts of both."""
     one = read_ifc_content(write(tmp_path, BODY))
     summary = ExportContent(ifc=(one, one)).summary()
-    assert summary
+    assert isinstance(summary, IfcSummary)
     assert (summary.elements, summary.instances, summary.georeferences) == (4, 10, 0)
     assert summary.sentence() == "IFC4: 4 elements (0 % proxies), 0 storeys, 0 spaces, no georeference"

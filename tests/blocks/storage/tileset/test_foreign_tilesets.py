@@ -39,7 +39,7 @@ async def test_whole(make: Make, lists: bool, tmp_path: Path) -> None:
     assert files_in(tmp_path) == blobs
     checked = verify_tileset(tmp_path, {name: len(content) for name, content in blobs.items()})
     assert len(checked.warnings) == (make is padded)
-    assert checked.tile_count == TILES[make]
+    assert checked.content.tiles == TILES[make]
 
 
 async def _fetch_and_verify(server: TileServer, folder: Path) -> None:

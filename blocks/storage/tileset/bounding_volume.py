@@ -1,0 +1,112 @@
+"""Where a tileset lies on the Earth and how large it is, from the bounding volume of its root.
+
+https://docs.ogc.org/cs/22-025r4/22-025r4.html#core-bounding-volumes: box and sphere are in metres and follow the tile's
+transform into Earth-centred, Earth-fixed coordinates; a region has longitudes and latitudes in radians.
+"""
+
+import math
+from itertools import product
+from typing import cast
+
+from blocks.foreign_data import Json
+from blocks.storage.content.models import EarthExtent
+
+Vector = tuple[float, float, float]
+Lengths = tuple[float, float, float]
+_EQUATOR, _POLE = 6_378_137.0, 6_356_752.314245
+_ECCENTRICITY = 1 - _POLE**2 / _EQUATOR**2
+_LOWEST, _HIGHEST = 6_000_000.0, 7_000_000.0
+"""Distance from the centre of the Earth; what is nearer or farther away is in coordinates of its own."""
+_IDENTITY = [float(row == column) for row in range(4) for column in range(4)]
+
+
+def locate(tile: Json) -> tuple[EarthExtent | None, Lengths | None]:
+    """Extent on the Earth, and width, depth and height in metres; None where the tile does not say it.
+
+    The extent of a box or sphere is that of its corners.
+    """
+    volume: Json = tile.get("boundingVolume") or {}
+    if region := _numbers(volume.get("region"), 6):
+        return _of_region(region)
+    box = _numbers(volume.get("box"), 12) or _box_around(_numbers(volume.get("sphere"), 4))
+    matrix = _numbers(tile.get("transform", _IDENTITY), 16)
+    if not box or not matrix:
+        return None, None
+    axes = [_turned(matrix, (box[at], box[at + 1], box[at + 2])) for at in (3, 6, 9)]
+    x, y, z = _turned(matrix, (box[0], box[1], box[2]))
+    center = (x + matrix[12], y + matrix[13], z + matrix[14])
+    lengths = [round(2 * math.hypot(*axis), 3) for axis in axes]
+    if not all(map(math.isfinite, lengths)):
+        return None, None
+    is_on_earth = _LOWEST < math.hypot(*center) < _HIGHEST
+    return (_around(_corners(center, axes)) if is_on_earth else None), (lengths[0], lengths[1], lengths[2])
+
+
+def _numbers(value: object, count: int) -> list[float] | None:
+    """So many numbers of a JSON array."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    numbers = [float(item) for item in items if isinstance(item, (int, float))]
+    return numbers if len(items) == len(numbers) == count else None
+
+
+def _box_around(sphere: list[float] | None) -> list[float] | None:
+    if sphere is None:
+        return None
+    x, y, z, radius = sphere
+    return [x, y, z, radius, 0, 0, 0, radius, 0, 0, 0, radius]
+
+
+def _of_region(region: list[float]) -> tuple[EarthExtent, Lengths]:
+    west, south, east, north, lowest, highest = region
+    middle = (south + north) / 2
+    width = (east - west) % (2 * math.pi) * math.cos(middle) * _EQUATOR
+    extent = _extent([math.degrees(angle) for angle in (west, south, east, north)], lowest, highest)
+    return extent, (round(width, 3), round((north - south) * _EQUATOR, 3), round(highest - lowest, 3))
+
+
+def _turned(matrix: list[float], vector: Vector) -> Vector:
+    """A direction under a matrix in column-major order."""
+    x, y, z = (sum(matrix[4 * column + row] * vector[column] for column in range(3)) for row in range(3))
+    return x, y, z
+
+
+def _corners(center: Vector, axes: list[Vector]) -> list[Vector]:
+    signs = product((-1, 1), repeat=3)
+    return [
+        (
+            center[0] + sum(sign * axis[0] for sign, axis in zip(one, axes, strict=True)),
+            center[1] + sum(sign * axis[1] for sign, axis in zip(one, axes, strict=True)),
+            center[2] + sum(sign * axis[2] for sign, axis in zip(one, axes, strict=True)),
+        )
+        for one in signs
+    ]
+
+
+def _around(points: list[Vector]) -> EarthExtent:
+    """The extent of points; across the 180th meridian its west is greater than its east."""
+    longitudes, latitudes, heights = zip(*map(_geodetic, points), strict=True)
+    west, east = min(longitudes), max(longitudes)
+    if east - west > 180:
+        west, east = min(one for one in longitudes if one >= 0), max(one for one in longitudes if one < 0)
+    return _extent([west, min(latitudes), east, max(latitudes)], min(heights), max(heights))
+
+
+def _extent(sides: list[float], lowest: float, highest: float) -> EarthExtent:
+    west, south, east, north = (round(side, 7) for side in sides)
+    return EarthExtent(
+        west=west, south=south, east=east, north=north, lowest=round(lowest, 3), highest=round(highest, 3)
+    )
+
+
+def _geodetic(point: Vector) -> tuple[float, float, float]:
+    """Longitude and latitude in degrees, height in metres (WGS 84, Bowring's formula)."""
+    x, y, z = point
+    distance = math.hypot(x, y)
+    angle = math.atan2(z * _EQUATOR, distance * _POLE)
+    latitude = math.atan2(
+        z + (_EQUATOR**2 / _POLE**2 - 1) * _POLE * math.sin(angle) ** 3,
+        distance - _ECCENTRICITY * _EQUATOR * math.cos(angle) ** 3,
+    )
+    surface = _EQUATOR * math.sqrt(1 - _ECCENTRICITY * math.sin(latitude) ** 2)
+    height = distance * math.cos(latitude) + z * math.sin(latitude) - surface
+    return math.degrees(math.atan2(y, x)), math.degrees(latitude), height

@@ -1,4 +1,4 @@
-"""Settings as people write and paste them: what nobody means is left out, what can be meant is understood."""
+"""Normalise the values of settings: white space, line ends, quotes, and host names given as addresses."""
 
 import re
 from urllib.parse import urlsplit

@@ -15,11 +15,11 @@ from tasks.first_start import record_first_start
 from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
-from tasks.ifc.lost_output import with_one_new_run
+from tasks.ifc.lost_output import retry_with_new_run
 from tasks.ifc.mapping_file import hand_over_mapping, with_mapping
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import fetch_output
-from tasks.ifc.publish import publish, try_publishing_files
+from tasks.ifc.publish import check_files_publishable, publish
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
 from tasks.ifc.run_heartbeat import report_detached_run
 from tasks.ifc.run_spec import RunSpec
@@ -50,14 +50,14 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
             return await report_skipped(published, request)
-        await try_publishing_files(apis, request, changeset)
+        await check_files_publishable(apis, request, changeset)
         first_started = await record_first_start(str(request.folder), looked_at)
         await verify_blob_storage(storage, request)
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)
         spec = build_run_spec(request, connection, changeset, first_started)
         spec = await hand_over_mapping(itwin, storage, spec)
-        return await with_one_new_run(spec, partial(run_and_publish, itwin, storage))
+        return await retry_with_new_run(spec, partial(run_and_publish, itwin, storage))
 
 
 async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> ExportReport:

@@ -12,7 +12,7 @@ from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
 from tasks.mesh.options import MeshRequest
-from tasks.mesh.tileset import fetch_tiles, find_published_tiles, publish_tiles, try_publishing_tiles
+from tasks.mesh.tileset import check_tiles_publishable, fetch_tiles, find_published_tiles, publish_tiles
 from tasks.platform_slots import platform_slot
 from tasks.published import report_skipped
 from tasks.reports import ExportReport
@@ -28,7 +28,7 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
         request, changeset = await with_changeset(itwin, request)
         if published := await find_published_tiles(itwin, request, changeset):
             return await report_skipped(published, request)
-        await try_publishing_tiles(request)
+        await check_tiles_publishable(request)
         request = await with_imodel_name(itwin, request)
         spec = await build_mesh_spec(apis, request, changeset)
         async with platform_slot():

@@ -19,7 +19,7 @@ class StaleReadError(Exception):
 
 
 def freshness_check(
-    number: int, *, fresh_seconds: float = FRESH_SECONDS, is_overtaken: Callable[[], bool] = lambda: False
+    number: int, *, fresh_seconds: float = FRESH_SECONDS, has_newer_record: Callable[[], bool] = lambda: False
 ) -> Precondition:
     """Create the precondition of a request that follows a read which begins now; the transport calls it before sending.
 
@@ -28,13 +28,13 @@ def freshness_check(
     Args:
         number: Number of earlier reads; the last of `MAX_READS` is accepted at any age.
         fresh_seconds: Highest age of the read.
-        is_overtaken: True if another process has recorded something since the read.
+        has_newer_record: True if another process has recorded something since the read.
     """
     read_at = time.monotonic()
 
     def check() -> None:
         is_old = number + 1 < MAX_READS and time.monotonic() - read_at > fresh_seconds
-        if is_old or is_overtaken():
+        if is_old or has_newer_record():
             raise StaleReadError
 
     return check

@@ -55,7 +55,7 @@ class Poller(Generic[Found]):
     read: Callable[[], Awaitable[Found | None]]
     age: Callable[[], timedelta]
     timeout: timedelta
-    pace: PollBackoff
+    backoff: PollBackoff
     log: Log
     slots: asyncio.Semaphore
     sleep: Callable[[float], Any] = asyncio.sleep
@@ -72,7 +72,7 @@ class Poller(Generic[Found]):
             if found is not None or self.age() >= self.timeout:
                 return found
             age = self.age().total_seconds()
-            await self.sleep(max(0.0, min(self.pace.pause(age), self.timeout.total_seconds() - age)))
+            await self.sleep(max(0.0, min(self.backoff.pause(age), self.timeout.total_seconds() - age)))
 
     async def _poll_in_time(self) -> Found | None:
         """Poll once; None if a pause that the platform asks for (429) lasts beyond the deadline."""
@@ -118,7 +118,7 @@ class RunPoller:
     run_id: str
     since: datetime
     timeout: timedelta
-    pace: PollBackoff
+    backoff: PollBackoff
     log: Log
     counts_own_age: bool = True
     sleep: Callable[[float], Any] = asyncio.sleep
@@ -134,7 +134,7 @@ class RunPoller:
         """
         name = f"export run {self.run_id}"
         slots = self.itwin.poll_slots
-        poller = Poller(name, self._read_run, self._age, self.timeout, self.pace, self.log, slots, self.sleep)
+        poller = Poller(name, self._read_run, self._age, self.timeout, self.backoff, self.log, slots, self.sleep)
         run = await poller.poll()
         if run is None:
             raise self._too_late()

@@ -58,7 +58,7 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
     return complete
 
 
-def try_publishing(staging_root: Path, destination: Path, name: str = "file") -> None:
+def check_publishable(staging_root: Path, destination: Path, name: str = "file") -> None:
     """Check with a small file that `publish_files` will work, before a download starts; creates the staging folder.
 
     Args:

@@ -145,7 +145,7 @@ COMMANDS = {
         "Show exported tiles and IFC files in the browser, from this machine only and without any network.",
     ),
     "check": ("deployments.cli.checking:check", "Say what an IFC file or a tileset contains, whoever made it."),
-    "webhooks": ("deployments.cli.webhooks:app", "Manage subscriptions to news about iModels."),
+    "webhooks": ("deployments.cli.webhooks:app", "Manage subscriptions to changes of iModels."),
     "sandbox": (
         "deployments.cli.sandbox_commands:sandbox",
         "Serve a stand-in iTwin Platform on this machine, to try things out without an account.",

@@ -17,7 +17,7 @@ from prefect.states import Cancelled
 from blocks.errors import ExportError, without_secrets
 from blocks.prefect_server.availability import wait_until_gone
 from deployments.stop_signals import INTERRUPTED, stop_signals
-from tasks.ifc.run_heartbeat import what_goes_on_for
+from tasks.ifc.run_heartbeat import describe_remote_run_of
 
 LOOK_EVERY = 2.0  # seconds between two looks for a cancellation at the Prefect server
 INTERRUPTIONS = (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal)
@@ -34,18 +34,18 @@ class InterruptibleRun:
     """One flow run of this process that can be ended from outside.
 
     A worker would do that for its flow runs; a command has no worker, so it looks at its flow run's state itself.
-    How the export ended is what its runbook returned or raised, even where the Prefect server can no longer be told.
+    How the export ended is what its flow function returned or raised, even if the Prefect server is gone by then.
     """
 
     def __init__(self, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> None:
         self._flow = flow.with_options(on_running=[self._note])
-        self._flow.fn = self._kept(self._flow.fn)
+        self._flow.fn = self._recording(self._flow.fn)
         self._parameters = dict(parameters)
         self._report: Any = None
         self._failure: ExportError | None = None
         self._flow_run_id: UUID | None = None
         self._main: asyncio.Task[Any] | None = None
-        self._look_outs: list[asyncio.Task[None]] = []
+        self._background_tasks: list[asyncio.Task[None]] = []
         self._is_cancelled = False
 
     def run(self) -> Any:
@@ -61,24 +61,24 @@ class InterruptibleRun:
         except (*INTERRUPTIONS, *SERVER_GONE) as error:
             return self._conclude(error)
 
-    def _kept(self, runbook: Callable[..., Any]) -> Callable[..., Any]:
-        """The runbook, with how it ended kept for `_conclude`."""
+    def _recording(self, flow_function: Callable[..., Any]) -> Callable[..., Any]:
+        """The flow function, with its result recorded for `_conclude`."""
 
-        @wraps(runbook)
+        @wraps(flow_function)
         async def keeping(*positional: Any, **named: Any) -> Any:
             try:
-                self._report = await runbook(*positional, **named)
+                self._report = await flow_function(*positional, **named)
             except ExportError as error:
                 self._failure = error
                 raise
             finally:
-                self._look_outs.append(asyncio.create_task(self._leave_without_server()))
+                self._background_tasks.append(asyncio.create_task(self._abort_if_server_gone()))
             return self._report
 
         return keeping
 
     def _conclude(self, error: BaseException) -> Any:
-        """The report of a runbook that had ended before `error`, else the error to end with."""
+        """The report of a flow function that had ended before `error`, else the error to end with."""
         if isinstance(error, SERVER_GONE) and (self._report or self._failure):
             sys.stderr.write(_may_be_outdated(error))
         if self._report is not None:
@@ -98,14 +98,14 @@ class InterruptibleRun:
                 await self._confirm()
             raise
         finally:
-            for look_out in self._look_outs:
+            for look_out in self._background_tasks:
                 look_out.cancel()
 
     async def _note(self, flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG002  Prefect's shape
         if self._flow_run_id is None:
             self._flow_run_id = flow_run.id
             stop_signals.install()  # Prefect's engine has put a handler of its own in the place of ours
-            self._look_outs.append(asyncio.create_task(self._look_for_cancellation(flow_run.id)))
+            self._background_tasks.append(asyncio.create_task(self._look_for_cancellation(flow_run.id)))
 
     async def _look_for_cancellation(self, flow_run_id: UUID) -> None:
         async with get_client() as client:
@@ -118,8 +118,8 @@ class InterruptibleRun:
                         self._end()
                         return
 
-    async def _leave_without_server(self) -> None:
-        """Do not wait for Prefect's engine, which tells the server how the runbook ended, once the server is gone."""
+    async def _abort_if_server_gone(self) -> None:
+        """Once the server is gone, do not wait for Prefect's engine, which reports the end of the flow to it."""
         stop_signals.leave(await wait_until_gone())
 
     def _end(self) -> None:
@@ -144,7 +144,7 @@ class InterruptibleRun:
             return ""
         if "imodel_id" not in self._parameters:
             return "Runs that were started go on at the platform. Run the same command again: it picks them up."
-        return what_goes_on_for(self._parameters, str(self._flow_run_id))
+        return describe_remote_run_of(self._parameters, str(self._flow_run_id))
 
 
 def _may_be_outdated(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The Prefect server that a command brings along where none is configured: for this command only, and as long as it."""
+"""A temporary Prefect server for one command, where none is configured; it ends with the command."""
 
 import atexit
 import os
@@ -127,7 +127,7 @@ def _first_line(process: "subprocess.Popen[str]", seconds: float, words: IO[byte
     finally:
         timer.cancel()
     if not line:
-        raise ConfigurationError(_not_started(process.wait(), seconds, last_words(words)))
+        raise ConfigurationError(_not_started(process.wait(), seconds, last_error_line(words)))
     return line.strip()
 
 
@@ -144,7 +144,7 @@ def _not_started(exit_code: int, seconds: float, said: str) -> str:
     )
 
 
-def last_words(words: IO[bytes]) -> str:
+def last_error_line(words: IO[bytes]) -> str:
     """The last line that names an error, else the last line at all."""
     words.seek(0)
     lines = [line.strip() for line in words.read().decode(errors="replace").splitlines()]

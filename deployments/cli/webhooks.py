@@ -1,4 +1,4 @@
-"""`itwin-export webhooks register|list|remove`: subscriptions to news about iModels."""
+"""`itwin-export webhooks register|list|remove`: subscriptions to changes of iModels."""
 
 import json as json_module
 import sys
@@ -22,13 +22,13 @@ from tasks.addresses import read_subject
 from tasks.load_blocks import load_credentials
 from tasks.names import itwin_id_of
 
-app = App(name="webhooks", help="Manage subscriptions to news about iModels.", help_format="plaintext")
+app = App(name="webhooks", help="Manage subscriptions to changes of iModels.", help_format="plaintext")
 AsJson = Annotated[bool, Parameter(negative="")]
 
 
 @app.command
 def register(callback_url: str, *, itwin_id: str, credentials: str = "default", json: AsJson = False) -> None:
-    """Let the platform deliver news about the iModels of an iTwin to the receiver at an address.
+    """Let the platform deliver pending about the iModels of an iTwin to the receiver at an address.
 
     A webhook that is there already is kept and activated. The secret is the one in ITWIN_WEBHOOK_SECRET; the receiver
     must have the same.

@@ -117,13 +117,13 @@ class Processes:
             if process := started.find():
                 end_all([*process.children(recursive=True), process])
                 names.append(started.name)
-        end_all(list(self._strays()))
+        end_all(list(self._orphaned_descendants()))
         for child in self._children:
             child.wait()
         self._notes.unlink(missing_ok=True)
         return names
 
-    def _strays(self) -> Iterator[psutil.Process]:
+    def _orphaned_descendants(self) -> Iterator[psutil.Process]:
         """Descendants whose parent went first."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):

@@ -32,7 +32,7 @@ def recover(
     """
     from prefect.settings import PREFECT_API_URL  # noqa: PLC0415  reads the environment on import
 
-    from deployments.recovery.cut_runs import Tolerance  # noqa: PLC0415
+    from deployments.recovery.lost_flow_runs import Tolerance  # noqa: PLC0415
     from deployments.recovery.service import Recovery  # noqa: PLC0415
 
     if not PREFECT_API_URL.value():

@@ -10,7 +10,7 @@ from prefect.exceptions import PrefectException
 
 from blocks.errors import without_secrets
 from blocks.prefect_server.staleness import ObservedTime
-from deployments.recovery.cut_runs import Tolerance, mark_crashed, read_signs_of_life
+from deployments.recovery.lost_flow_runs import Tolerance, mark_crashed, read_signs_of_life
 from deployments.recovery.slots import correct_slots, find_slot_mismatches
 
 MISMATCH_SECONDS = 360.0

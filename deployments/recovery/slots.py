@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 
-from deployments.recovery.cut_runs import FLOWS, PAGE
+from deployments.recovery.lost_flow_runs import FLOWS, PAGE
 
 HOLDING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 WAITING = "AwaitingRetry"

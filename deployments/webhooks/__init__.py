@@ -1,1 +1,1 @@
-"""A receiver of iTwin webhooks that turns news about iModels into Prefect events."""
+"""A receiver of iTwin webhooks that turns changes of iModels into Prefect events."""

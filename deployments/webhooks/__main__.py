@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.output_streams import keep_streams_open
-from deployments.webhooks.inbox import Inbox, Waiting
+from deployments.webhooks.inbox import Inbox, PendingChange
 from deployments.webhooks.protocol import ACCEPTED_AT_ONCE, BoundedProtocol
 from deployments.webhooks.receiver import Receiver
 from tasks.imodel_events import emit_change
@@ -39,7 +39,7 @@ def serve(
         port: Port to listen on.
         host: Address to listen on.
         state_file: Where deliveries are written down.
-        quiet_seconds: News of an iModel are announced once none has followed for so long,
+        quiet_seconds: Changes of an iModel are announced once none has followed for so long,
         longest_seconds: but not later than so long after the first.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -59,9 +59,12 @@ def serve(
     )
 
 
-async def _announce(news: Waiting) -> None:
+async def _announce(pending: PendingChange) -> None:
     await emit_change(
-        news.imodel_id, changeset_id=news.changeset_id, named_version=news.version_id, reason=news.event_type
+        pending.imodel_id,
+        changeset_id=pending.changeset_id,
+        named_version=pending.version_id,
+        reason=pending.event_type,
     )
 
 

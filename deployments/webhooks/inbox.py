@@ -1,4 +1,4 @@
-"""What was delivered and what is still to be announced, on disk: a restart forgets neither."""
+"""Received deliveries and pending changes, kept on disk across restarts."""
 
 import logging
 import sqlite3
@@ -22,7 +22,7 @@ _SCHEMA = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS seen (message_id TEXT PRIMARY KEY, at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS seen_at ON seen (at);
-CREATE TABLE IF NOT EXISTS news (
+CREATE TABLE IF NOT EXISTS pending (
     imodel_id TEXT NOT NULL,
     subject TEXT NOT NULL,
     changeset_id TEXT,
@@ -35,15 +35,12 @@ CREATE TABLE IF NOT EXISTS news (
 """
 _WAITING_BEFORE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'waiting'"
 _TAKE_OVER = """
-INSERT OR IGNORE INTO news SELECT imodel_id, '', changeset_id, event_type, first_at, last_at, NULL FROM waiting;
+INSERT OR IGNORE INTO pending SELECT imodel_id, '', changeset_id, event_type, first_at, last_at, NULL FROM waiting;
 DROP TABLE waiting;
 """
-"""Earlier releases kept one piece of news for each iModel, in the table `waiting`."""
-_HAS_VERSIONS = "SELECT count(*) FROM pragma_table_info('news') WHERE name = 'version_id'"
-_ADD_VERSIONS = "ALTER TABLE news ADD COLUMN version_id TEXT"
-"""Earlier releases did not keep the id of a named version."""
+"""Earlier releases kept one pending change for each iModel, in the table `waiting`."""
 _WAIT = """
-INSERT INTO news VALUES (:imodel_id, :subject, :changeset_id, :event_type, :now, :now, :version_id)
+INSERT INTO pending VALUES (:imodel_id, :subject, :changeset_id, :event_type, :now, :now, :version_id)
 ON CONFLICT (imodel_id, subject) DO UPDATE
 SET changeset_id = excluded.changeset_id, event_type = excluded.event_type, last_at = excluded.last_at
 """
@@ -54,8 +51,8 @@ OR message_id IN (SELECT message_id FROM seen ORDER BY at DESC, message_id LIMIT
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """The news of an iModel, as of its last delivery: pushes together, each named version by itself."""
+class PendingChange:
+    """The pending changes of an iModel, as of its last delivery: pushes together, each named version by itself."""
 
     imodel_id: str
     subject: str
@@ -69,8 +66,6 @@ def _opened(file: Path) -> sqlite3.Connection:
     with _database_errors(file):
         database = sqlite3.connect(file, check_same_thread=False)
         database.executescript(_SCHEMA)
-        if not database.execute(_HAS_VERSIONS).fetchone()[0]:
-            database.execute(_ADD_VERSIONS)
         if database.execute(_WAITING_BEFORE).fetchone()[0]:
             database.executescript(f"BEGIN; {_TAKE_OVER} COMMIT;")
         return database
@@ -88,7 +83,7 @@ def _database_errors(file: Path) -> Generator[None]:
 
 
 def _is_readable(row: tuple[object, ...]) -> bool:
-    """Whether a row of `news` holds what was written there; a damaged file may give anything."""
+    """Whether a row of `pending` holds what was written there; a damaged file may give anything."""
     imodel_id, subject, changeset_id, event_type, last_at, version_id = row
     return (
         isinstance(last_at, float)
@@ -106,7 +101,7 @@ class Inbox:
 
     Args:
         file: The database.
-        quiet_seconds: News are announced once none has followed for so long,
+        quiet_seconds: Changes are announced once none has followed for so long,
         longest_seconds: but not later than so long after the first.
         most: How many deliveries are remembered.
         clock: Seconds since 1970.
@@ -148,7 +143,7 @@ class Inbox:
             self._database.execute(_FORGET, {"oldest": now - KEPT_SECONDS, "most": self._most})
         return True
 
-    def ready(self) -> list[Waiting]:
+    def ready(self) -> list[PendingChange]:
         """What is to be announced now; a row that makes no sense stays where it is and is logged once.
 
         Raises:
@@ -157,29 +152,29 @@ class Inbox:
         now = self._clock()
         with _database_errors(self._file):
             rows = self._database.execute(
-                "SELECT rowid, imodel_id, subject, changeset_id, event_type, last_at, version_id FROM news "
+                "SELECT rowid, imodel_id, subject, changeset_id, event_type, last_at, version_id FROM pending "
                 "WHERE last_at <= ? OR first_at <= ? ORDER BY first_at, subject DESC",
                 (now - self._quiet, now - self._longest),
             ).fetchall()
         readable = [row for row in rows if _is_readable(row[1:])]
         self._note_unreadable({row[0] for row in rows if row not in readable})
-        return [Waiting(*row[1:]) for row in readable]
+        return [PendingChange(*row[1:]) for row in readable]
 
     def _note_unreadable(self, found: set[int]) -> None:
         for number in sorted(found - self._unreadable):
-            log.warning("Row %s of “news” in %s is damaged and is passed over.", number, self._file.absolute())
+            log.warning("Row %s of “pending” in %s is damaged and is passed over.", number, self._file.absolute())
         self._unreadable |= found
 
-    def announced(self, news: Waiting) -> None:
-        """Cross it off, unless something newer came meanwhile.
+    def announced(self, pending: PendingChange) -> None:
+        """Delete it, unless something newer came meanwhile.
 
         Raises:
             ConfigurationError: The database takes nothing.
         """
         with _database_errors(self._file), self._database:
             self._database.execute(
-                "DELETE FROM news WHERE imodel_id = ? AND subject = ? AND last_at = ?",
-                (news.imodel_id, news.subject, news.last_at),
+                "DELETE FROM pending WHERE imodel_id = ? AND subject = ? AND last_at = ?",
+                (pending.imodel_id, pending.subject, pending.last_at),
             )
 
     def close(self) -> None:

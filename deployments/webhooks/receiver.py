@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from blocks.errors import ExportError, without_secrets
-from deployments.webhooks.inbox import Inbox, Waiting
+from deployments.webhooks.inbox import Inbox, PendingChange
 from deployments.webhooks.message import MalformedError, is_signed, read_change
 
 LARGEST_BODY = 64 * 1024
@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.5
 PAUSE_SECONDS = 5.0
 log = logging.getLogger("itwin.webhooks")
 
-Announce = Callable[[Waiting], Awaitable[None]]
+Announce = Callable[[PendingChange], Awaitable[None]]
 
 
 class RefusedError(Exception):
@@ -101,22 +101,22 @@ class Receiver:
     async def announce_ready(self) -> bool:
         """Announce what is ready; false if that did not work and the rest is kept."""
         try:
-            for news in self.inbox.ready():
-                if not await self._announce(news):
+            for pending in self.inbox.ready():
+                if not await self._announce(pending):
                     return False
         except ExportError as error:
             log.error("%s", error)  # noqa: TRY400  the sentence says it
             return False
         return True
 
-    async def _announce(self, news: Waiting) -> bool:
+    async def _announce(self, pending: PendingChange) -> bool:
         try:
-            await self.announce(news)
+            await self.announce(pending)
         except (httpx.HTTPError, RuntimeError) as error:  # the latter is how Prefect says it reaches no API
-            log.warning("iModel %s could not be announced (%s).", news.imodel_id, without_secrets(str(error)))
+            log.warning("iModel %s could not be announced (%s).", pending.imodel_id, without_secrets(str(error)))
             return False
-        self.inbox.announced(news)
-        log.info("iModel %s is announced.", news.imodel_id)
+        self.inbox.announced(pending)
+        log.info("iModel %s is announced.", pending.imodel_id)
         return True
 
 

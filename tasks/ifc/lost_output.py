@@ -28,7 +28,7 @@ def closing_lost_run(request: IfcRequest, run: RemoteRun) -> Generator[None]:
         raise
 
 
-async def with_one_new_run(spec: RunSpec, attempt: Callable[[RunSpec], Awaitable[T]]) -> T:
+async def retry_with_new_run(spec: RunSpec, attempt: Callable[[RunSpec], Awaitable[T]]) -> T:
     """Return the result of the attempt; repeat it once if it used an earlier flow run's run whose file is gone.
 
     If a run that this flow run started has lost its file, the error is raised: a person must find the cause.

@@ -20,7 +20,7 @@ from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.ifc_products import holds_product
 from blocks.storage.manifest import Manifest, ManifestFile
-from blocks.storage.publish import publish_files, try_publishing
+from blocks.storage.publish import check_publishable, publish_files
 from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
@@ -31,7 +31,7 @@ from tasks.published import draft_manifest, report_published
 from tasks.reports import ExportReport
 
 
-async def try_publishing_files(itwin: ItwinApis, request: IfcRequest, changeset_id: str) -> None:
+async def check_files_publishable(itwin: ItwinApis, request: IfcRequest, changeset_id: str) -> None:
     """Try what publishing will do before the platform is asked for anything.
 
     Raises:
@@ -41,7 +41,7 @@ async def try_publishing_files(itwin: ItwinApis, request: IfcRequest, changeset_
     if request.output_location == "USER_BLOB_STORAGE" or request.file_name:  # named by us, so its very name is tried
         imodel = await itwin.imodels.get_imodel(request.imodel_id)
         name, _ = blob_file_names(imodel, await file_name_of(itwin, request, changeset_id, imodel))
-    await asyncio.to_thread(try_publishing, request.staging_root.root, request.folder, name)
+    await asyncio.to_thread(check_publishable, request.staging_root.root, request.folder, name)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -14,7 +14,7 @@ from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.connection import Connection, reconnect
 from tasks.ifc.consent import explain_missing_consent
 from tasks.ifc.options import IfcRequest
-from tasks.ifc.run_heartbeat import FollowedRun, close_run, heartbeat, note_followed
+from tasks.ifc.run_heartbeat import FollowedRun, close_run, heartbeat, record_followed
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
@@ -60,14 +60,14 @@ async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: Remote
     """
     state_dir = spec.request.state_dir
     followed = FollowedRun(connection_id=run.connection_id, run_id=run.run_id)
-    note_followed(state_dir, str(flow_run.get_id()), followed)
+    record_followed(state_dir, str(flow_run.get_id()), followed)
     try:
         async with heartbeat(state_dir, str(flow_run.get_id())):
             finished, warnings = await _wait_and_judge(credentials, spec, run)
     except (RunFailedError, ConsentRequiredError, NotFoundError) as error:
         close_run(state_dir, str(flow_run.get_id()), run, reason=str(error))
         raise
-    note_followed(state_dir, str(flow_run.get_id()), followed.model_copy(update={"is_finished": True}))
+    record_followed(state_dir, str(flow_run.get_id()), followed.model_copy(update={"is_finished": True}))
     for warning in warnings:
         get_run_logger().warning(warning)
     return finished

@@ -1,7 +1,7 @@
-"""Which export run a flow run follows, written down for those who have to tell when the flow run is gone.
+"""Records which export run a flow run follows, for messages after the flow run has ended.
 
 The platform cannot cancel a run: it goes on when its flow run is cancelled, killed or interrupted. Prefect may call
-the hook in another process, so what it says must be on disk, beside the notes of the runs we asked for.
+the hook in another process, so what it says must be on disk, beside the records of requested runs.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from tasks.state_dir import StateDir, prepare
 HEARTBEAT_SECONDS = 30.0
 
 
-def note_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) -> None:
-    """Write down which run a flow run follows, and how far that is."""
+def record_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) -> None:
+    """Record which run a flow run follows, and its state."""
     path = state_dir.followed(flow_run_id)
     with disk_errors(path.parent):
         prepare(path.parent)
@@ -58,11 +58,11 @@ def close_run(state_dir: StateDir, flow_run_id: str, run: RemoteRun, *, reason: 
     forget_followed(state_dir, flow_run_id)
 
 
-def what_goes_on(state_dir: StateDir, flow_run_id: str) -> str:
+def describe_remote_run(state_dir: StateDir, flow_run_id: str) -> str:
     """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
     followed = read_followed(state_dir.followed(flow_run_id))
     if followed is None:
-        return _asked_for(state_dir, flow_run_id)
+        return _describe_requested_run(state_dir, flow_run_id)
     name = f"Export run {followed.run_id} on connection {followed.connection_id}"
     if followed.is_finished:
         return f"{name} has finished at the platform. Run the same command again: it fetches that run's files."
@@ -72,16 +72,16 @@ def what_goes_on(state_dir: StateDir, flow_run_id: str) -> str:
     )
 
 
-def what_goes_on_for(parameters: Mapping[str, Any], flow_run_id: str) -> str:
+def describe_remote_run_of(parameters: Mapping[str, Any], flow_run_id: str) -> str:
     """The same for the parameters of the flow run: its iModel may be given by name."""
     state_dirs = state_dirs_of(parameters.get("output_dir"), str(parameters.get("imodel_id")))
-    return next((said for state_dir in state_dirs if (said := what_goes_on(state_dir, flow_run_id))), "")
+    return next((said for state_dir in state_dirs if (said := describe_remote_run(state_dir, flow_run_id))), "")
 
 
 async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Say in the log and in an artifact what the platform still does; Prefect's hook for flow runs that end early."""
     asked = flow_run.parameters
-    said = what_goes_on_for(asked, str(flow_run.id))
+    said = describe_remote_run_of(asked, str(flow_run.id))
     if not said:
         return
     flow_run_logger(flow_run, flow).warning(said)
@@ -113,7 +113,7 @@ def _touch(path: Path) -> None:
             os.utime(path)
 
 
-def _asked_for(state_dir: StateDir, flow_run_id: str) -> str:
+def _describe_requested_run(state_dir: StateDir, flow_run_id: str) -> str:
     """Requests of this flow run whose run nobody waits for yet."""
     asked = [
         record

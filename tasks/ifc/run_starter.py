@@ -38,48 +38,48 @@ class RunStarter:
     spec: RunSpec
     blob_storage: UserBlobStorage | None
     records: RunRecords
-    pace: PollBackoff
+    backoff: PollBackoff
     log: Log
     fresh_seconds: float = FRESH_SECONDS
 
     async def start(self) -> RemoteRun:
-        """The run to follow.
+        """Find a run that serves the export, else start one.
 
         Raises:
-            ActiveRunError: Another run holds the iModel and `on_active_run` is `fail`.
+            ActiveRunError: Another run is active on the iModel and `on_active_run` is `fail`.
             ConflictError: A simultaneous request won; look again.
             NotFoundError: The connection is gone, or is not ours.
         """
         await self._require_ours()
-        holder: StartedRun | None = None
-        overtaken = 0
+        active_run: StartedRun | None = None
+        stale_reads = 0
         while True:
-            check = self._freshness_check(overtaken)
-            if (present := await self._find_present(holder)) is not None:
+            check = self._freshness_check(stale_reads)
+            if (present := await self._find_reusable_run(active_run)) is not None:
                 return present
-            record = self._write_down()
+            record = self._record_request()
             try:
-                holder = await self._ask(record, check)
+                active_run = await self._request_run(record, check)
             except StaleReadError:
                 self.records.note(record, "refused")
-                overtaken += 1
+                stale_reads += 1
                 continue
-            if holder.is_new:
-                why_anew = self._why_anew(holder.run_id)
-                return self._followed(holder.run_id, record).model_copy(update={"why_anew": why_anew})
+            if active_run.is_new:
+                why_anew = self._why_anew(active_run.run_id)
+                return self._followed(active_run.run_id, record).model_copy(update={"why_anew": why_anew})
             self.records.note(record, "refused")
-            if (run := await self._resolve_conflict(holder)) is not None:
+            if (run := await self._resolve_conflict(active_run)) is not None:
                 return run
 
     def _freshness_check(self, number: int) -> Precondition:
-        """Refuses to ask for a run once that was done elsewhere, or when the look at what is there is too old."""
-        noted = self._noted_runs()
+        """Refuses the request if another run was recorded meanwhile, or if the list of runs is too old."""
+        recorded = self._recorded_runs()
         return freshness_check(
-            number, fresh_seconds=self.fresh_seconds, is_overtaken=lambda: self._noted_runs() != noted
+            number, fresh_seconds=self.fresh_seconds, has_newer_record=lambda: self._recorded_runs() != recorded
         )
 
-    def _noted_runs(self) -> set[str]:
-        """Runs for the same options that anybody has noted in this folder."""
+    def _recorded_runs(self) -> set[str]:
+        """Ids of the runs for the same options in the records of this folder."""
         return {record.run_id for record in self.records.all() if record.run_id and record.options == self._name}
 
     async def _require_ours(self) -> None:
@@ -90,11 +90,11 @@ class RunStarter:
         if (found.display_name or self._name) != self._name:
             raise NotFoundError(f"Export connection {found.id} is now “{found.display_name}”, which is not ours.")
 
-    async def _find_present(self, holder: StartedRun | None) -> RemoteRun | None:
+    async def _find_reusable_run(self, active_run: StartedRun | None) -> RemoteRun | None:
         """A run that already serves what is asked: active, or finished well and still to be fetched."""
-        connections = {self.spec.connection_id: None} | dict.fromkeys(self._noted_connections())
-        if holder is not None and await self._is_duplicate_connection(holder.connection_id):
-            connections[holder.connection_id] = None
+        connections = {self.spec.connection_id: None} | dict.fromkeys(self._recorded_connections())
+        if active_run is not None and await self._is_duplicate_connection(active_run.connection_id):
+            connections[active_run.connection_id] = None
         for connection_id in connections:
             if (present := await self._find_on(connection_id)) is not None:
                 return present
@@ -107,14 +107,14 @@ class RunStarter:
             if connection_id == self.spec.connection_id:
                 raise
             return None  # one of earlier days that was deleted since
-        notes = RunMatcher(self.spec, connection_id, self.records.of_connection(connection_id), self._place)
+        matcher = RunMatcher(self.spec, connection_id, self.records.of_connection(connection_id), self._place)
         for run in sorted(runs, key=lambda run: (run.is_finished, -started_at(run, self._now()).timestamp())):
-            if (record := notes.of(run, self._now())) is not None:
+            if (record := matcher.of(run, self._now())) is not None:
                 self.log.info("Export run %s already serves this export; following it.", run.id)
                 return self._followed(run.id, record)
         return None
 
-    def _noted_connections(self) -> list[str]:
+    def _recorded_connections(self) -> list[str]:
         """Connections that this export was asked for on before: two first exports at once make two for one purpose."""
         if not self.spec.is_own_connection:
             return []
@@ -131,7 +131,7 @@ class RunStarter:
             return False
         return (theirs.display_name, theirs.authentication_type) == (ours.display_name, ours.authentication_type)
 
-    def _write_down(self) -> RunRecord:
+    def _record_request(self) -> RunRecord:
         return self.records.ask(
             connection_id=self.spec.connection_id,
             changeset_id=self.spec.changeset_id,
@@ -142,8 +142,8 @@ class RunStarter:
             blob_name=self.spec.blob_name if self.blob_storage else "",
         )
 
-    async def _ask(self, record: RunRecord, check: Precondition) -> StartedRun:
-        """Ask for a run; a refusal is noted, a lost answer leaves the note as it is: the run may have started."""
+    async def _request_run(self, record: RunRecord, check: Precondition) -> StartedRun:
+        """Request a run. A refusal is recorded; after a lost answer the record stays open: the run may have started."""
         run_input = self._input()
         try:
             output = self._output(record)
@@ -192,23 +192,23 @@ class RunStarter:
         target = self.blob_storage.output_for(record.blob_name, until=until, save_logs=request.save_logs)
         return replace(output, output_sas_url=target.output, logs_sas_url=target.logs)
 
-    async def _resolve_conflict(self, holder: StartedRun) -> RemoteRun | None:
-        """Another request holds the iModel: it may be ours after all; else do as asked. None means: ask again."""
-        if (present := await self._find_present(holder)) is not None:
+    async def _resolve_conflict(self, active_run: StartedRun) -> RemoteRun | None:
+        """Another run is active: it may serve the export; else act as `on_active_run` says. None: request again."""
+        if (present := await self._find_reusable_run(active_run)) is not None:
             return present
-        name = f"Export run {holder.run_id} on connection {holder.connection_id}"
-        held = f"{name} holds iModel {self.spec.request.imodel_id}, and it is not known to export the same"
+        name = f"Export run {active_run.run_id} on connection {active_run.connection_id}"
+        held = f"{name} is active on iModel {self.spec.request.imodel_id}, and it is not known to export the same"
         match self.spec.policy.on_active_run:
             case "fail":
                 raise ActiveRunError(f"{held}. Wait for its end, or choose on_active_run=wait or adopt.")
             case "adopt":
-                return self._adopted(holder, held)
+                return self._adopted(active_run, held)
             case "wait":
                 self.log.warning("%s; waiting for its end, then starting ours.", held)
-                await self._wait_until_released(holder)
+                await self._wait_until_released(active_run)
                 return None
 
-    def _adopted(self, holder: StartedRun, held: str) -> RemoteRun:
+    def _adopted(self, active_run: StartedRun, held: str) -> RemoteRun:
         if self.blob_storage is not None:
             raise ActiveRunError(
                 f"{held}; where it writes is not known, so with USER_BLOB_STORAGE it cannot be adopted. "
@@ -217,39 +217,39 @@ class RunStarter:
         warning = f"{held}; adopted as asked for, so the files may come from another changeset or other options."
         self.log.warning(warning)
         return RemoteRun(
-            connection_id=holder.connection_id,
-            run_id=holder.run_id,
+            connection_id=active_run.connection_id,
+            run_id=active_run.run_id,
             since=self._now(),
             adopted=True,
             warnings=(warning,),
         )
 
-    async def _wait_until_released(self, holder: StartedRun) -> None:
+    async def _wait_until_released(self, active_run: StartedRun) -> None:
         """Wait until the other run has ended; where its connection is not visible to us, a pause has to do."""
         waited = self.itwin.client.clock.elapsed_since(self.spec.first_started)
         left = self.spec.policy.timeout - waited
         if left <= timedelta(0):
-            raise self._held_too_long(holder)
-        watch = RunPoller(
+            raise self._wait_timed_out(active_run)
+        poller = RunPoller(
             self.itwin,
-            holder.connection_id,
-            holder.run_id,
+            active_run.connection_id,
+            active_run.run_id,
             self._now(),
             left,
-            self.pace,
+            self.backoff,
             self.log,
             counts_own_age=False,
         )
         try:
-            await watch.finished()
+            await poller.finished()
         except (NotFoundError, NotAuthorizedError):
-            await asyncio.sleep(self.pace.pause(waited.total_seconds()))
+            await asyncio.sleep(self.backoff.pause(waited.total_seconds()))
         except ExportTimeoutError:
-            raise self._held_too_long(holder) from None
+            raise self._wait_timed_out(active_run) from None
 
-    def _held_too_long(self, holder: StartedRun) -> ExportTimeoutError:
+    def _wait_timed_out(self, active_run: StartedRun) -> ExportTimeoutError:
         return ExportTimeoutError(
-            f"iModel {self.spec.request.imodel_id} was still held by export run {holder.run_id} after "
+            f"iModel {self.spec.request.imodel_id} still had the active export run {active_run.run_id} after "
             f"{self.spec.policy.timeout.total_seconds() / 60:g} minutes; ours was not started. "
             f"Run the same command again."
         )

@@ -1,4 +1,4 @@
-"""Mesh exports: found, or asked for where none turns up, and waited for."""
+"""Find, request and wait for mesh exports."""
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
@@ -36,13 +36,13 @@ async def build_mesh_spec(itwin: ItwinApis, request: MeshRequest, changeset_id: 
     result_serializer="json",
 )
 async def ensure_mesh_export(credentials: ItwinCredentials, spec: MeshSpec) -> EnsuredMesh:
-    """Look whether there are tiles, made or being made, and ask for them as the order says.
+    """Look whether there are tiles, made or being made, and request them as `start` says.
 
     The platform makes tiles by itself and discourages asking. Vendor page:
     https://developer.bentley.com/apis/mesh-export/operations/start-export/
     """
     async with credentials.get_client() as itwin:
-        return await MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger()).ask()
+        return await MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger()).ensure()
 
 
 @task(

@@ -1,4 +1,4 @@
-"""Finding the tiles of a changeset: listed, never read by id; asked for only where the platform leaves them out."""
+"""Find the mesh export of a changeset in the platform's list; request one if there is none."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ Look = Callable[[], Awaitable[MeshExport | None]]
 
 
 class EnsuredMesh(BaseModel):
-    """What came of asking for tiles; `export_id` is set if these and no other tiles will do."""
+    """The result of a request for tiles; `export_id` is set if no other tiles are accepted."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,23 +36,23 @@ class EnsuredMesh(BaseModel):
 
 @dataclass
 class MeshSearch:
-    """The mesh exports that an order can be served from.
+    """Searches the mesh exports of an iModel for one that serves the spec.
 
     Args:
-        export_id: Only this one will do.
-        fresh_seconds: So long a look at what is there holds good.
+        export_id: Accept only this mesh export.
+        fresh_seconds: Age at which a list is too old to decide that tiles must be requested.
     """
 
     itwin: ItwinApis
     spec: MeshSpec
-    pace: PollBackoff
+    backoff: PollBackoff
     log: Log
     export_id: str | None = None
     fresh_seconds: float = FRESH_SECONDS
     _seen: str = ""
     _misses: int = 0
     _since: datetime | None = None
-    _noted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    _logged: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     async def exports(self) -> list[MeshExport]:
         """Those of the changeset and type, whatever their state.
@@ -73,17 +73,17 @@ class MeshSearch:
         fitting = [one for one in exports if one.is_of(self.spec.changeset_id, self.spec.request.export_type)]
         return [export for export in fitting if self.export_id in {None, export.id}]
 
-    async def ask(self) -> EnsuredMesh:
-        """Ask for tiles if the order says so and there are none.
+    async def ensure(self) -> EnsuredMesh:
+        """Request tiles if `start` says so and there are none.
 
         Raises:
-            NotAuthorizedError: The caller may not ask for tiles.
+            NotAuthorizedError: The caller may not request tiles.
         """
         match self.spec.policy.start:
             case "never":
                 return EnsuredMesh()
             case "if-missing":
-                return EnsuredMesh() if await self._turns_up() else await self._post()
+                return EnsuredMesh() if await self._appears_within_grace() else await self._post()
             case "always":
                 return await self._post()
 
@@ -96,12 +96,12 @@ class MeshSearch:
             ExportTimeoutError: The deadline passed first.
         """
         with self.itwin.mesh_listings.joined():
-            export = await self._rounds(self._look, self._age, self.spec.policy.timeout).poll()
+            export = await self._poller(self._look, self._age, self.spec.policy.timeout).poll()
         if export is None:
             raise self._too_late()
         return export
 
-    async def _turns_up(self) -> bool:
+    async def _appears_within_grace(self) -> bool:
         began = time.monotonic()
 
         async def look() -> MeshExport | None:
@@ -110,8 +110,8 @@ class MeshSearch:
         def waited() -> timedelta:
             return timedelta(seconds=time.monotonic() - began)
 
-        grace = min(timedelta(seconds=GRACE_PAUSES * self.pace.first), self.spec.policy.timeout)
-        return await self._rounds(look, waited, grace).poll() is not None
+        grace = min(timedelta(seconds=GRACE_PAUSES * self.backoff.first), self.spec.policy.timeout)
+        return await self._poller(look, waited, grace).poll() is not None
 
     def _age(self) -> timedelta:
         clock = self.itwin.client.clock
@@ -131,7 +131,7 @@ class MeshSearch:
         raise AssertionError
 
     def serves(self, export: MeshExport) -> bool:
-        """Whether there is no need to ask: with `always` only if it was made (or is being made) since the order."""
+        """Whether it makes a request needless: with `always` only if it was made since the flow run started."""
         if self.spec.policy.start != "always":
             return True
         since = self.spec.first_started.replace(microsecond=0)  # mesh exports are dated in whole seconds
@@ -152,12 +152,12 @@ class MeshSearch:
         return EnsuredMesh(export_id=started.id if self.spec.policy.start == "always" else None)
 
     async def _look(self) -> MeshExport | None:
-        export = best_of(await self._told_together() or await self.exports())
+        export = best_of(await self._shared_listing() or await self.exports())
         if export is None:
             self._miss()
             return None
         self._seen, self._misses = export.id, 0
-        self._note(export)
+        self._log_state(export)
         if export.is_invalid:
             raise RunFailedError(
                 f"Mesh export {export.id} is Invalid: the platform could not make {self.spec.subject}"
@@ -166,7 +166,7 @@ class MeshSearch:
             )
         return export if export.is_complete else None
 
-    async def _told_together(self) -> list[MeshExport]:
+    async def _shared_listing(self) -> list[MeshExport]:
         """What one list tells all searches that wait; nothing before the export of this one has turned up.
 
         The common list does not tell which tiles are compatible with a version.
@@ -179,21 +179,21 @@ class MeshSearch:
     def _miss(self) -> None:
         self._misses += 1
         if self._seen and self._misses >= MISSES:
-            raise gone(self._seen, self.spec)
+            raise not_found_error(self._seen, self.spec)
 
-    def _note(self, export: MeshExport) -> None:
+    def _log_state(self, export: MeshExport) -> None:
         state = (export.id, str(export.status))
-        if state in self._noted:
+        if state in self._logged:
             return
-        self._noted.add(state)
+        self._logged.add(state)
         if isinstance(export.status, MeshStatus):
             self.log.info("Mesh export %s: %s", *state)
         else:
             self.log.warning("Mesh export %s is in the unknown state “%s”; waiting on.", *state)
 
-    def _rounds(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Poller[MeshExport]:
+    def _poller(self, look: Look, age: Callable[[], timedelta], timeout: timedelta) -> Poller[MeshExport]:
         name = f"the mesh exports of iModel {self.spec.request.imodel_id}"
-        return Poller(name, look, age, timeout, self.pace, self.log, self.itwin.poll_slots)
+        return Poller(name, look, age, timeout, self.backoff, self.log, self.itwin.poll_slots)
 
     def _too_late(self) -> ExportTimeoutError:
         minutes = self.spec.policy.timeout.total_seconds() / 60
@@ -214,7 +214,7 @@ def best_of(exports: Sequence[MeshExport]) -> MeshExport | None:
     )
 
 
-def gone(export_id: str, spec: MeshSpec) -> NotFoundError:
+def not_found_error(export_id: str, spec: MeshSpec) -> NotFoundError:
     """What to say of an export that was in the list and is not any more."""
     return NotFoundError(
         f"Mesh export {export_id} is gone from the platform, and there are no other {spec.subject}: only about five "

@@ -1,4 +1,4 @@
-"""What a person asks export-mesh for, checked before anything is sent."""
+"""Parameters of the flow export-mesh, checked before anything is sent."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self, cast
@@ -16,7 +16,7 @@ Start = Literal["if-missing", "never", "always"]
 
 
 class MeshPolicy(Policy, frozen=True):
-    """How tiles are to be had: by themselves or by request; `timeout` counts from the start of the flow run.
+    """Whether tiles are requested; `timeout` counts from the start of the flow run.
 
     With `start` always, what is published does not count: `force` is set. With `cdn` the tiles come from the platform's
     content delivery network.
@@ -50,7 +50,7 @@ class MeshOptions(ExportOptions, frozen=True):
 
 
 class MeshRequest(MeshOptions, ExportRequest, frozen=True):
-    """One mesh export as asked for."""
+    """One requested mesh export."""
 
     format: ClassVar[ExportFormat] = "mesh"
 
@@ -80,7 +80,7 @@ class MeshSpec(BaseModel):
 
     @property
     def policy(self) -> MeshPolicy:
-        """How they are to be had."""
+        """Whether they are requested, and until when to wait."""
         return self.request.policy
 
     @property

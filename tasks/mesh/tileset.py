@@ -21,12 +21,12 @@ from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
-from blocks.storage.tileset.publish import previous_path, publish_tileset, recover, try_publishing_tileset
+from blocks.storage.tileset.publish import check_tileset_publishable, previous_path, publish_tileset, recover
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
 from tasks.mesh.export import RemoteMesh
-from tasks.mesh.finder import MeshSearch, best_of, gone
+from tasks.mesh.finder import MeshSearch, best_of, not_found_error
 from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import Log, read_poll_backoff
 from tasks.published import draft_manifest, find_published, report_published
@@ -34,7 +34,7 @@ from tasks.reports import ExportReport
 from tasks.retry import retries_after
 from tasks.state_dir import prepare
 
-SAY_EVERY_SECONDS = 10.0
+LOG_EVERY_SECONDS = 10.0
 
 
 class FetchedTiles:
@@ -61,13 +61,13 @@ def _recover(request: MeshRequest) -> None:
             recover(request.folder, is_kept=request.policy.keep > 0)
 
 
-async def try_publishing_tiles(request: MeshRequest) -> None:
+async def check_tiles_publishable(request: MeshRequest) -> None:
     """Try what publishing will do before the platform is asked for anything.
 
     Raises:
         ConfigurationError: It does not work there.
     """
-    await asyncio.to_thread(try_publishing_tileset, request.staging_root.root, request.folder)
+    await asyncio.to_thread(check_tileset_publishable, request.staging_root.root, request.folder)
 
 
 @task(
@@ -111,7 +111,7 @@ async def publish_tiles(
 
 @dataclass
 class TileSource:
-    """Where the tiles of a mesh export are read; should it vanish, other tiles of the same changeset will do."""
+    """The source of a tileset; if its mesh export is deleted meanwhile, another one of the same changeset is used."""
 
     itwin: ItwinApis
     spec: MeshSpec
@@ -119,13 +119,13 @@ class TileSource:
     log: Log
 
     async def fetch(self, staging: Path) -> FetchedTileset:
-        """Fetch the tileset; a failure is looked into before it is believed."""
+        """Fetch the tileset; after a failure, check whether the mesh export still exists."""
         previous = None if self.spec.policy.force else self.spec.request.folder
         while True:
             export_id = self.export_id
             try:
                 return await fetch_tileset(
-                    self.link, staging, previous=previous, on_progress=ProgressLogger(self.log).tell
+                    self.link, staging, previous=previous, on_progress=ProgressLogger(self.log).update
                 )
             except (ContentError, BlobChangedError):
                 await self.link()
@@ -140,7 +140,7 @@ class TileSource:
         """
         export = await self._find()
         if export is None:
-            raise gone(self.export_id, self.spec)
+            raise not_found_error(self.export_id, self.spec)
         if export.id != self.export_id:
             self.log.warning("Mesh export %s is gone; going on with %s.", self.export_id, export.id)
             self.export_id = export.id
@@ -154,17 +154,17 @@ class TileSource:
 
 @dataclass
 class ProgressLogger:
-    """Says now and then how far it is."""
+    """Logs the progress of a download at intervals."""
 
     log: Log
-    said_at: float = 0.0
+    logged_at: float = 0.0
 
-    def tell(self, here: int, known: int) -> None:
-        """Note that so many of the files known so far are here."""
-        self.said_at = self.said_at or time.monotonic()
-        if time.monotonic() - self.said_at >= SAY_EVERY_SECONDS:
-            self.said_at = time.monotonic()
-            self.log.info("%s of %s files are here.", here, known)
+    def update(self, here: int, known: int) -> None:
+        """Log how many of the files known so far are downloaded, if the last line is old enough."""
+        self.logged_at = self.logged_at or time.monotonic()
+        if time.monotonic() - self.logged_at >= LOG_EVERY_SECONDS:
+            self.logged_at = time.monotonic()
+            self.log.info("%s of %s files are downloaded.", here, known)
 
 
 def _manifest(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles) -> Manifest:

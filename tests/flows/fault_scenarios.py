@@ -21,7 +21,7 @@ from deployments.sandbox.state.identity import IDENTITY
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
-from tasks.ifc.run_heartbeat import what_goes_on
+from tasks.ifc.run_heartbeat import describe_remote_run
 from tasks.ifc.run_records import RunRecords
 from tasks.options import state_dir_of
 from tasks.reports import ExportReport
@@ -148,7 +148,9 @@ class FaultScenario:
                 if not state.is_completed() and (active := self._active()):
                     if state.is_failed() and self._is_another_ones(active):
                         continue  # its own run has failed, and the other export has asked for the next one
-                    told = what_goes_on(state_dir_of(self.folder, SEEDED.plant), flow_run_id) + str(state.message)
+                    told = describe_remote_run(state_dir_of(self.folder, SEEDED.plant), flow_run_id) + str(
+                        state.message
+                    )
                     assert "platform" in told, f"nobody says that run {active.id} goes on"
 
     def _is_another_ones(self, run: Run) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blocks.file_lock import file_lock
-from blocks.storage.publish import try_publishing
+from blocks.storage.publish import check_publishable
 from tasks.state_dir import KEPT_FOR, StateDir
 from tests.limited_mounts import Refusals, refusals
 
@@ -51,7 +51,7 @@ def test_without_locks_each_owner_has_its_own_folder(tmp_path: Path, refusals: R
 def test_folders_that_cannot_be_flushed_are_published_to(tmp_path: Path, refusals: Refusals, error: int) -> None:
     """A file system that cannot flush folders is accepted, and the trial leaves no files."""
     refusals(error, errno.ENOLCK)
-    try_publishing(tmp_path / "staging", tmp_path / "ifc")
+    check_publishable(tmp_path / "staging", tmp_path / "ifc")
     assert list((tmp_path / "staging").iterdir()) == []
 
 

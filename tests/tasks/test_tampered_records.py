@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from blocks.errors import DiskError
 from tasks.batch.reports import keep_batch_report, read_batch_report
 from tasks.ifc.followed_runs import FollowedRun, is_stale
-from tasks.ifc.run_heartbeat import forget_followed, note_followed, what_goes_on
+from tasks.ifc.run_heartbeat import describe_remote_run, forget_followed, record_followed
 from tasks.ifc.run_matching import RunMatcher
 from tasks.ifc.run_records import LONGEST_TEXT, RunRecord, RunRecords
 from tasks.reports import BatchReport
@@ -68,14 +68,14 @@ def test_a_linked_state_folder_is_refused(name: str, state_dir: StateDir, victim
     link.symlink_to(victim)
     (victim / "flow.json").write_text((REPORT if name == "batches" else FOLLOWED).model_dump_json())
     (victim / "one.json").write_text(RECORD.model_dump_json())
-    assert what_goes_on(state_dir, "flow") == ""
+    assert describe_remote_run(state_dir, "flow") == ""
     assert RunRecords(state_dir.runs).all() == []
     assert read_batch_report(state_dir.root.parent, "flow") is None
     (victim / "flow.json").unlink()
     (victim / "one.json").unlink()
     attempts: dict[str, Callable[[], object]] = {
         "runs": lambda: RunRecords(state_dir.runs).ask(**RECORD.model_dump(include=ASKED)),
-        "followed": lambda: note_followed(state_dir, "flow", FOLLOWED),
+        "followed": lambda: record_followed(state_dir, "flow", FOLLOWED),
         "batches": lambda: keep_batch_report(state_dir.root.parent, "flow", REPORT),
         "staging": lambda: state_dir.staging("run", "flow").__enter__(),
     }
@@ -140,7 +140,7 @@ def test_a_reason_has_no_control_characters(state_dir: StateDir) -> None:
 
 def test_what_cannot_be_a_record_is_none(state_dir: StateDir, victim: Path) -> None:
     """A link, a FIFO and a file beyond the bound in the place of a record are read as missing, at once."""
-    note_followed(state_dir, "flow", FOLLOWED)
+    record_followed(state_dir, "flow", FOLLOWED)
     path = state_dir.followed("flow")
     theirs = victim / "private.json"
     for plant in (
@@ -150,11 +150,11 @@ def test_what_cannot_be_a_record_is_none(state_dir: StateDir, victim: Path) -> N
     ):
         path.unlink()
         plant()
-        assert what_goes_on(state_dir, "flow") == ""
+        assert describe_remote_run(state_dir, "flow") == ""
         assert not is_stale(state_dir, "flow")
     path.unlink()
     path.symlink_to(theirs)
-    note_followed(state_dir, "flow", FOLLOWED)
+    record_followed(state_dir, "flow", FOLLOWED)
     forget_followed(state_dir, "flow")
     assert is_whole(victim)
 
@@ -170,7 +170,7 @@ def test_any_run_record(tmp_path: Path, content: bytes) -> None:
     found = records.all()
     matcher = RunMatcher(spec, "c1", found, "")
     matcher._lost_answers_before(datetime.now(UTC))  # pyright: ignore[reportPrivateUsage]
-    what_goes_on(StateDir(tmp_path), "flow").encode()
+    describe_remote_run(StateDir(tmp_path), "flow").encode()
     records.note_run("c1", "r1", "failed")
 
 
@@ -180,7 +180,7 @@ def test_any_followed_record(tmp_path: Path, content: bytes) -> None:
     """Whatever lies in the place of a followed run's record leads to one line of text or none."""
     (tmp_path / "followed").mkdir(exist_ok=True)
     (tmp_path / "followed" / "flow.json").write_bytes(content)
-    said = what_goes_on(StateDir(tmp_path), "flow")
+    said = describe_remote_run(StateDir(tmp_path), "flow")
     assert said == "" or said.isprintable()
 
 
@@ -197,8 +197,8 @@ def test_any_batch_report(tmp_path: Path, content: bytes) -> None:
 
 def test_old_records_still_go(state_dir: StateDir) -> None:
     """Records that nobody changed for a week are removed as before."""
-    note_followed(state_dir, "old", FOLLOWED)
+    record_followed(state_dir, "old", FOLLOWED)
     long_ago = time.time() - KEPT_FOR.total_seconds() - 60
     os.utime(state_dir.followed("old"), (long_ago, long_ago))
-    note_followed(state_dir, "new", FOLLOWED)
+    record_followed(state_dir, "new", FOLLOWED)
     assert [path.name for path in state_dir.followed("new").parent.iterdir()] == ["new.json"]

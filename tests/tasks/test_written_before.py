@@ -20,7 +20,7 @@ from blocks.storage.publish import verify_published
 from tasks.batch.reports import read_batch_report
 from tasks.ifc.followed_runs import STALE_AFTER_SECONDS, is_stale
 from tasks.ifc.options import IfcRequest
-from tasks.ifc.run_heartbeat import what_goes_on
+from tasks.ifc.run_heartbeat import describe_remote_run
 from tasks.ifc.run_matching import RunMatcher
 from tasks.ifc.run_records import RunRecords
 from tests.tasks.run_specs import spec_for
@@ -69,9 +69,11 @@ def test_its_runs_are_found(request_before: IfcRequest) -> None:
 def test_what_it_followed_is_told(request_before: IfcRequest) -> None:
     """The notes of followed runs and of lost answers lead to the sentence for a flow run that ended early."""
     state_dir = request_before.state_dir
-    assert what_goes_on(state_dir, FIRST).startswith("Export run run-1 on connection connection-1 goes on")
-    assert what_goes_on(state_dir, FOURTH).startswith("Export run run-4 on connection connection-1 has finished")
-    assert what_goes_on(state_dir, SECOND).startswith("An export run that was asked for on connection connection-1 may")
+    assert describe_remote_run(state_dir, FIRST).startswith("Export run run-1 on connection connection-1 goes on")
+    assert describe_remote_run(state_dir, FOURTH).startswith("Export run run-4 on connection connection-1 has finished")
+    assert describe_remote_run(state_dir, SECOND).startswith(
+        "An export run that was asked for on connection connection-1 may"
+    )
     long_ago = time.time() - STALE_AFTER_SECONDS - 1
     os.utime(state_dir.followed(FIRST), (long_ago, long_ago))
     assert is_stale(state_dir, FIRST)

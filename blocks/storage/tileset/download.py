@@ -92,10 +92,10 @@ async def fetch_tileset(
 def _open(staging: Path) -> TileCheckpoint:
     with disk_errors(staging.parent):
         staging.mkdir(parents=True, exist_ok=True)
-        return TileCheckpoint(journal_path(staging))
+        return TileCheckpoint(checkpoint_path(staging))
 
 
-def journal_path(staging: Path) -> Path:
+def checkpoint_path(staging: Path) -> Path:
     """Where the journal of a staging folder lies; to be removed once the tileset is published."""
     return staging.with_name(f"{staging.name}.journal")
 
@@ -216,18 +216,18 @@ class _Fetch:
             while not futures or not all(future.done() for future in futures):
                 futures |= {work() for _ in range(min(self._readers.threads, self._workers) - len(futures))}
                 await asyncio.wait(futures, timeout=_LOOK_SECONDS)
-                self._look_around()
+                self._flush_and_report()
         except asyncio.CancelledError:
             self._readers.cancel()
             raise
         finally:
             one_pass.stop.set()
             await asyncio.wait(futures)
-            self._look_around()
+            self._flush_and_report()
         for future in futures:
             future.result()
 
-    def _look_around(self) -> None:
+    def _flush_and_report(self) -> None:
         with disk_errors(self._staging.parent):
             self._checkpoint.flush()
         if self._tell:

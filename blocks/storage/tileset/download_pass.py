@@ -38,7 +38,7 @@ class DownloadPass:
         self._save = save
         self._lock = threading.Lock()
         self._ends_at = _ends_at(url)
-        self._setbacks = 0
+        self._tile_failures = 0
 
     def work(self) -> None:
         """Take tile after tile; for one thread."""
@@ -50,7 +50,7 @@ class DownloadPass:
                     return
                 try:
                     self._save(reader, self._url, tile)
-                    self._setbacks = 0
+                    self._tile_failures = 0
                     self._readers.note(reader.wait)
                 except ExportError as error:
                     self._note(error, tile)
@@ -62,12 +62,12 @@ class DownloadPass:
                 self.fault = error
             if isinstance(error, InterruptedTransferError):
                 self.interrupted.append(tile.name)
-            self._setbacks += 1
-            if not _is_setback(error) or self._setbacks >= WORKERS:
+            self._tile_failures += 1
+            if not _is_tile_specific(error) or self._tile_failures >= WORKERS:
                 self.stop.set()
 
 
-def _is_setback(error: ExportError) -> bool:
+def _is_tile_specific(error: ExportError) -> bool:
     """True if other tiles may still succeed."""
     if isinstance(error, ThrottledError):
         return not error.retry_after

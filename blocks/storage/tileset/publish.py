@@ -25,7 +25,7 @@ from blocks.shared_folder import remove_empty_folders, remove_inside
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.history import keep_moved, prune
 from blocks.storage.manifest import Manifest, read_manifest, with_modification_time, write_manifest
-from blocks.storage.tileset.download import journal_path
+from blocks.storage.tileset.download import checkpoint_path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -57,14 +57,14 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest, *, kee
         destination.parent.mkdir(parents=True, exist_ok=True)
         _swap(staging, destination)
         sync_folder(destination.parent)
-        journal_path(staging).unlink(missing_ok=True)
+        checkpoint_path(staging).unlink(missing_ok=True)
         _put_away(previous_path(destination), destination, is_kept=keep > 0)
         if keep:
             prune(destination, keep)
     return complete
 
 
-def try_publishing_tileset(staging_root: Path, destination: Path) -> None:
+def check_tileset_publishable(staging_root: Path, destination: Path) -> None:
     """Do with empty folders what `publish_tileset` will do, so that nothing is fetched in vain; makes what they lie in.
 
     Raises:

@@ -21,7 +21,7 @@ from deployments.cli.doctor.finding import Finding, look
 from tasks.load_blocks import load_credentials
 from tasks.names import imodel_id_of
 
-NOBODYS_IMODEL = "00000000-0000-0000-0000-000000000000"
+NIL_GUID = "00000000-0000-0000-0000-000000000000"
 SKEW_SECONDS = 60.0
 
 
@@ -57,7 +57,7 @@ def _from_environment(settings: Settings, name: str) -> ItwinCredentials:
 async def _sign_in(itwin: ItwinApis, known: ItwinCredentials) -> str:
     """A refusal to show an iModel that nobody has proves that the token is accepted."""
     try:
-        await itwin.imodels.get_imodel(NOBODYS_IMODEL)
+        await itwin.imodels.get_imodel(NIL_GUID)
     except SignInRequiredError:
         raise
     except (NotFoundError, NotAuthorizedError):

@@ -7,8 +7,8 @@ from rich import filesize
 
 from blocks.disk import MISSING_OPERATIONS, require_writable
 from blocks.errors import ConfigurationError
-from blocks.storage.publish import try_publishing
-from blocks.storage.tileset.publish import try_publishing_tileset
+from blocks.storage.publish import check_publishable
+from blocks.storage.tileset.publish import check_tileset_publishable
 from tasks.ifc.options import IfcRequest
 from tasks.mesh.options import MeshRequest
 
@@ -23,13 +23,13 @@ def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:
     """
     place = folder.expanduser().absolute()
     require_writable(place)
-    try_publishing(place, place)
-    try_publishing_tileset(place, place / "mesh")
+    check_publishable(place, place)
+    check_tileset_publishable(place, place / "mesh")
     if imodel_id:
         ifc = IfcRequest(imodel_id=imodel_id, output_dir=place)
-        try_publishing(ifc.staging_root.root, ifc.folder)
+        check_publishable(ifc.staging_root.root, ifc.folder)
         mesh = MeshRequest(imodel_id=imodel_id, output_dir=place)
-        try_publishing_tileset(mesh.staging_root.root, mesh.folder)
+        check_tileset_publishable(mesh.staging_root.root, mesh.folder)
     free = shutil.disk_usage(place).free
     if free < LEAST_BYTES:
         raise ConfigurationError(

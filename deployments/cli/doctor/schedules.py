@@ -7,7 +7,7 @@ from prefect.client.orchestration import PrefectClient
 
 from blocks.errors import ConfigurationError
 from deployments.cli.doctor.finding import Finding, look
-from deployments.recovery.cut_runs import find_cut_runs, mark_crashed
+from deployments.recovery.lost_flow_runs import find_cut_runs, mark_crashed
 from deployments.recovery.slots import SlotMismatch, correct_slots, find_slot_mismatches
 
 REPAIR = "Repair it: itwin-export doctor --repair"

@@ -19,7 +19,7 @@ from blocks.errors import ConfigurationError, ContentError, DiskError
 from blocks.storage import publish
 from blocks.storage.file_names import LONGEST_NAME, is_reserved, safe_name, with_suffix
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest, write_manifest
-from blocks.storage.publish import publish_files, try_publishing, verify_published
+from blocks.storage.publish import check_publishable, publish_files, verify_published
 
 
 def manifest_of(*files: Path) -> Manifest:
@@ -284,7 +284,7 @@ def test_a_folder_that_takes_no_long_names(tmp_path: Path, monkeypatch: pytest.M
         return rename(source, target)
 
     monkeypatch.setattr(Path, "replace", refuse)
-    try_publishing(tmp_path / "staging", tmp_path / "out", "short.ifc")
+    check_publishable(tmp_path / "staging", tmp_path / "out", "short.ifc")
     with pytest.raises(ConfigurationError, match="too long"):
-        try_publishing(tmp_path / "staging", tmp_path / "out", "x" * 160 + ".ifc")
+        check_publishable(tmp_path / "staging", tmp_path / "out", "x" * 160 + ".ifc")
     assert list((tmp_path / "staging").iterdir()) == []

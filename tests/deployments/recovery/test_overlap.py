@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 
-from deployments.recovery.cut_runs import Tolerance
+from deployments.recovery.lost_flow_runs import Tolerance
 from deployments.recovery.service import Recovery
 from tests.deployments.cli.test_repair import Nightly
 from tests.prefect_api import ask

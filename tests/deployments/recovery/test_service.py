@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from deployments.recovery.cut_runs import Tolerance
+from deployments.recovery.lost_flow_runs import Tolerance
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -50,9 +50,9 @@ def test_ten_pushes_in_a_minute_are_one_piece_of_news(inbox: Inbox, clock: Clock
         clock.now += 6
         assert not inbox.ready()
     clock.now += 60
-    (news,) = inbox.ready()
-    assert (news.imodel_id, news.changeset_id) == (TOWER, "c-9")
-    inbox.announced(news)
+    (pending,) = inbox.ready()
+    assert (pending.imodel_id, pending.changeset_id) == (TOWER, "c-9")
+    inbox.announced(pending)
     assert not inbox.ready()
 
 
@@ -66,64 +66,47 @@ def test_a_push_and_two_versions_are_three_pieces_of_news(inbox: Inbox, clock: C
     for one in [change(1), *versions, change(2)]:
         assert inbox.take(one)
     clock.now += 60
-    ready = [(news.changeset_id, news.version_id) for news in inbox.ready()]
+    ready = [(pending.changeset_id, pending.version_id) for pending in inbox.ready()]
     assert sorted(ready, key=str) == [("c-2", None), ("c-3", "v-0"), ("c-3", "v-1"), (None, "v-2")]
 
 
-def test_a_file_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
-    """News that waited without the id of a version are announced, and later ones are kept with it."""
-    file = tmp_path / "inbox.sqlite"
-    with closing(sqlite3.connect(file)) as database:
-        database.executescript(
-            "CREATE TABLE news (imodel_id TEXT NOT NULL, subject TEXT NOT NULL, changeset_id TEXT, "
-            "event_type TEXT NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, "
-            "PRIMARY KEY (imodel_id, subject));"
-            "INSERT INTO news VALUES ('tower', 'c-1', 'c-1', 'iModels.namedVersionCreated.v1', 1, 1);"
-        )
-    with closing(Inbox(file)) as inbox:
-        (news,) = inbox.ready()
-        assert (news.changeset_id, news.version_id) == ("c-1", None)
-        inbox.announced(news)
-        assert not inbox.ready()
-
-
 def test_a_steady_stream_is_announced_all_the_same(inbox: Inbox, clock: Clock) -> None:
-    """Where it never gets quiet, news wait no longer than the longest time."""
+    """Where it never gets quiet, changes wait no longer than the longest time."""
     for number in range(20):
         inbox.take(change(number))
         clock.now += 30
-    assert [news.changeset_id for news in inbox.ready()] == ["c-19"]
+    assert [pending.changeset_id for pending in inbox.ready()] == ["c-19"]
 
 
 def test_imodels_do_not_wait_for_one_another(inbox: Inbox, clock: Clock) -> None:
-    """Pushes to one iModel do not hold back the news of another."""
+    """Pushes to one iModel do not hold back those of another."""
     inbox.take(change(1, BRIDGE))
     clock.now += 45
     inbox.take(change(2, TOWER))
     clock.now += 15
-    assert [news.imodel_id for news in inbox.ready()] == [BRIDGE]
+    assert [pending.imodel_id for pending in inbox.ready()] == [BRIDGE]
 
 
 def test_what_comes_while_announcing_is_not_lost(inbox: Inbox, clock: Clock) -> None:
-    """News that arrive between looking and crossing off are announced too."""
+    """Changes that arrive between reading and deleting are announced too."""
     inbox.take(change(1))
     clock.now += 60
-    (news,) = inbox.ready()
+    (pending,) = inbox.ready()
     clock.now += 1
     inbox.take(change(2))
-    inbox.announced(news)
+    inbox.announced(pending)
     clock.now += 60
     assert [later.changeset_id for later in inbox.ready()] == ["c-2"]
 
 
 def test_a_restart_forgets_nothing(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
-    """Another process with the same file knows the deliveries and the waiting news."""
+    """Another process with the same file knows the deliveries and the pending changes."""
     inbox.take(change(1))
     inbox.close()
     clock.now += 60
     again = Inbox(tmp_path / "inbox.sqlite", clock=clock)
     assert not again.take(change(1))
-    assert [news.changeset_id for news in again.ready()] == ["c-1"]
+    assert [pending.changeset_id for pending in again.ready()] == ["c-1"]
     again.close()
 
 
@@ -148,18 +131,18 @@ def test_a_named_version_is_not_overtaken_by_pushes(inbox: Inbox, clock: Clock) 
     inbox.take(change(3, event_type=named))
     clock.now += 60
     found = inbox.ready()
-    assert sorted((news.event_type, news.changeset_id) for news in found) == [
+    assert sorted((pending.event_type, pending.changeset_id) for pending in found) == [
         ("iModels.changesReady.v1", "c-2"),
         (named, "c-1"),
         (named, "c-3"),
     ]
-    for news in found:
-        inbox.announced(news)
+    for pending in found:
+        inbox.announced(pending)
     assert not inbox.ready()
 
 
 def test_the_file_of_an_earlier_release_is_taken_over(tmp_path: Path, clock: Clock) -> None:
-    """News that waited when the receiver was upgraded are announced, and deliveries of then stay known."""
+    """Changes that waited when the receiver was upgraded are announced, and deliveries of then stay known."""
     file = tmp_path / "earlier.sqlite"
     with closing(sqlite3.connect(file)) as database, database:
         database.executescript(
@@ -171,7 +154,7 @@ def test_the_file_of_an_earlier_release_is_taken_over(tmp_path: Path, clock: Clo
         database.execute("INSERT INTO waiting VALUES (?, 'c-1', 'iModels.changesReady.v1', 1, 1)", (TOWER,))
     for _ in range(2):
         inbox = Inbox(file, clock=clock)
-        assert [(news.imodel_id, news.changeset_id) for news in inbox.ready()] == [(TOWER, "c-1")]
+        assert [(pending.imodel_id, pending.changeset_id) for pending in inbox.ready()] == [(TOWER, "c-1")]
         assert not inbox.take(change(1))
         inbox.close()
 
@@ -202,10 +185,10 @@ def test_a_damaged_row_holds_up_no_other(
     inbox.take(change(1))
     inbox.take(change(2, BRIDGE))
     with closing(sqlite3.connect(tmp_path / "inbox.sqlite")) as database, database:
-        database.execute(f"UPDATE news SET {column} = ?, first_at = 0 WHERE imodel_id = ?", (value, BRIDGE))  # noqa: S608
+        database.execute(f"UPDATE pending SET {column} = ?, first_at = 0 WHERE imodel_id = ?", (value, BRIDGE))  # noqa: S608
     clock.now += 600
-    assert [news.imodel_id for news in inbox.ready()] == [TOWER]
-    assert [news.imodel_id for news in inbox.ready()] == [TOWER]
+    assert [pending.imodel_id for pending in inbox.ready()] == [TOWER]
+    assert [pending.imodel_id for pending in inbox.ready()] == [TOWER]
     assert len([record for record in caplog.records if "is damaged and is passed over" in record.message]) == 1
     with closing(sqlite3.connect(tmp_path / "inbox.sqlite")) as database:
-        assert database.execute("SELECT count(*) FROM news").fetchone() == (2,)
+        assert database.execute("SELECT count(*) FROM pending").fetchone() == (2,)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from deployments.webhooks.inbox import Inbox, Waiting
+from deployments.webhooks.inbox import Inbox, PendingChange
 from deployments.webhooks.message import is_signed
 from deployments.webhooks.receiver import LARGEST_BODY, LOOK_SECONDS, Receiver
 from tests.deployments.webhooks.deliveries import IMODEL, PRIVATE, SECRET, delivery, signed
@@ -29,10 +29,10 @@ class Announcements:
         self.arrived = asyncio.Semaphore(0)
         self.is_reachable = True
 
-    async def __call__(self, news: Waiting) -> None:
+    async def __call__(self, pending: PendingChange) -> None:
         if not self.is_reachable:
             raise httpx.ConnectError("no server")
-        self.heard.append((news.imodel_id, news.changeset_id))
+        self.heard.append((pending.imodel_id, pending.changeset_id))
         self.arrived.release()
 
 
@@ -81,7 +81,7 @@ async def test_the_id_of_a_named_version_is_kept(platform: httpx.AsyncClient, re
         content = {"imodelId": IMODEL, "changesetId": f"c-{number}", "versionId": said}
         body = delivery(f"m-{number}", eventType="iModels.namedVersionCreated.v1", content=content)
         assert (await platform.post(WEBHOOKS, content=body, headers=signed(body))).status_code == 200
-    ready = {(news.changeset_id, news.version_id) for news in receiver.inbox.ready()}
+    ready = {(pending.changeset_id, pending.version_id) for pending in receiver.inbox.ready()}
     assert ready == {("c-0", version), ("c-1", None), ("c-2", None)}
 
 
@@ -231,12 +231,12 @@ async def test_a_state_file_that_fails_for_a_while_loses_nothing(
     """What cannot be written down is answered with 503, so that it is sent again; announcing goes on afterwards."""
     body = delivery(changeset_id="c-7")
     with closing(sqlite3.connect(tmp_path / "inbox.sqlite")) as database:
-        database.execute("ALTER TABLE news RENAME TO away")
+        database.execute("ALTER TABLE pending RENAME TO away")
         refused = await platform.post(WEBHOOKS, content=body, headers=signed(body))
         await asyncio.sleep(2 * LOOK_SECONDS)
-        database.execute("ALTER TABLE away RENAME TO news")
+        database.execute("ALTER TABLE away RENAME TO pending")
     again = await platform.post(WEBHOOKS, content=body, headers=signed(body))
     await until_heard(announced)
     assert (refused.status_code, again.json()) == (503, {"status": "taken"})
     assert announced.heard == [(IMODEL, "c-7")]
-    assert f"The state file {tmp_path / 'inbox.sqlite'} cannot be used (no such table: news)" in caplog.text
+    assert f"The state file {tmp_path / 'inbox.sqlite'} cannot be used (no such table: pending)" in caplog.text

@@ -13,7 +13,7 @@ from blocks.errors import (
     LinkRefusedError,
     NotFoundError,
 )
-from tasks.ifc.lost_output import closing_lost_run, with_one_new_run
+from tasks.ifc.lost_output import closing_lost_run, retry_with_new_run
 from tasks.ifc.run_records import RunRecord
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tests.blocks.itwin.platform import MOMENT
@@ -69,7 +69,7 @@ async def test_a_lost_run_of_another_flow_run_is_replaced_once(tmp_path: Path) -
     """After following another flow run's run whose file is gone, one attempt is made with that run ruled out."""
     spec = spec_for(request_for(tmp_path), "c")
     attempts = Attempts(started(spec), NotFoundError("gone"))
-    assert await with_one_new_run(spec, attempts) == "done"
+    assert await retry_with_new_run(spec, attempts) == "done"
     assert [asked.failed_before for asked in attempts.specs] == [(), ("r-1",)]
 
 
@@ -78,7 +78,7 @@ async def test_a_second_loss_is_the_answer(tmp_path: Path) -> None:
     spec = spec_for(request_for(tmp_path), "c")
     attempts = Attempts(started(spec), NotFoundError("gone"), ContentError("wrong"))
     with pytest.raises(ContentError, match="wrong"):
-        await with_one_new_run(spec, attempts)
+        await retry_with_new_run(spec, attempts)
     assert len(attempts.specs) == 2
 
 
@@ -95,5 +95,5 @@ async def test_other_losses_are_told_at_once(tmp_path: Path, changes: dict[str, 
     spec = spec_for(request_for(tmp_path), "c")
     attempts = Attempts(started(spec, **changes), error)
     with pytest.raises(type(error)):
-        await with_one_new_run(spec, attempts)
+        await retry_with_new_run(spec, attempts)
     assert len(attempts.specs) == 1

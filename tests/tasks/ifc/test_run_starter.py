@@ -186,7 +186,7 @@ async def test_the_wait_for_a_strangers_run_has_the_deadline_too(platform: Platf
         await until(lambda: platform.count("GET", foreign) > 0)
         await platform.sleep(3700)
 
-    with pytest.raises(ExportTimeoutError, match=f"still held by export run {foreign} after 60 minutes"):
+    with pytest.raises(ExportTimeoutError, match=f"still had the active export run {foreign} after 60 minutes"):
         await asyncio.gather(start(platform, spec), pass_time())
     assert platform.created() == 1
 

@@ -68,8 +68,8 @@ async def test_a_lost_answer(platform: Platform, tmp_path: Path, start: Start) -
     search = search_for(platform, tmp_path, start)
     platform.state.faults.add(Fault(**ASK, status=502, effect=True))
     with pytest.raises(TransientError):
-        await search.ask()
-    await search.ask()
+        await search.ensure()
+    await search.ensure()
     assert (len(made(platform)), asked_for(platform)) == (1, 1)
 
 
@@ -78,7 +78,7 @@ async def test_what_was_there_before_is_made_anew(platform: Platform, tmp_path: 
     platform.state.meshes.script(SEEDED.plant, "Invalid")
     old = tiles_elsewhere(platform)
     await platform.sleep(600)
-    asked = await search_for(platform, tmp_path, "always").ask()
+    asked = await search_for(platform, tmp_path, "always").ensure()
     (new,) = set(made(platform)) - {old.id}
     assert asked.export_id == new
 
@@ -98,7 +98,7 @@ async def test_tiles_that_turn_up_while_the_request_waits(platform: Platform, tm
     """A request that had to wait for the rate limit is not sent when there are tiles by then."""
     search = replace(search_for(platform, tmp_path, start), fresh_seconds=0.5)
     refused = platform.state.faults.add(Fault(**ASK, status=429, retry_after=1))
-    asking = asyncio.create_task(search.ask())
+    asking = asyncio.create_task(search.ensure())
     await until(lambda: refused.hits > 0)
     theirs = tiles_elsewhere(platform)
     asked = await asking
@@ -109,5 +109,5 @@ async def test_tiles_that_turn_up_while_the_request_waits(platform: Platform, tm
 async def test_requests_that_always_wait(platform: Platform, tmp_path: Path) -> None:
     """Where every request waits longer than a look holds good, the third look has to do."""
     search = replace(search_for(platform, tmp_path, "always"), fresh_seconds=-1.0)
-    await search.ask()
+    await search.ensure()
     assert len(made(platform)) == 1

@@ -18,7 +18,7 @@ from blocks.storage.manifest import write_manifest
 from blocks.storage.renewable_link import FetchLink, RenewableLink
 from blocks.storage.retry import RetryPolicy
 from blocks.storage.tileset.curl_reader import NEAR_THREADS, TileDownloader
-from blocks.storage.tileset.download import journal_path
+from blocks.storage.tileset.download import checkpoint_path
 from blocks.storage.tileset.listing import Tile
 from tests.benchmarks.blob_host import certify
 from tests.blocks.storage.tileset.tile_downloading import HASTY, Options, fetch, files_in
@@ -187,7 +187,7 @@ async def test_torn_journal(tmp_path: Path) -> None:
     blobs = small()
     async with TileServer(blobs).serve() as server:
         await fetch(server, tmp_path / "staging")
-        note = journal_path(tmp_path / "staging")
+        note = checkpoint_path(tmp_path / "staging")
         note.write_bytes(note.read_bytes()[:-20])
         server.delivered.clear()
         await fetch(server, tmp_path / "staging")
@@ -353,7 +353,7 @@ async def test_cancel(tmp_path: Path) -> None:
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
-        note = journal_path(tmp_path / "staging").read_text()
+        note = checkpoint_path(tmp_path / "staging").read_text()
         server.delivered.clear()
         await fetch(server, tmp_path / "staging")
     assert 0 < server.delivered.total() < len(blobs)

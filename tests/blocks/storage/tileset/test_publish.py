@@ -11,7 +11,7 @@ from blocks.errors import DiskError
 from blocks.storage.manifest import Manifest, read_manifest
 from blocks.storage.publish import verify_published
 from blocks.storage.tileset import publish as tileset_publish
-from blocks.storage.tileset.download import journal_path
+from blocks.storage.tileset.download import checkpoint_path
 from blocks.storage.tileset.publish import previous_path, publish_tileset, recover
 from tests.blocks.storage.tileset.tilesets import small, written
 
@@ -27,7 +27,7 @@ def swap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def publish(root: Path, blobs: dict[str, bytes]) -> Manifest:
     staging = root / ".mesh.staging"
     manifest = written(staging, blobs)
-    journal_path(staging).write_text("{}")
+    checkpoint_path(staging).write_text("{}")
     return publish_tileset(staging, root / "mesh", manifest)
 
 

@@ -49,7 +49,7 @@ DEFAULT_TOLERANCE = Tolerance()
 
 
 @dataclass(frozen=True)
-class SignOfLife:
+class LastHeartbeat:
     """The newest thing known of a flow run, and how long it may be silent afterwards."""
 
     flow_run: FlowRun
@@ -62,9 +62,9 @@ class SignOfLife:
         return datetime.now(UTC) - self.at
 
 
-async def read_signs_of_life(client: PrefectClient, tolerance: Tolerance = DEFAULT_TOLERANCE) -> list[SignOfLife]:
+async def read_signs_of_life(client: PrefectClient, tolerance: Tolerance = DEFAULT_TOLERANCE) -> list[LastHeartbeat]:
     """The newest heartbeat of each flow run of ours that is Pending or Running."""
-    found: list[SignOfLife] = []
+    found: list[LastHeartbeat] = []
     while True:
         page = await client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
@@ -79,12 +79,12 @@ async def read_signs_of_life(client: PrefectClient, tolerance: Tolerance = DEFAU
             return found
 
 
-async def find_cut_runs(client: PrefectClient) -> list[SignOfLife]:
+async def find_cut_runs(client: PrefectClient) -> list[LastHeartbeat]:
     """Those that have been silent for too long, by this machine's clock."""
     return [sign for sign in await read_signs_of_life(client) if sign.silence > sign.longest_silence]
 
 
-async def mark_crashed(client: PrefectClient, sign: SignOfLife) -> None:
+async def mark_crashed(client: PrefectClient, sign: LastHeartbeat) -> None:
     """Let the server know, which gives the slot of its deployment free too."""
     message = (
         f"No heartbeat since {sign.at:%Y-%m-%d %H:%M:%S} UTC: its process has gone. An export run that it followed "
@@ -93,13 +93,13 @@ async def mark_crashed(client: PrefectClient, sign: SignOfLife) -> None:
     await client.set_flow_run_state(sign.flow_run.id, Crashed(message=message))
 
 
-async def _sign_of_life(client: PrefectClient, flow_run: FlowRun, tolerance: Tolerance) -> SignOfLife:
+async def _sign_of_life(client: PrefectClient, flow_run: FlowRun, tolerance: Tolerance) -> LastHeartbeat:
     """A Pending run has no heartbeat; a Running one tells by its last two how often it has one."""
     since = flow_run.state.timestamp if flow_run.state else datetime.now(UTC)
     if flow_run.state is None or flow_run.state.is_pending():
-        return SignOfLife(flow_run, since, LONGEST_PENDING)
+        return LastHeartbeat(flow_run, since, LONGEST_PENDING)
     beats = [beat for beat in await _heartbeats(client, flow_run) if beat >= since]
-    return SignOfLife(flow_run, beats[0] if beats else since, tolerance.silence(beats))
+    return LastHeartbeat(flow_run, beats[0] if beats else since, tolerance.silence(beats))
 
 
 async def _heartbeats(client: PrefectClient, flow_run: FlowRun) -> list[datetime]:

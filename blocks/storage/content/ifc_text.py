@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from blocks.bounds import MIB
 
-CHUNK = 4 * MIB
+CHUNK = MIB
 LONGEST_INSTANCE = 64 * 1024
 """Of a longer instance that fills a chunk, so many bytes are kept together; the rest comes in pieces of its own."""
 _MASK = bytes.maketrans(b"#=;", b"___")

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 from contextlib import ExitStack
 
 from deployments.cli.own_server import own_server
@@ -36,9 +38,16 @@ async def _export_both() -> list[ExportReport]:
     ]
 
 
+def _end_with_stdin() -> None:
+    """Standard input closes when the command that started this process is gone, however that ended."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
     keep_streams_open()
     stop_signals.install()
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     stop_signals.sentence = "The demo is interrupted.".__str__
     try:
         main()

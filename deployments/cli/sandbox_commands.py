@@ -49,8 +49,8 @@ def demo(*, output_dir: Path = Path("exports")) -> None:
 
 
 def _run_to_its_end(command: list[str], environment: dict[str, str]) -> int:
-    """The exit code of a process; a signal to this one ends that one too, with the servers that it started."""
-    with subprocess.Popen(command, env=environment) as process:  # noqa: S603  our own module
+    """The exit code of a process; however this one ends, that one ends too, with the servers that it started."""
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:  # noqa: S603  our own module
         try:
             return process.wait()
         except KeyboardInterrupt:

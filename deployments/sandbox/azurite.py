@@ -16,6 +16,8 @@ from deployments.node_tools import MODULES, find_node
 ENTRY = MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
 ACCOUNT = "itwinexport"
 CONTAINER = "exports"
+_END_WITH_STDIN = 'data:text/javascript,process.stdin.on("end", () => process.exit()).resume()'
+"""For Node: standard input closes when the process that started it is gone, however that ended."""
 _LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
@@ -50,8 +52,9 @@ def running_azurite() -> Generator[RunningAzurite | None]:
     key = base64.b64encode(secrets.token_bytes(64)).decode()
     options = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
     process = subprocess.Popen(  # noqa: S603  our own pinned package
-        [str(node), str(ENTRY), "--blobHost", "127.0.0.1", "--blobPort", "0", *options],
+        [str(node), "--import", _END_WITH_STDIN, str(ENTRY), "--blobHost", "127.0.0.1", "--blobPort", "0", *options],
         env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -7,7 +7,7 @@ import httpx
 from prefect.context import get_settings_context
 from prefect.settings import PREFECT_API_URL
 
-from blocks.errors import ConfigurationError
+from blocks.errors import ConfigurationError, without_secrets
 from blocks.network import check_prefect_network
 from deployments.cli.prefect_home import check_database, check_home
 
@@ -16,10 +16,15 @@ def require_prefect_api() -> None:
     """Look at what can be known before a flow starts: the network, and the own server's home or the address named.
 
     Raises:
-        ConfigurationError: Prefect's client or the own server could not start, or the address lacks its /api.
+        ConfigurationError: Prefect's client or the own server could not start, or the address is none of an API.
     """
     check_prefect_network()
     url: str | None = PREFECT_API_URL.value()
+    if url and not _is_http_address(url):
+        raise ConfigurationError(
+            f"“{without_secrets(url)}”, named by {_origin()}, is no address of a Prefect API. "
+            f"Write it as http://HOST:PORT/api or https://HOST/api, or remove it."
+        )
     if not url:
         check_home()
         check_database()
@@ -36,6 +41,14 @@ def unreachable(reason: str) -> str:
         f"{PREFECT_API_URL.value()}, named by {_origin()}, does not answer, or has lost its database ({reason}). "
         f"{_remedy()}"
     )
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return address.scheme in {"http", "https"} and bool(address.host) and (address.port or 1) < 65536
 
 
 def _is_api(url: str) -> bool:

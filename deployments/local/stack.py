@@ -126,8 +126,7 @@ class LocalStack:
         # Who tries it out should not wait for a minute.
         self._start_python("webhooks", *command, *(["--quiet-seconds", "5"] if has_sandbox else []))
         self._await(f"http://127.0.0.1:{port}/health", "webhooks")
-        if has_sandbox:
-            itwin = self.environment["ITWIN_WATCH_ITWIN_ID"]
+        if has_sandbox and (itwin := self.environment["ITWIN_WATCH_ITWIN_ID"]):  # set empty, nothing is watched
             self._run("register_webhook", "-m", "deployments", "webhooks", "register", address, "--itwin-id", itwin)
         return [f"Webhooks are received at {address}"]
 

@@ -92,6 +92,8 @@ def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
         (("ifc", SEEDED.plant), {"SSL_CERT_FILE": "/nosuch.pem"}, 2, "SSL_CERT_FILE names /nosuch.pem"),
         (("ifc", SEEDED.plant), {"HTTPS_PROXY": "socks5://127.0.0.1:9"}, 2, "HTTPS_PROXY names a SOCKS proxy"),
         (("ifc", SEEDED.plant), {"ALL_PROXY": "socks5://127.0.0.1:9"}, 2, "ALL_PROXY names a SOCKS proxy"),
+        (("ifc", SEEDED.plant), {"PREFECT_API_URL": "http://127.0.0.1:port/api"}, 2, "is no address of a Prefect API"),
+        (("ifc", SEEDED.plant), {"PREFECT_API_URL": "ftp://127.0.0.1/api"}, 2, "is no address of a Prefect API"),
         (("doctor",), {"PREFECT_CLIENT_MAX_RETRIES": "soon"}, 2, "max_retries: Input should be a valid integer"),
         (("webhooks", "list"), {"SSL_CERT_FILE": "/nosuch.pem"}, 2, "SSL_CERT_FILE names /nosuch.pem"),
         (("ifc",), {}, 2, "imodel-id"),

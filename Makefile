@@ -42,7 +42,7 @@ system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL
 test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files at a time
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
 
-crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, start it twice (half an hour)
+crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, fill its disk, let it sleep (an hour)
 	$(BIN)/pytest -m crash
 
 campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, long downloads of tilesets, and readers with made-up input (an hour)

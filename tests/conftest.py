@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Choose the generated faults of `tests/flows/test_fault_schedules.py`."""
     parser.addoption("--seed", type=int, default=None, help="Run this one schedule of faults.")
-    parser.addoption("--seeds", type=int, default=6, help="Run so many schedules of faults.")
+    parser.addoption("--seeds", type=int, default=3, help="Run so many schedules of faults.")
 
 
 @pytest.fixture(scope="session")

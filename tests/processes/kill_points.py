@@ -58,7 +58,7 @@ KILL_POINTS = [
     KillPoint("asking for a run, which never starts", RUNS, "POST", {"cut": "before"}),
     KillPoint("looking for the run whose answer was lost", RUNS, "GET", {"nth": 2}),
     KillPoint("the first look at the run", ONE_RUN),
-    KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}, is_representative=True),
+    KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}),
     KillPoint("beginning to fetch", f"/imodels/{SEEDED.plant}$"),
     KillPoint("asking for the file's link", "/storage/files/[^/]+/download$"),
     KillPoint("fetching the file", "/sandboxblobs/", is_representative=True),

@@ -12,7 +12,7 @@ from tests.deployments.local.stack import clean_environment
 from tests.processes.commands import until
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.crash), signal.SIGKILL])
 def test_a_signal_ends_all_processes_of_the_demo(tmp_path: Path, number: signal.Signals) -> None:
     """Prefect's server and Azurite end with the demo, also where its command is killed."""
     command = [sys.executable, "-m", "deployments", "demo", "--output-dir", str(tmp_path)]

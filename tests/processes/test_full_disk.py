@@ -53,6 +53,7 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.crash
 def test_schedules_go_on_after_a_full_disk(cli_sandbox: CliSandbox, tmp_path: Path) -> None:
     """A server that could write nothing for a while, and a worker that ended meanwhile, export once there is space."""
     home = tmp_path / "home"

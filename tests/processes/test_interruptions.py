@@ -50,7 +50,7 @@ def end_by(how: str, cli_sandbox: CliSandbox, api: str) -> float:
     return seconds
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "cancel"])
+@pytest.mark.parametrize("how", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.crash), "cancel"])
 def test_an_export_that_is_ended_says_what_goes_on(
     cli_sandbox: CliSandbox, prefect_server: str, how: str, record_property: Callable[[str, object], None]
 ) -> None:

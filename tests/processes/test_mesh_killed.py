@@ -30,6 +30,7 @@ def delivered(sandbox: RunningSandbox) -> set[str]:
     return {entry.path for entry in sandbox.state.log if entry.path.endswith(".glb") and entry.status == 200}
 
 
+@pytest.mark.crash
 def test_what_was_here_before_the_kill_is_not_fetched_again(
     server: PrefectServer, sandbox: RunningSandbox, tmp_path: Path
 ) -> None:

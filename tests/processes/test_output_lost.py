@@ -10,7 +10,7 @@ from tests.processes.kill_points import KILL_POINTS, kill_at
 (FETCHING,) = [point for point in KILL_POINTS if point.name == "asking for the file's link"]
 
 
-@pytest.mark.parametrize("loss", ["deleted", "overwritten"])
+@pytest.mark.parametrize("loss", ["deleted", pytest.param("overwritten", marks=pytest.mark.crash)])
 def test_one_new_run_after_kill_and_loss(cli_sandbox: CliSandbox, loss: str) -> None:
     """The same command asks for exactly one new run, says why, and ends with 0 and that run's file."""
     kill_at(FETCHING, cli_sandbox)

@@ -92,7 +92,14 @@ def test_another_user_gets_nothing(home: Path, sandbox: RunningSandbox) -> None:
         assert_gone(server)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        *(pytest.param(ending, marks=pytest.mark.crash) for ending in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)),
+        signal.SIGINT,
+        signal.SIGKILL,
+    ],
+)
 def test_the_server_ends_with_a_command_that_is_still_starting(
     home: Path, sandbox: RunningSandbox, ending: signal.Signals
 ) -> None:

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import BatchReport
@@ -38,6 +40,7 @@ def test_a_long_pause_gives_up_no_export(cli_sandbox: CliSandbox) -> None:
     assert ended.stderr.count("asks for a pause of 900 seconds (429") == 1
 
 
+@pytest.mark.crash
 def test_an_hourly_budget_is_kept(cli_sandbox: CliSandbox) -> None:
     """With ITWIN_REQUESTS_PER_HOUR=20, no hour has more requests, and everything is exported."""
     budget, factor = 20, 720

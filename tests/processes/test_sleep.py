@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tasks.reports import BatchReport
 from tests.processes.batch_runs import add_imodels, start_night
 from tests.processes.commands import HOUR, CliSandbox, until
@@ -9,6 +11,7 @@ from tests.processes.commands import HOUR, CliSandbox, until
 NIGHT = 8 * HOUR
 
 
+@pytest.mark.crash
 def test_exports_are_fetched_after_a_night_asleep(cli_sandbox: CliSandbox) -> None:
     """After a sleep beyond the time limit, what the platform has finished meanwhile is fetched, from its one run."""
     add_imodels(cli_sandbox, 1)

@@ -25,8 +25,9 @@ def locate(tile: Json) -> tuple[EarthExtent | None, Lengths | None]:
 
     The extent of a box or sphere is that of its corners.
     """
-    volume: Json = tile.get("boundingVolume") or {}
-    if region := _numbers(volume.get("region"), 6):
+    given: object = tile.get("boundingVolume")
+    volume = cast("Json", given) if isinstance(given, dict) else {}
+    if (region := _numbers(volume.get("region"), 6)) and max(map(abs, region)) <= _HIGHEST:
         return _of_region(region)
     box = _numbers(volume.get("box"), 12) or _box_around(_numbers(volume.get("sphere"), 4))
     matrix = _numbers(tile.get("transform", _IDENTITY), 16)

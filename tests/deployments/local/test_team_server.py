@@ -176,6 +176,7 @@ def test_events_travel_through_redis(team: LocalMachine, sandbox: RunningSandbox
     assert [run.imodel_id for run in sandbox.state.runs].count(SEEDED.stadium) == 1
 
 
+@pytest.mark.crash
 def test_a_batch_is_spread_over_the_workers(team: LocalMachine, sandbox: RunningSandbox) -> None:
     """With four shards and two workers each iModel is exported once, and one report tells of all."""
     report = start_batch(team, sandbox, "Spread", 6).finished()

@@ -97,6 +97,8 @@ def test_a_region_a_sphere_and_the_180th_meridian() -> None:
         {"boundingVolume": {"box": ["a"] * 12}},
         {"boundingVolume": {"box": [1e308] * 12}, "transform": [1e308] * 16},
         {"boundingVolume": {"sphere": [0, 0, 0, 1]}, "transform": [1]},
+        {"boundingVolume": ["no object"]},
+        {"boundingVolume": {"region": [1e308, 1e308, 1e308, 1e308, 0, 0]}},
     ],
 )
 def test_what_lies_nowhere_has_no_extent(root: dict[str, object]) -> None:

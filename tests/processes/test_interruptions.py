@@ -66,6 +66,7 @@ def test_an_export_that_is_ended_says_what_goes_on(
     assert report.adopted
 
 
+@pytest.mark.crash
 def test_an_export_ended_while_it_fetches_leaves_nothing_half(cli_sandbox: CliSandbox) -> None:
     """Ctrl-C during the download publishes nothing; the same command fetches the same run's file."""
     held = cli_sandbox.hold("/sandboxblobs/")
@@ -90,6 +91,7 @@ def test_an_export_ended_before_it_asked_for_a_run_says_so(cli_sandbox: CliSandb
     )
 
 
+@pytest.mark.crash
 def test_an_export_ended_while_it_asks_for_a_run_says_what_may_be(cli_sandbox: CliSandbox) -> None:
     """Ctrl-C while the answer to create-run is awaited says that a run may go on; the same command adopts it."""
     cli_sandbox.hold("/runs$", "POST", **EFFECT)

@@ -49,7 +49,10 @@ def test_a_mesh_folder_that_is_a_mount_point_is_refused_first(cli_sandbox: CliSa
 
 @pytest.mark.parametrize(
     ("arguments", "before"),
-    [(("ifc", SEEDED.plant), ""), (("doctor", "--imodel-id", SEEDED.plant), "unset PREFECT_API_URL")],
+    [
+        (("ifc", SEEDED.plant), ""),
+        pytest.param(("doctor", "--imodel-id", SEEDED.plant), "unset PREFECT_API_URL", marks=pytest.mark.crash),
+    ],
 )
 def test_a_folder_mounted_read_only_is_refused_first(
     cli_sandbox: CliSandbox, arguments: tuple[str, ...], before: str

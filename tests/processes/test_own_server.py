@@ -95,8 +95,10 @@ def test_another_user_gets_nothing(home: Path, sandbox: RunningSandbox) -> None:
 @pytest.mark.parametrize(
     "ending",
     [
-        *(pytest.param(ending, marks=pytest.mark.crash) for ending in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)),
-        signal.SIGINT,
+        *(
+            pytest.param(ending, marks=pytest.mark.crash)
+            for ending in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGINT)
+        ),
         signal.SIGKILL,
     ],
 )

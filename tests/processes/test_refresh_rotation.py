@@ -76,6 +76,7 @@ def test_four_processes_share_one_single_use_token(server: PrefectServer) -> Non
         assert secret == IDENTITY.web.secret
 
 
+@pytest.mark.crash
 def test_a_process_killed_while_refreshing_does_not_stop_the_others(
     server: PrefectServer, record_property: Callable[[str, object], None]
 ) -> None:

@@ -32,7 +32,7 @@ def cut_off(server: PrefectServer, relay: Relay, tmp_path: Path) -> Generator[Cl
         yield running
 
 
-@pytest.mark.parametrize("gone", [Relay.cut, Relay.silence])
+@pytest.mark.parametrize("gone", [Relay.cut, pytest.param(Relay.silence, marks=pytest.mark.crash)])
 def test_a_signal_ends_commands_whose_server_is_gone(
     cut_off: CliSandbox,
     relay: Relay,

@@ -1,5 +1,7 @@
 """A flow run under a real process worker that is killed or cancelled: one run at the platform, the right file."""
 
+import pytest
+
 from deployments.sandbox.state.seed import SEEDED
 from tests.prefect_api import ask
 from tests.processes.commands import HOUR, CliSandbox, until
@@ -11,6 +13,7 @@ STOPPING_POOL = "stopping-pool"
 PROMISED = 30.0  # seconds until a worker that was told to end has ended
 
 
+@pytest.mark.crash
 def test_a_flow_run_killed_under_a_worker_is_retried(worker: Worker, cli_sandbox: CliSandbox) -> None:
     """A flow run that dies after it started a run without knowing is taken up again by its retry."""
     (point,) = [point for point in KILL_POINTS if point.name == "having started a run without knowing"]

@@ -54,7 +54,8 @@ class Worker:
         self._kill_flow()
         assert flow_run.settled() == "CRASHED"
         flow_run.retry()
-        assert flow_run.settled() == "COMPLETED"
+        state = flow_run.settled()
+        assert state == "COMPLETED", f"{state}: {flow_run.logs()}"
 
     def _kill_flow(self) -> None:
         """SIGKILL whatever the worker runs; the worker lives."""

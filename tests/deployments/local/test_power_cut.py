@@ -109,7 +109,8 @@ def test_schedules_go_on_after_a_power_cut(machine: LocalMachine, platform: Runn
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("part", [pytest.param("server", marks=pytest.mark.crash), "worker"])
+@pytest.mark.parametrize("part", ["server", "worker"])
+@pytest.mark.crash
 def test_a_part_that_has_ended_is_started_again(machine: LocalMachine, part: str) -> None:
     """Where the server or the worker alone has died, `make up` starts everything again, and a run completes."""
     machine.make("up", "PORT=0")

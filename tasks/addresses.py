@@ -24,10 +24,11 @@ _LABELLED: dict[Kind, re.Pattern[str]] = {
     "iModel": re.compile(rf"imodels?(?:id)?[=/]({_GUID})", re.IGNORECASE),
 }
 """An id after the word for its kind, in the path or the query of an address."""
-_EXPECTED: dict[Kind, str] = {
+EXPECTED: dict[Kind, str] = {
     "iTwin": "its id, its name, or its address copied from the browser",
     "iModel": "its id, its name with that of its iTwin (Campus/Plant A), or its address copied from the browser",
 }
+"""How an iTwin or an iModel may be given."""
 
 
 def is_id(text: str) -> bool:
@@ -49,9 +50,9 @@ def read_subject(value: object, kind: Kind) -> str:
     parts = [part for part in text.split("/") if part.strip()]
     names = 2 if kind == "iModel" else 1
     if len(parts) < names or text.startswith("/") or text.endswith("/"):
-        raise InputError(f"“{text}” is not an {kind}: give {_EXPECTED[kind]}.")
+        raise InputError(f"“{text}” is not an {kind}: give {EXPECTED[kind]}.")
     if len(text) > names * LONGEST_NAME + names - 1:
-        raise InputError(f"“{text[:40]}…” is longer than any name of an {kind}. Give {_EXPECTED[kind]}.")
+        raise InputError(f"“{text[:40]}…” is longer than any name of an {kind}. Give {EXPECTED[kind]}.")
     return text
 
 
@@ -81,6 +82,6 @@ def _id_in_address(text: str, kind: Kind) -> str:
         shown = urlsplit(text)
         raise InputError(
             f"The address {shown.scheme}://{shown.netloc.rpartition('@')[2]}{shown.path} does not say which {kind} is "
-            f"meant. Open the page of the {kind} and copy its address, or give {_EXPECTED[kind]}."
+            f"meant. Open the page of the {kind} and copy its address, or give {EXPECTED[kind]}."
         )
     return ids.pop()

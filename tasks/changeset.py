@@ -3,13 +3,12 @@
 from typing import TypeVar
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import INPUTS, RUN_ID
 
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.current_export import BASELINE
 from tasks.exported_changeset import ExportedChangeset, find_changeset
 from tasks.options import ExportRequest
-from tasks.retry import retries_after
+from tasks.retry import once_per_flow_run
 
 Request = TypeVar("Request", bound=ExportRequest)
 
@@ -29,10 +28,7 @@ async def with_changeset(credentials: ItwinCredentials, request: Request) -> tup
 
 
 @task(
-    **retries_after(1, 3, 8),
-    cache_policy=INPUTS - "credentials" + RUN_ID,  # one flow run exports one changeset, also in its retries
-    persist_result=True,
-    result_serializer="json",
+    **once_per_flow_run(1, 3, 8),  # one flow run exports one changeset, also in its retries
 )
 async def resolve_changeset(
     credentials: ItwinCredentials, imodel_id: str, changeset: str = "", named_version: str = ""

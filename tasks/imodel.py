@@ -6,14 +6,13 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import INPUTS, RUN_ID
 from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.addresses import is_id
 from tasks.names import find_imodel, find_itwin
 from tasks.options import ExportRequest
-from tasks.retry import retries_after
+from tasks.retry import once_per_flow_run
 
 Request = TypeVar("Request", bound=ExportRequest)
 _name_in_batch: ContextVar[str] = ContextVar("imodel_name", default="")
@@ -67,12 +66,7 @@ async def with_imodel_name(credentials: ItwinCredentials, request: Request) -> R
     return request.with_names(imodel=await read_imodel_name(credentials, request.imodel_id))
 
 
-@task(
-    **retries_after(1, 3, 8),
-    cache_policy=INPUTS - "credentials" + RUN_ID,
-    persist_result=True,
-    result_serializer="json",
-)
+@task(**once_per_flow_run(1, 3, 8))
 async def read_imodel_name(credentials: ItwinCredentials, imodel_id: str) -> str:
     """The name of an iModel."""
     async with credentials.get_client() as itwin:
@@ -80,10 +74,7 @@ async def read_imodel_name(credentials: ItwinCredentials, imodel_id: str) -> str
 
 
 @task(
-    **retries_after(1, 3, 8),
-    cache_policy=INPUTS - "credentials" + RUN_ID,  # a retry exports the same iModel, though it may be renamed meanwhile
-    persist_result=True,
-    result_serializer="json",
+    **once_per_flow_run(1, 3, 8),  # a retry exports the same iModel, though it may be renamed meanwhile
 )
 async def resolve_imodel(credentials: ItwinCredentials, name: str) -> NamedIModel:
     """The iModel of a name like `Campus/Plant A`.
@@ -98,12 +89,7 @@ async def resolve_imodel(credentials: ItwinCredentials, name: str) -> NamedIMode
     return NamedIModel(id=found.id.lower(), name=found.imodel.display_name, itwin=owner)
 
 
-@task(
-    **retries_after(1, 3, 8),
-    cache_policy=INPUTS - "credentials" + RUN_ID,
-    persist_result=True,
-    result_serializer="json",
-)
+@task(**once_per_flow_run(1, 3, 8))
 async def resolve_itwin(credentials: ItwinCredentials, name: str) -> NamedITwin:
     """The iTwin of that name.
 

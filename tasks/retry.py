@@ -1,10 +1,11 @@
-"""The retries of all tasks."""
+"""Retries of tasks, and results that retries of a flow run share."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypedDict
 
 from prefect import Task
+from prefect.cache_policies import INPUTS, RUN_ID, CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
 
 from blocks.errors import ExportError
@@ -21,6 +22,24 @@ class Retries(TypedDict):
 def retries_after(*seconds: float) -> Retries:
     """Repeat a task after a transient failure, once for each of these pauses in seconds."""
     return {"retries": len(seconds), "retry_delay_seconds": list(seconds), "retry_condition_fn": is_transient}
+
+
+class OncePerFlowRun(Retries):
+    """The same, and those that keep the result for retries of the flow run."""
+
+    cache_policy: CachePolicy
+    persist_result: bool
+    result_serializer: str
+
+
+def once_per_flow_run(*seconds: float) -> OncePerFlowRun:
+    """Repeat as `retries_after`, and reuse the result for the same inputs in retries of the flow run."""
+    return {
+        **retries_after(*seconds),
+        "cache_policy": INPUTS - "credentials" + RUN_ID,
+        "persist_result": True,
+        "result_serializer": "json",
+    }
 
 
 async def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001  Prefect's shape

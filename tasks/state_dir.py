@@ -22,7 +22,6 @@ the inbox of webhooks (`deployments.webhooks.inbox`), and what `make up` starts,
 clone (`deployments.local`).
 """
 
-import errno
 import re
 import time
 from collections.abc import Generator
@@ -30,16 +29,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from filelock import Timeout
+from pydantic import BaseModel, ValidationError
 
 from blocks.disk import disk_errors, remove_folder
 from blocks.errors import DiskError
 from blocks.file_lock import file_lock
-from blocks.shared_folder import LinkedPathError, read_bounded, remove_links
+from blocks.shared_folder import read_bounded, remove_links
 from blocks.storage.file_names import safe_name
 
+Record = TypeVar("Record", bound=BaseModel)
 KEPT_FOR = timedelta(days=7)
 FOLDER = ".itwin-export"
 _RECORD_FOLDERS = frozenset({"runs", "followed", "batches"})
@@ -137,15 +138,15 @@ def purge(folder: Path) -> None:
                 remove_folder(path) if path.is_dir() and not is_link else path.unlink()
 
 
-def read_record(path: Path, limit: int = LONGEST_RECORD) -> bytes:
-    """The content of a record, which other users may have written.
+def read_record(path: Path, model: type[Record], limit: int = LONGEST_RECORD) -> Record | None:
+    """A record, which other users may have written.
 
-    Raises:
-        OSError: It is missing, longer than `limit`, no regular file, or behind a symbolic link.
+    None if it is missing, invalid, longer than `limit` in bytes, no regular file, or behind a symbolic link.
     """
-    if link := _link_to(path.parent):
-        raise LinkedPathError(errno.ELOOP, "Not a folder", str(link))
-    return read_bounded(path, limit)
+    try:
+        return None if _link_to(path.parent) else model.model_validate_json(read_bounded(path, limit))
+    except (OSError, ValidationError):
+        return None
 
 
 def is_id(text: str) -> bool:

@@ -24,106 +24,73 @@ from deployments.cli.listed_rows import (
 from deployments.cli.platform_access import with_platform
 from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
-from tasks.addresses import Kind, read_subject
+from tasks.addresses import EXPECTED, Kind, read_subject
 from tasks.names import imodel_id_of, itwin_id_of
 from tasks.options import check_output_dir
 
 SHOWN = 50
 """Rows of a table, unless more are asked for; JSON has all."""
 app = App(name="list", help="List iTwins, iModels, versions, changesets, runs and exports.", help_format="plaintext")
-AsJson = Annotated[bool, Parameter(negative="")]
-Top = Annotated[int | None, Parameter(name="--top")]
+AsJson = Annotated[bool, Parameter(negative="", help="Print one JSON document.")]
+Top = Annotated[int | None, Parameter(name="--top", help="How many to show; a table shows 50, JSON all.")]
+Credentials = Annotated[str, Parameter(help="Name of an iTwin Credentials block.")]
+Search = Annotated[
+    str, Parameter(help="Only those with this text in their name (iTwin: or number; iModel: or description).")
+]
+OutputDir = Annotated[
+    str | None, Parameter(help="Exports whose records say which flow run follows a run; default: ITWIN_OUTPUT_DIR.")
+]
+Folder = Annotated[Path | None, Parameter(help="Folder of the exports; default: ITWIN_OUTPUT_DIR.")]
+ITwin = Annotated[str, Parameter(help=f"The iTwin: {EXPECTED['iTwin']}.")]
+IModel = Annotated[str, Parameter(help=f"The iModel: {EXPECTED['iModel']}.")]
 Rows = Callable[[ItwinApis, int | None], AsyncIterator[Row]]
 
 
 @app.command
-def itwins(*, search: str = "", top: Top = None, credentials: str = "default", json: AsJson = False) -> None:
-    """List the iTwins that this client is a member of.
-
-    Args:
-        search: Only iTwins with this text in their name or number.
-        top: How many to show; a table shows 50, JSON all.
-        credentials: Name of an iTwin Credentials block.
-        json: Print one JSON document.
-    """
+def itwins(*, search: Search = "", top: Top = None, credentials: Credentials = "default", json: AsJson = False) -> None:
+    """List the iTwins that this client is a member of."""
     _show(lambda apis, size: itwin_rows(apis, search, size), "iTwins", top, credentials, as_json=json)
 
 
 @app.command
 def imodels(
-    itwin: str, *, search: str = "", top: Top = None, credentials: str = "default", json: AsJson = False
+    itwin: ITwin, *, search: Search = "", top: Top = None, credentials: Credentials = "default", json: AsJson = False
 ) -> None:
-    """List the iModels of an iTwin.
-
-    Args:
-        itwin: The iTwin: its id, its name, or its address copied from the browser.
-        search: Only iModels with this text in their name or description.
-        top: How many to show; a table shows 50, JSON all.
-        credentials: Name of an iTwin Credentials block.
-        json: Print one JSON document.
-    """
+    """List the iModels of an iTwin."""
     rows = _of(itwin, "iTwin", lambda apis, key, size: imodel_rows(apis, key, search, size))
     _show(rows, "iModels", top, credentials, as_json=json)
 
 
 @app.command
-def versions(imodel: str, *, top: Top = None, credentials: str = "default", json: AsJson = False) -> None:
-    """List the named versions of an iModel, those of the latest changeset first.
-
-    Args:
-        imodel: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
-        top: How many to show; a table shows 50, JSON all.
-        credentials: Name of an iTwin Credentials block.
-        json: Print one JSON document.
-    """
+def versions(imodel: IModel, *, top: Top = None, credentials: Credentials = "default", json: AsJson = False) -> None:
+    """List the named versions of an iModel, those of the latest changeset first."""
     _show(_of(imodel, "iModel", version_rows), "Named versions", top, credentials, as_json=json)
 
 
 @app.command
-def changesets(imodel: str, *, top: Top = None, credentials: str = "default", json: AsJson = False) -> None:
-    """List the changesets of an iModel, the latest first.
-
-    Args:
-        imodel: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
-        top: How many to show; a table shows 50, JSON all.
-        credentials: Name of an iTwin Credentials block.
-        json: Print one JSON document.
-    """
+def changesets(imodel: IModel, *, top: Top = None, credentials: Credentials = "default", json: AsJson = False) -> None:
+    """List the changesets of an iModel, the latest first."""
     _show(_of(imodel, "iModel", changeset_rows), "Changesets", top, credentials, as_json=json)
 
 
 @app.command
 def runs(
-    imodel: str,
+    imodel: IModel,
     *,
-    output_dir: str | None = None,
+    output_dir: OutputDir = None,
     top: Top = None,
-    credentials: str = "default",
+    credentials: Credentials = "default",
     json: AsJson = False,
 ) -> None:
-    """List the export runs of an iModel, and which of them are ours and followed by a flow run.
-
-    Args:
-        imodel: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
-        output_dir: Folder of the exports, whose records say which flow run follows a run; empty for ITWIN_OUTPUT_DIR.
-        top: How many to show; a table shows 50, JSON all.
-        credentials: Name of an iTwin Credentials block.
-        json: Print one JSON document.
-    """
+    """List the export runs of an iModel, and which of them are ours and followed by a flow run."""
     folder = check_output_dir(output_dir)
     rows = _of(imodel, "iModel", lambda apis, key, size: run_rows(apis, key, folder, size))
     _show(rows, "Export runs", top, credentials, as_json=json)
 
 
 @app.command
-def exports(folder: Path | None = None, *, top: Top = None, json: AsJson = False) -> None:
-    """List the exports that are published in a folder, earlier ones too.
-
-    Args:
-        folder: Folder of the exports; empty for ITWIN_OUTPUT_DIR.
-        top: How many to show; a table shows 50, JSON all.
-        json: Print one JSON document.
-    """
+def exports(folder: Folder = None, *, top: Top = None, json: AsJson = False) -> None:
+    """List the exports that are published in a folder, earlier ones too."""
     rows = list_exports(check_output_dir(folder))
     _print(rows[: _limit(top, as_json=json)], len(rows) - (_limit(top, as_json=json) or 0), "Exports", as_json=json)
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from blocks.disk import disk_errors, write_whole
 from tasks.reports import BatchReport
 from tasks.state_dir import StateDir, prepare, read_record
@@ -25,8 +23,4 @@ def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -
 
 def read_batch_report(output_dir: Path, flow_run_id: str) -> BatchReport | None:
     """The report of a flow run; None if there is none or it is unreadable."""
-    try:
-        content = read_record(StateDir.of_batches(output_dir).batch(flow_run_id), LONGEST_REPORT)
-        return BatchReport.model_validate_json(content)
-    except (OSError, ValidationError):
-        return None
+    return read_record(StateDir.of_batches(output_dir).batch(flow_run_id), BatchReport, LONGEST_REPORT)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tasks.state_dir import StateDir, is_id, read_record
 
@@ -41,8 +41,5 @@ def followers_of(state_dir: StateDir) -> dict[str, list[str]]:
 
 def read_followed(path: Path) -> FollowedRun | None:
     """What the file says; None if it is not there or cannot be one of ours."""
-    try:
-        followed = FollowedRun.model_validate_json(read_record(path))
-    except (OSError, ValidationError):
-        return None
-    return followed if is_id(followed.connection_id) and is_id(followed.run_id) else None
+    followed = read_record(path, FollowedRun)
+    return followed if followed and is_id(followed.connection_id) and is_id(followed.run_id) else None

@@ -6,7 +6,7 @@ An export with another version of the mapping file counts as an export with othe
 from datetime import UTC, datetime, timedelta
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
+from prefect.cache_policies import NO_CACHE
 
 from blocks.errors import ConfigurationError, InputError, NotAuthorizedError, NotFoundError, RequestRefusedError
 from blocks.itwin.credentials import ItwinCredentials
@@ -17,7 +17,7 @@ from tasks.ifc.mapping_json import LARGEST_MAPPING, check_mapping
 from tasks.ifc.mapping_source import local_path, read_local
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_spec import RunSpec, mapping_blob_name
-from tasks.retry import retries_after
+from tasks.retry import once_per_flow_run, retries_after
 
 LINK_LIFE = timedelta(minutes=15)
 
@@ -71,7 +71,7 @@ async def read_mapping(storage: UserBlobStorage, request: IfcRequest) -> IfcRequ
 
 
 async def hand_over_mapping(credentials: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> RunSpec:
-    """Put the content of the mapping file, if there is one, where the platform can read it."""
+    """Upload the content of the mapping file, if there is one, to where the platform can read it."""
     if not spec.request.hands_over_content or (storage is not None and not storage.has_account):
         return spec
     return await upload_mapping(credentials, storage, spec)
@@ -83,7 +83,7 @@ async def hand_over_mapping(credentials: ItwinCredentials, storage: UserBlobStor
     persist_result=False,
 )
 async def upload_mapping(credentials: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> RunSpec:
-    """Put the content of the mapping file beside the output in the user's container, or into the iTwin's Storage.
+    """Upload the content of the mapping file, beside the output in the user's container, or into the iTwin's Storage.
 
     Raises:
         InputError: The file has changed since it was checked, or it does not exist any more.
@@ -134,10 +134,7 @@ def _link_to_source(storage: UserBlobStorage, name: str | None) -> SignedUrl | N
 
 
 @task(
-    **retries_after(1, 3, 8),
-    cache_policy=INPUTS - "credentials" + RUN_ID,  # one version for all exports and retries of a flow run
-    persist_result=True,
-    result_serializer="json",
+    **once_per_flow_run(1, 3, 8),  # one version for all exports and retries of a flow run
 )
 async def read_mapping_version(credentials: ItwinCredentials, mapping_file_id: str) -> str:
     """Size and modification time of a file in Storage; empty if the caller may not read it.

@@ -18,7 +18,6 @@ from blocks.storage.content.models import ExportContent
 from blocks.storage.content_file import write_content
 from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
-from blocks.storage.ifc_products import holds_product
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import check_publishable, publish_files
 from tasks.ifc.file_name import file_name_of
@@ -71,11 +70,11 @@ def _check_and_publish(
 ) -> Manifest:
     models = _checked_models(spec, fetched)
     partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
-    empty = tuple(_says_empty(model) for model in models if not holds_product(model.path))
     files = tuple(
         ManifestFile(path=file.path.name, role=file.role, size=file.size, sha256=file.sha256) for file in fetched.files
     )
     content = ExportContent(ifc=tuple(read_ifc_content(model.path) for model in models))
+    empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
     manifest = draft_manifest(
         credentials,
         spec.request.with_names(imodel=fetched.imodel_name),
@@ -120,8 +119,8 @@ def _publish(request: IfcRequest, staged: list[Path], manifest: Manifest) -> Man
         return published
 
 
-def _says_empty(model: FetchedFile) -> str:
+def _says_empty(name: str) -> str:
     return (
-        f"{model.path.name} is a valid IFC without a single product: it shows nothing. Look whether the iModel, the "
+        f"{name} is a valid IFC without a single product: it shows nothing. Look whether the iModel, the "
         f"saved view or the models asked for hold any geometry."
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from blocks.disk import disk_errors, write_whole
 from blocks.shown_text import shown
@@ -118,11 +118,8 @@ class RunRecords:
 
 def _read(path: Path) -> RunRecord | None:
     """A record that another process or another user may have written; None if it cannot be one of ours."""
-    try:
-        record = RunRecord.model_validate_json(read_record(path))
-    except (OSError, ValidationError):
-        return None
-    if record.record_id != path.stem or not _is_plausible(record):
+    record = read_record(path, RunRecord)
+    if record is None or record.record_id != path.stem or not _is_plausible(record):
         return None
     return record.model_copy(update={"reason": shown(record.reason, LONGEST_REASON)})
 

@@ -1,7 +1,7 @@
 """Find, request and wait for mesh exports."""
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
+from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinApis, ItwinCredentials
@@ -9,7 +9,7 @@ from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
 from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import read_poll_backoff
-from tasks.retry import retries_after
+from tasks.retry import once_per_flow_run, retries_after
 
 
 class RemoteMesh(BaseModel):
@@ -29,11 +29,8 @@ async def build_mesh_spec(itwin: ItwinApis, request: MeshRequest, changeset_id: 
 
 
 @task(
-    **retries_after(1, 2, 5, 10, 20, 40),
+    **once_per_flow_run(1, 2, 5, 10, 20, 40),
     retry_jitter_factor=0.3,
-    cache_policy=INPUTS - "credentials" + RUN_ID,
-    persist_result=True,
-    result_serializer="json",
 )
 async def ensure_mesh_export(credentials: ItwinCredentials, spec: MeshSpec) -> EnsuredMesh:
     """Look whether there are tiles, made or being made, and request them as `start` says.

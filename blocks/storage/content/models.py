@@ -3,6 +3,7 @@
 `content.schema.json` beside this module is the JSON schema of the report.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +23,10 @@ class Georeference(BaseModel):
     latitude: float | None = Field(default=None, description="Degrees.")
     longitude: float | None = Field(default=None, description="Degrees.")
     height: float | None = Field(default=None, description="OrthogonalHeight, or RefElevation of the site, as written.")
+
+
+_STRUCTURE = re.compile(r"Ifc(Site|Building|BuildingStorey|(Facility|Bridge|Road|Railway|Marine)\w*)$")
+"""Spatial structure that exporters write into every file."""
 
 
 class IfcContent(BaseModel):
@@ -63,9 +68,14 @@ class IfcContent(BaseModel):
     products_without_placement: int = Field(default=0, description="Products outside the spatial structure.")
     products_without_representation: int = Field(default=0, description="Products outside the spatial structure.")
 
+    @property
+    def holds_product(self) -> bool:
+        """True if there is a shape, or a product beyond the structure of a site (facility, building, storey)."""
+        return "IfcProductDefinitionShape" in self.entities or any(not _STRUCTURE.match(name) for name in self.products)
+
 
 class IfcSummary(BaseModel):
-    """The short form of the content of IFC files; counts are of all files together."""
+    """Summary of IFC content reports, for manifest, report and artifact; counts are totals over all files."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -151,7 +161,7 @@ class TilesetContent(BaseModel):
 
 
 class TilesetSummary(BaseModel):
-    """The short form of the content of a tileset."""
+    """Summary of a tileset's content report, for manifest, report and artifact."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -196,7 +206,7 @@ class ExportContent(BaseModel):
 
 
 def summarize_ifc(files: tuple[IfcContent, ...]) -> IfcSummary:
-    """The short form of one or more files."""
+    """Summarise one or more IFC content reports."""
     elements = sum(file.elements for file in files)
     missing = [file.missing_references for file in files if file.missing_references is not None]
     return IfcSummary(

@@ -60,7 +60,7 @@ class SignedUrl:
         return SignedUrl(f"{base.rstrip('/')}/{quote(name)}{mark}{query}")
 
     def with_query(self, more: str) -> "SignedUrl":
-        """The URL without a slash at the end of its path and with more query parameters, already encoded."""
+        """This URL with more, already encoded query parameters, and without trailing slashes of its path."""
         base, _, query = self._url.partition("?")
         return SignedUrl(f"{base.rstrip('/')}?{query}&{more}")
 

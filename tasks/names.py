@@ -126,7 +126,7 @@ def _named(name: str, items: Iterable[Item]) -> list[Item]:
 
 
 async def _itwins_before_slash(itwin: ItwinApis, name: str) -> list[ITwin]:
-    """The iTwin whose id, or the iTwins whose name stands before a slash; with more slashes all iTwins are compared."""
+    """Candidates for the iTwin before the slash, by id or name; with several slashes in the name, all iTwins."""
     first = name.partition("/")[0]
     if is_id(first):
         return [ITwin(id=first.lower(), display_name=first)]

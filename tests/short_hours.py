@@ -1,4 +1,4 @@
-"""Hours that last less, for request budgets and the pauses that the platform asks for, and for nothing else.
+"""Runs `itwin-export` with shorter hours for request budgets and `Retry-After`; all other times are unchanged.
 
 `python -m tests.short_hours FACTOR …` is `itwin-export …` with hours shorter by this factor.
 """

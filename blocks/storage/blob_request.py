@@ -40,7 +40,7 @@ class BlobResponse:
 
     @property
     def is_busy(self) -> bool:
-        """True if the storage is overloaded or fails."""
+        """True for a server error or throttling: the same request may succeed later."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _BUSY
 
     def __str__(self) -> str:

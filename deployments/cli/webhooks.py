@@ -28,7 +28,7 @@ AsJson = Annotated[bool, Parameter(negative="")]
 
 @app.command
 def register(callback_url: str, *, itwin_id: str, credentials: str = "default", json: AsJson = False) -> None:
-    """Let the platform deliver pending about the iModels of an iTwin to the receiver at an address.
+    """Register a webhook: the platform then reports changes of the iTwin's iModels to the receiver at this address.
 
     A webhook that is there already is kept and activated. The secret is the one in ITWIN_WEBHOOK_SECRET; the receiver
     must have the same.

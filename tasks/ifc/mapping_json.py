@@ -1,4 +1,4 @@
-"""The content of a mapping file, checked before anything is sent.
+"""Checks the JSON of a mapping file before it is sent.
 
 The platform says that a mapping file does not parse only in the log of a failed run, hours later
 (https://communities.bentley.com/products/digital-twin-cloud-services/itwin-services/f/itwin-services-forum/240996).
@@ -15,7 +15,7 @@ from blocks.errors import InputError
 from tasks.ifc.mapping_rows import find_oddities
 
 LARGEST_MAPPING = 20 * 1024 * 1024
-"""In bytes. The limit is ours: the vendor's own mapping file has less than 1 MB."""
+"""Largest mapping file in bytes, a limit of this program; the vendor's default mapping file has less than 1 MB."""
 _BOM = b"\xef\xbb\xbf"
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|/\*.*?\*/', re.DOTALL)
 _VISIBLE = re.compile(r"[^\r\n]")

@@ -178,7 +178,7 @@ def read_times(text: str) -> None:
 
 
 def lines_like(*samples: str) -> st.SearchStrategy[str]:
-    """Lines of text, and samples of which some characters are exchanged."""
+    """Random texts, and the samples with some bytes replaced."""
     changed = st.sampled_from(samples).flatmap(lambda sample: overwritten(sample.encode()))
     return st.text(max_size=60) | changed.map(lambda text: text.decode(errors="surrogateescape"))
 

@@ -116,7 +116,7 @@ async def test_an_orphan_is_found_once_nobody_follows_it(sandbox: RunningSandbox
 
 @pytest.mark.usefixtures("_nobody_follows")
 async def test_the_run_of_a_killed_process_becomes_an_orphan(sandbox: RunningSandbox, tmp_path: Path) -> None:
-    """A flow run that stays Running counts as a follower only while its process sends heartbeats."""
+    """A flow run in the state Running follows an export run only if its process still sends heartbeats."""
     sandbox.state.imodels[SEEDED.plant].run_seconds = 4
     following = asyncio.create_task(export_ifc(SEEDED.plant))
     await waiting(sandbox)

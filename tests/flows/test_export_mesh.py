@@ -69,7 +69,7 @@ async def test_the_manifest_lists_every_file(sandbox: RunningSandbox) -> None:
 
 
 async def test_the_content_report_lies_beside_the_tileset() -> None:
-    """What the tileset contains is in `content.json`, and it is replaced together with the tiles."""
+    """`content.json` describes the published tileset and is replaced together with its tiles."""
     first = await export_mesh(SEEDED.plant)
     for report in (first, await export_mesh(SEEDED.plant, force=True)):
         content = ExportContent.model_validate_json((tileset_of(report) / "content.json").read_bytes())

@@ -57,7 +57,7 @@ async def export_bridge(**options: Any) -> ExportReport:
 
 
 def mapping_files(sandbox: RunningSandbox) -> list[str]:
-    """Names of the files in our folder of Storage."""
+    """Names of the files in the Storage folder for mapping files."""
     items = sandbox.state.items.values()
     folders = {item.id for item in items if item.name == FOLDER_NAME}
     assert len(folders) <= 1

@@ -26,7 +26,7 @@ def relay(server: PrefectServer) -> Generator[Relay]:
 
 @pytest.fixture
 def cut_off(server: PrefectServer, relay: Relay, tmp_path: Path) -> Generator[CliSandbox]:
-    """A stand-in platform, and a Prefect server behind the relay."""
+    """Commands that use a stand-in platform, and reach the Prefect server through the relay."""
     behind = replace(server, url=f"http://127.0.0.1:{relay.port}/api")
     with running_commands(behind, tmp_path / "exports") as running:
         yield running

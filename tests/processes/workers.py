@@ -32,7 +32,7 @@ class Worker:
 
     @property
     def process(self) -> psutil.Process:
-        """Prefect's worker; its children are flow runs."""
+        """The process of Prefect's worker; each flow run is a child process of it."""
         (process,) = self.keeper.children()
         return process
 

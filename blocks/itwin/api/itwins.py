@@ -8,7 +8,7 @@ from blocks.itwin.models import ITwin
 
 PAGE_SIZE = 1000
 MAX_RETURN = {"X-Max-Return": "10000"}
-"""The list ends silently after this number of iTwins; without the header after 1000."""
+"""Highest number of iTwins in the list; without this header the platform cuts the list after 1000."""
 
 
 @dataclass(frozen=True)

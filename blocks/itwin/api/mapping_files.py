@@ -1,4 +1,4 @@
-"""Mapping files in the iTwin's Storage, one for each content."""
+"""Uploads mapping files to the iTwin's Storage; each content is stored once."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -16,7 +16,7 @@ Lengths = tuple[float, float, float]
 _EQUATOR, _POLE = 6_378_137.0, 6_356_752.314245
 _ECCENTRICITY = 1 - _POLE**2 / _EQUATOR**2
 _LOWEST, _HIGHEST = 6_000_000.0, 7_000_000.0
-"""Distance from the centre of the Earth; what is nearer or farther away is in coordinates of its own."""
+"""Distances from the centre of the Earth, in metres, at which coordinates count as Earth-centred; others are local."""
 _IDENTITY = [float(row == column) for row in range(4) for column in range(4)]
 
 
@@ -84,7 +84,7 @@ def _corners(center: Vector, axes: list[Vector]) -> list[Vector]:
 
 
 def _around(points: list[Vector]) -> EarthExtent:
-    """The extent of points; across the 180th meridian its west is greater than its east."""
+    """The extent that contains the points; if it crosses the 180th meridian, `west` is greater than `east`."""
     longitudes, latitudes, heights = zip(*map(_geodetic, points), strict=True)
     west, east = min(longitudes), max(longitudes)
     if east - west > 180:

@@ -117,7 +117,7 @@ def recover(destination: Path, *, is_kept: bool = False) -> None:
 
 
 def _is_newer(folder: Path, other: Path) -> bool:
-    """True for a tileset that did not get into place before the crash."""
+    """True if `folder` holds a newer tileset than `other`: a crash interrupted its publication."""
     manifest, published = read_manifest(folder), read_manifest(other)
     return manifest is not None and published is not None and manifest.created_at > published.created_at
 

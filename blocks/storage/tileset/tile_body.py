@@ -49,7 +49,7 @@ class UndecodableTiles:
         self._fingerprints: dict[str, tuple[int, str]] = {}
 
     def judge(self, name: str, error: UndecodableTileError) -> ExportError:
-        """The error to raise: a final one where the same bytes came twice."""
+        """The error to raise: a `ContentError`, which is not retried, if the same bytes arrived twice; else `error`."""
         before = self._fingerprints.get(name)
         self._fingerprints[name] = error.fingerprint
         if before == error.fingerprint:

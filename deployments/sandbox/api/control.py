@@ -117,7 +117,7 @@ async def repeat_delivery(request: Request) -> JSONResponse:
 
 
 async def change_imodel(request: Request) -> JSONResponse:
-    """Set `name`, `state`, `elements`, `tiles`, `run_seconds` or `mesh_seconds` of one iModel."""
+    """Change one iModel: `name`, `state`, `elements`, `tiles`, `run_seconds`, `mesh_seconds`."""
     imodel = sandbox_of(request).imodels[str(request.path_params["imodel_id"])]
     _set(imodel, await _body(request), {"name", "state", "elements", "tiles", "run_seconds", "mesh_seconds"})
     return JSONResponse({"id": imodel.id})

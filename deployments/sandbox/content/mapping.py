@@ -17,7 +17,7 @@ _PARSE_ERROR = "ERROR iModelToIFCConverter   - Cannot Parse Json File c:\\stagin
 
 
 class BadMappingError(Exception):
-    """The mapping file cannot be used; `task_error` is what the run's task reports, the text is for the log."""
+    """An unusable mapping file: the message goes to the run's log, `task_error` is the error of the run's task."""
 
     def __init__(self, log: str, task_error: dict[str, Any] | None = None) -> None:
         super().__init__(log)

@@ -118,7 +118,7 @@ class SandboxState:
     def name_version(
         self, imodel_id: str, name: str, *, index: int | None = None, description: str | None = None
     ) -> NamedVersion:
-        """Name a changeset by its index; the latest without one, the baseline with 0."""
+        """Create a named version on the changeset with this index: 0 is the baseline, None the latest changeset."""
         imodel = self.imodels[imodel_id]
         named = imodel.latest if index is None else next((c for c in imodel.changesets if c.index == index), None)
         if index and named is None:

@@ -16,7 +16,7 @@ from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
 from tasks.ifc.lost_output import retry_with_new_run
-from tasks.ifc.mapping_file import hand_over_mapping, with_mapping
+from tasks.ifc.mapping_file import upload_mapping_file, with_mapping
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import fetch_output
 from tasks.ifc.publish import check_files_publishable, publish
@@ -56,7 +56,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)
         spec = build_run_spec(request, connection, changeset, first_started)
-        spec = await hand_over_mapping(itwin, storage, spec)
+        spec = await upload_mapping_file(itwin, storage, spec)
         return await retry_with_new_run(spec, partial(run_and_publish, itwin, storage))
 
 

@@ -70,7 +70,7 @@ async def read_mapping(storage: UserBlobStorage, request: IfcRequest) -> IfcRequ
     return request.with_mapping(await _content(storage, request), name)
 
 
-async def hand_over_mapping(credentials: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> RunSpec:
+async def upload_mapping_file(credentials: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> RunSpec:
     """Upload the content of the mapping file, if there is one, to where the platform can read it."""
     if not spec.request.hands_over_content or (storage is not None and not storage.has_account):
         return spec

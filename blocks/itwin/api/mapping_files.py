@@ -19,11 +19,11 @@ class MappingFiles:
 
     storage: StorageApi
     _known: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def upload(self, itwin_id: str, version: str, content: bytes, description: str) -> str:
         """Storage id of the file with this content; `version` identifies the content."""
-        async with self._turn:
+        async with self._lock:
             key = (itwin_id, version)
             if key not in self._known:
                 self._known[key] = await self._ensure(itwin_id, version, content, description)

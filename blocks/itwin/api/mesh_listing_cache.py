@@ -34,7 +34,7 @@ class MeshListingCache:
     _export_type: str = ""
     _listed_at: float = float("-inf")
     _problem: ExportError | None = None
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @contextmanager
     def joined(self) -> Generator[None]:
@@ -53,7 +53,7 @@ class MeshListingCache:
         """
         if self.waiting < BULK_LIST_THRESHOLD:
             return []
-        async with self._turn:
+        async with self._lock:
             is_fresh = time.monotonic() - self._listed_at < FRESH_SECONDS and export_type == self._export_type
             if not is_fresh:
                 await self._list(export_type)

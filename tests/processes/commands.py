@@ -37,6 +37,14 @@ def until(happened: Callable[[], Any], what: str, timeout: float = LONGEST_WAIT)
         time.sleep(0.002)
 
 
+def holds(folder: Path, pattern: str) -> bool:
+    """Whether a file of this pattern lies in the folder now, which a process is changing meanwhile."""
+    try:
+        return any(folder.rglob(pattern))
+    except FileNotFoundError:  # a folder was removed between being listed and being entered
+        return False
+
+
 @dataclass
 class CliSandbox:
     """A Prefect server, a stand-in platform and an empty folder."""

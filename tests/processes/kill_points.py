@@ -6,7 +6,7 @@ from typing import Any
 
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.seed import SEEDED
-from tests.processes.commands import CliSandbox, until
+from tests.processes.commands import CliSandbox, holds, until
 
 RUNS = "/export/connections/[^/]+/runs$"
 ONE_RUN = "/export/connections/[^/]+/runs/."
@@ -36,7 +36,7 @@ class KillPoint:
         if "lost" in self.name:
             cli_sandbox.sandbox.state.faults.add(Fault(path=RUNS, method="POST", cut="after"))
         if self.files:
-            return lambda: any(cli_sandbox.folder.rglob(self.files))
+            return lambda: holds(cli_sandbox.folder, self.files)
         effects = 1 if self.path == RUNS else 0  # a connection comes before a run
         fault = cli_sandbox.hold(self.path, self.method, **self.fault)
         if self.fault is EFFECT:

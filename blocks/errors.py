@@ -18,7 +18,10 @@ ExportError                       exit code, is_transient, next step
 │   ├── RunCanceledError          1  the run was canceled
 │   └── RunTimedOutError          1  the run exceeded the platform's time limit
 ├── ActiveRunError                1  another run of the iModel is active: wait for it or adopt it
+├── RejectedError                 5  look at the export in rejected/, then correct the iModel or the acceptance rules
+│   └── UndecidedError            1  a rule could not be measured: the message says why
 ├── BatchFailedError              1  read the report: it lists the reason for each failed export
+│   └── BatchRejectedError        5  the same, and every one of them was rejected by the acceptance rules
 ├── ExportTimeoutError            4  our deadline passed: run the same command again to reconnect to the run
 └── TransferError                 1  a download failed
     ├── InterruptedTransferError  1  transient: finished parts are kept, the next attempt resumes
@@ -155,6 +158,30 @@ class ActiveRunError(ExportError):
     """Another run of the iModel is active and the caller asked not to wait."""
 
 
+class RejectedError(ExportError):
+    """The export is complete, and the acceptance rules reject it.
+
+    Attributes:
+        report: The report of the export; None if it was no export of ours.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message, report)
+        self.message = message
+        self.report = report
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UndecidedError(RejectedError):
+    """The export is complete, and whether it is accepted cannot be decided: a rule could not be measured."""
+
+    exit_code = 1
+
+
 class BatchFailedError(ExportError):
     """Too many exports of a batch failed.
 
@@ -169,6 +196,12 @@ class BatchFailedError(ExportError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class BatchRejectedError(BatchFailedError):
+    """No export of a batch failed, and the acceptance rules rejected some."""
+
+    exit_code = 5
 
 
 class ExportTimeoutError(ExportError):

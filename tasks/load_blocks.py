@@ -34,22 +34,35 @@ async def load_saved(kind: type[Loaded], name: str) -> Loaded | None:
     Raises:
         ConfigurationError: There is no block of that name, or its content is invalid.
     """
+    try:
+        return await find_saved(kind, name)
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]["msg"]
+        raise ConfigurationError(f"The block “{name}” ({kind.get_block_type_slug()}) is not usable: {fault}.") from None
+    except NoBlockError:
+        if name == "default":
+            return None
+        raise
+
+
+class NoBlockError(ConfigurationError):
+    """There is no block of that type and name; the message lists saved ones."""
+
+
+async def find_saved(kind: type[Loaded], name: str) -> Loaded:
+    """The saved block of that name.
+
+    Raises:
+        NoBlockError: There is none.
+        ValidationError: Its content is invalid.
+    """
     check_prefect_network()  # Prefect's client raises FileNotFoundError or ImportError otherwise
-    slug = kind.get_block_type_slug()
     saved = await _saved_names(kind)
     if name in saved:
-        try:
-            return await kind.aload(name)
-        except ValidationError as error:
-            fault = error.errors(include_input=False)[0]["msg"]
-            raise ConfigurationError(
-                f"The block “{name}” ({kind.get_block_type_slug()}) is not usable: {fault}."
-            ) from None
-    if name == "default":
-        return None
+        return await kind.aload(name)
     listed = ", ".join(saved) or "none is saved"
-    raise ConfigurationError(
-        f"There is no {slug} block named “{name}”. Saved ones: {listed}. "
+    raise NoBlockError(
+        f"There is no {kind.get_block_type_slug()} block named “{name}”. Saved ones: {listed}. "
         f"Choose one of them, or save one in the Prefect UI under Blocks."
     )
 

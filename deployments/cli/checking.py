@@ -1,6 +1,7 @@
-"""`itwin-export check`: what an IFC file or a tileset contains that is already there."""
+"""`itwin-export check`: what an IFC file or a tileset contains, and whether acceptance rules accept it."""
 
 import json as json_module
+import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -9,28 +10,55 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.errors import InputError
+from blocks.shown_text import shown
+from blocks.storage.acceptance.judgement import Judgement, judge, raise_if_refused
+from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent
-from deployments.cli.tables import wide_console
+from deployments.cli.tables import check_table, wide_console
 from deployments.output_streams import write_json
+from tasks.acceptance import names_block, read_rules
 
 Members = dict[str, Any]
 
 
-def check(path: Path, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def check(path: Path, *, acceptance: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Say what an IFC file or a tileset contains, whoever made it.
 
     Args:
         path: An IFC file, a tileset.json, the folder of one, or a folder with IFC files.
+        acceptance: Acceptance rules to check it against: the path of a TOML file, or the name of a saved block.
         json: Print one JSON document.
     """
+    given = _rules_of(acceptance) if acceptance else None
     content = read_content(path)
-    found = {"verdict": "not_checked", **content.model_dump(mode="json")}
+    found = judge(given, content, path if path.is_dir() else path.parent, previous=None)
     if json:
-        write_json(json_module.dumps(found, ensure_ascii=False))
-        return
+        members = found.model_dump(mode="json", exclude={"warnings"}) | content.model_dump(mode="json")
+        write_json(json_module.dumps(members, ensure_ascii=False))
+    else:
+        _print_tables(content, found)
+    for warning in found.warnings:
+        sys.stderr.write(f"{shown(warning)}\n")
+    raise_if_refused(found, f"{path} is not what was agreed")
+
+
+def _rules_of(acceptance: str) -> GivenRules:
+    if not names_block(acceptance):
+        return read_rules(acceptance)
+    from deployments.cli.own_server import run_with_server  # noqa: PLC0415  imports Prefect
+    from tasks.load_rules import load_rules  # noqa: PLC0415  imports Prefect
+
+    return run_with_server(load_rules(acceptance))
+
+
+def _print_tables(content: ExportContent, found: Judgement) -> None:
     for report in (*content.ifc, *filter(None, [content.tileset])):
         wide_console().print(_table(report.model_dump(mode="json")))
-    wide_console().print("Verdict: not checked, for there are no acceptance rules.", highlight=False)
+    if found.checks:
+        wide_console().print(check_table(found.checks))
+    verdict = found.verdict.replace("_", " ")
+    nothing = ", for there are no acceptance rules" if not (found.checks or found.warnings) else ""
+    wide_console().print(f"Verdict: {verdict}{nothing}.", highlight=False)
 
 
 def read_content(path: Path) -> ExportContent:
@@ -67,12 +95,12 @@ def _table(members: Members) -> Table:
     table = Table("What", "Found", title="Content", title_justify="left")
     for name, value in members.items():
         if value not in (None, "", [], {}):
-            table.add_row(name.replace("_", " "), Text(_shown(value)))
+            table.add_row(name.replace("_", " "), Text(_shown_value(value)))
     return table
 
 
-def _shown(value: object) -> str:
+def _shown_value(value: object) -> str:
     if isinstance(value, dict):
         pairs = cast("Members", value)
-        return ", ".join(f"{name} {_shown(inner)}" for name, inner in pairs.items() if inner is not None)
-    return "; ".join(map(_shown, cast("list[object]", value))) if isinstance(value, list) else str(value)
+        return ", ".join(f"{name} {_shown_value(inner)}" for name, inner in pairs.items() if inner is not None)
+    return "; ".join(map(_shown_value, cast("list[object]", value))) if isinstance(value, list) else str(value)

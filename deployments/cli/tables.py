@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.shown_text import shown
+from blocks.storage.acceptance.checks import Check, value_text
 from tasks.reports import BatchFailure, ExportReport
 
 
@@ -38,6 +39,15 @@ def failure_table(failures: Iterable[BatchFailure]) -> Table:
     table = Table("iModel", "Format", "Why", title="Failed", title_justify="left")
     for failure in failures:
         add_row(table, failure.imodel_id, failure.format, failure.error)
+    return table
+
+
+def check_table(checks: Iterable[Check]) -> Table:
+    """What the acceptance rules measured."""
+    table = Table("Rule", "Limit", "Measured", "Result", "Note", title="Acceptance rules", title_justify="left")
+    for check in checks:
+        measured = "" if check.measured is None else value_text(check.measured)
+        add_row(table, check.rule, value_text(check.limit), measured, check.result.replace("_", " "), check.note)
     return table
 
 

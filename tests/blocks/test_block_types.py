@@ -8,6 +8,7 @@ from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from pydantic import SecretStr, ValidationError
 
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.storage.acceptance.acceptance_rules import AcceptanceRules
 from blocks.storage.user_blob_storage import UserBlobStorage
 
 
@@ -49,6 +50,19 @@ class TestUserBlobStorage(PromisedBlock):
     def block(self) -> type[Block]:
         """The block type under test."""
         return UserBlobStorage
+
+
+class TestAcceptanceRules(PromisedBlock):
+    slug = "acceptance-rules"
+
+    @pytest.fixture
+    def block(self) -> type[Block]:
+        """The block type under test."""
+        return AcceptanceRules
+
+    def test_every_secret_field_is_a_secret(self, block: type[Block]) -> None:
+        """Rules hold no secret."""
+        assert "SecretStr" not in str(block.model_fields)
 
 
 SAS = SecretStr("https://a.example/c/b?sig=s")

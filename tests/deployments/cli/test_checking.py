@@ -43,6 +43,55 @@ def test_a_table_shows_what_was_found(folder: Path, capsys: pytest.CaptureFixtur
     assert "not checked" in said
 
 
+RULES = """
+[ifc]
+min_elements = 8
+require = { IfcWall = 2, IfcDoor = 1 }
+
+[mesh]
+min_tiles = 4
+"""
+
+
+def test_rules_decide_on_files_and_tilesets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that breaks a rule ends with 5 and a sentence with value and limit; a tileset that keeps all with 0."""
+    (folder / "rules.toml").write_text(RULES)
+    given = ["--acceptance", str(folder / "rules.toml")]
+    assert run(["check", str(folder / "model.ifc"), "--json", *given]) == 5
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)
+    assert said["verdict"] == "rejected"
+    assert [(one["rule"], one["limit"], one["measured"], one["passed"]) for one in said["checks"]] == [
+        ("ifc.min_elements", 8, 8, True),
+        ("ifc.require.IfcWall", 2, 2, True),
+        ("ifc.require.IfcDoor", 1, 0, False),
+    ]
+    assert "model.ifc is not what was agreed: ifc.require.IfcDoor: measured 0, limit 1." in printed.err
+    assert run(["check", str(folder / "mesh"), *given]) == 0
+    said_of_tiles = capsys.readouterr().out
+    assert "mesh.min_tiles" in said_of_tiles
+    assert "Verdict: accepted." in said_of_tiles
+
+
+def test_rules_of_the_other_table_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Mesh rules for an IFC file check nothing, and a sentence says which table there is."""
+    (folder / "rules.toml").write_text("[mesh]\nmin_tiles = 1")
+    assert run(["check", str(folder / "model.ifc"), "--acceptance", str(folder / "rules.toml")]) == 0
+    printed = capsys.readouterr()
+    assert "no table [ifc], only [mesh]: nothing was checked" in printed.err
+    assert "Verdict: not checked." in printed.out
+
+
+def test_what_cannot_be_decided_ends_with_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule that cannot be measured accepts nothing: the exit code is 1, and the sentence says why."""
+    crs = "#9001=IFCPROJECTEDCRS('EPSG:31468',$,$,$,$,$,$);#9002=IFCMAPCONVERSION(#1,#9001,4468000.,5333000.,0.,$,$,$);"
+    model = folder / "model.ifc"
+    model.write_text(model.read_text().replace("DATA;", f"DATA;{crs}"))
+    (folder / "rules.toml").write_text("[ifc]\nwithin = [11.3, 48.0, 11.8, 48.3]")
+    assert run(["check", str(model), "--acceptance", str(folder / "rules.toml")]) == 1
+    assert "“EPSG:31468” cannot be converted to degrees" in capsys.readouterr().err
+
+
 def test_what_cannot_be_checked_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Other files and missing ones end with 2, a tileset with a hole with 1; each sentence names what is wrong."""
     (folder / "notes.txt").write_text("notes")

@@ -42,6 +42,7 @@ sys.exit(code)
         (["check", "--help"], 0),
         (["check", "nowhere"], 2),
         (["check", "README.md"], 2),
+        (["check", "README.md", "--acceptance", "none.toml"], 2),
         (["no-command"], 2),
     ],
 )

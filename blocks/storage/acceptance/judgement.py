@@ -1,0 +1,73 @@
+"""Decide whether the content of an export is what was agreed."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from blocks.errors import RejectedError, UndecidedError
+from blocks.storage.acceptance.checks import Check, Verdict, verdict_of
+from blocks.storage.acceptance.comparison import PreviousExport
+from blocks.storage.acceptance.ids_checks import check_ids_documents
+from blocks.storage.acceptance.ifc_checks import check_ifc_rules
+from blocks.storage.acceptance.mesh_checks import check_mesh_rules
+from blocks.storage.acceptance.rules import GivenRules
+from blocks.storage.content.models import ExportContent
+
+
+class Judgement(BaseModel):
+    """The verdict with its checks, and the sentences that a person should read besides."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict = "not_checked"
+    checks: tuple[Check, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def reasons(self) -> str:
+        """The rules that failed or could not be measured, with measured value and limit."""
+        return "; ".join(check.sentence() for check in self.checks if check.result in {"failed", "error"})
+
+
+def judge(given: GivenRules | None, content: ExportContent, folder: Path, previous: PreviousExport | None) -> Judgement:
+    """Check the content of an export; without rules it is not checked.
+
+    Args:
+        given: The rules.
+        content: What the export contains.
+        folder: Where its files are.
+        previous: The export that was published before.
+    """
+    if given is None:
+        return Judgement()
+    rules = given.rules
+    checks: list[Check] = []
+    if content.tileset:
+        checks += check_mesh_rules(rules.mesh, content.tileset, previous)
+    if content.ifc:
+        checks += check_ifc_rules(rules.ifc, content.ifc, previous)
+        checks += check_ids_documents(rules, [folder / file.path for file in content.ifc])
+    warnings = () if checks else (_nothing_for_it(given, "mesh" if content.tileset else "ifc"),)
+    return Judgement(verdict=verdict_of(checks), checks=tuple(checks), warnings=warnings)
+
+
+def raise_if_refused(found: Judgement, subject: str, report: object = None) -> None:
+    """Refuse an export that is rejected, or of which a rule could not be measured.
+
+    Args:
+        found: The verdict.
+        subject: Beginning of the message: “The export … is rejected”.
+        report: The report of the export, for whoever catches the error.
+
+    Raises:
+        RejectedError: A rule failed.
+        UndecidedError: None failed, and one could not be measured.
+    """
+    if found.verdict == "rejected":
+        raise RejectedError(f"{subject}: {found.reasons()}.", report)
+    if found.verdict == "error":
+        raise UndecidedError(f"{subject}, as far as it could be checked: {found.reasons()}.", report)
+
+
+def _nothing_for_it(given: GivenRules, table: str) -> str:
+    others = " and ".join(f"[{name}]" for name in given.rules.tables_with_rules()) or "ids"
+    return f"The acceptance rules {given.source} hold no table [{table}], only {others}: nothing was checked."

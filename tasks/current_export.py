@@ -107,6 +107,7 @@ def report_of(
         tile_count=manifest.tile_count,
         total_bytes=manifest.total_bytes,
         content=manifest.content,
+        difference=manifest.difference,
         output_dir=str(request.output_dir),
         started_at=started_at,
         finished_at=datetime.now(UTC),

@@ -47,6 +47,8 @@ async def report_published(manifest: Manifest, request: ExportRequest, *, starte
     log.info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
     if report.adopted:
         log.info("Export run %s was started elsewhere; this flow run only waited for it.", report.run_id)
+    if report.difference:
+        log.info("%s.", report.difference.sentence())
     await _show(report)
     return report
 
@@ -84,12 +86,12 @@ async def _show(report: ExportReport) -> None:
     source = f"{_source(report)}, result {in_markdown(report.result)}"
     notes = "".join(f"\n\n⚠ {in_markdown(warning)}" for warning in report.warnings)
     skipped = " Skipped: this export is already published and verified." if report.skipped else ""
-    content = f" {report.content.sentence()}." if report.content else ""
+    found = "".join(f" {in_markdown(one.sentence())}." for one in (report.content, report.difference) if one)
     what = f"iModel {name}`{report.imodel_id}` from {changeset}{version}, in `{report.output_dir}`"
     await show_table(
         rows,
         key=f"export-{report.format}-{report.imodel_id}",
-        description=f"{what}. {source}.{content}{skipped}{notes}",
+        description=f"{what}. {source}.{found}{skipped}{notes}",
     )
 
 

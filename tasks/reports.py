@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from blocks.storage.content.difference import Difference
 from blocks.storage.content.models import ContentSummary
 
 ExportFormat = Literal["ifc", "mesh"]
@@ -46,7 +47,8 @@ class ExportReport(BaseModel):
     `imodel_name` and `changeset_index` are None where they are not known; index 0 is the baseline. `changeset_id` is
     empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
     `adopted` is true when the files come from a run that this flow run did not start. `content` is the short form of
-    `content.json`, None for exports of earlier releases.
+    `content.json`, None for exports of earlier releases. `difference` is what changed since the export before, None if
+    there was none to compare with.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +69,7 @@ class ExportReport(BaseModel):
     tile_count: int = 0
     total_bytes: int = 0
     content: ContentSummary | None = None
+    difference: Difference | None = None
     output_dir: str
     started_at: datetime
     finished_at: datetime

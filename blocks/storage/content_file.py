@@ -1,11 +1,13 @@
-"""The content report of an export as a file beside its manifest."""
+"""The content report of an export, and the list of its GlobalIds, as files beside its manifest."""
 
 import hashlib
 from pathlib import Path
 
 from blocks.disk import disk_errors, write_whole
+from blocks.storage.content.global_ids import GLOBAL_IDS_NAME, GlobalIds
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.manifest import ManifestFile
+from blocks.storage.publish import sha256_of
 
 
 def write_content(folder: Path, content: ExportContent) -> ManifestFile:
@@ -18,3 +20,19 @@ def write_content(folder: Path, content: ExportContent) -> ManifestFile:
     with disk_errors(folder):
         write_whole(folder / CONTENT_NAME, text)
     return ManifestFile(path=CONTENT_NAME, role="content", size=len(text), sha256=hashlib.sha256(text).hexdigest())
+
+
+def write_global_ids(folder: Path, global_ids: GlobalIds) -> ManifestFile:
+    """Write `global-ids.bin` into a staging folder, so that the next export can be compared with this one.
+
+    It lies beside the files, not below `.itwin-export`: it is published with them, goes into the history with them, and
+    can be looked at in a copy of the export.
+
+    Raises:
+        DiskError: The file cannot be written.
+    """
+    path = folder / GLOBAL_IDS_NAME
+    with disk_errors(folder):
+        with path.open("wb") as file:
+            global_ids.write(file)
+        return ManifestFile(path=path.name, role="content", size=path.stat().st_size, sha256=sha256_of(path))

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from blocks.disk import disk_errors, write_whole
 from blocks.errors import ContentError
 from blocks.shared_folder import read_bounded
+from blocks.storage.content.difference import Difference
 from blocks.storage.content.models import ContentSummary
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 
@@ -70,6 +71,7 @@ class Manifest(BaseModel):
         adopted: The run was started by another caller with the same options.
         warnings: Limitations of the files, for example that the platform left something out.
         content: Short form of `content.json`; None if an earlier release exported the files.
+        difference: What changed since the export before, in short; None if there was none to compare with.
         versions: Versions of this tool and its libraries.
     """
 
@@ -95,6 +97,7 @@ class Manifest(BaseModel):
     tile_count: int = 0
     total_bytes: int = 0
     content: ContentSummary | None = None
+    difference: Difference | None = None
     versions: dict[str, str] = {}
     created_at: datetime
 

@@ -29,7 +29,7 @@ def report_table(reports: Iterable[ExportReport]) -> Table:
                 _changeset(report),
                 report.run_id or "",
                 _outcome(report),
-                report.content.sentence() if report.content and file.role != "log" else "",
+                "" if file.role == "log" else _content(report),
             )
     return table
 
@@ -69,6 +69,11 @@ def _from_here(folder: str) -> Path:
 def _changeset(report: ExportReport) -> str:
     changeset = report.changeset_id[:10] or "baseline"
     return f"{changeset} ({report.named_version.name})" if report.named_version else changeset
+
+
+def _content(report: ExportReport) -> str:
+    content = report.content.sentence() if report.content else ""
+    return f"{content}. Since the export before: {report.difference.changes()}" if report.difference else content
 
 
 def _outcome(report: ExportReport) -> str:

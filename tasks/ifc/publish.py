@@ -13,9 +13,11 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.run_outcome import evaluate_run
-from blocks.storage.content.ifc_content import read_ifc_content
-from blocks.storage.content.models import ExportContent
-from blocks.storage.content_file import write_content
+from blocks.storage.content.global_ids import GlobalIds
+from blocks.storage.content.ifc_content import read_ifc
+from blocks.storage.content.models import ExportContent, IfcContent
+from blocks.storage.content_file import write_content, write_global_ids
+from blocks.storage.difference_to_before import compare_global_ids
 from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
@@ -73,7 +75,7 @@ def _check_and_publish(
     files = tuple(
         ManifestFile(path=file.path.name, role=file.role, size=file.size, sha256=file.sha256) for file in fetched.files
     )
-    content = ExportContent(ifc=tuple(read_ifc_content(model.path) for model in models))
+    content, about = _described(spec.request, fetched.folder, models)
     empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
     manifest = draft_manifest(
         credentials,
@@ -92,7 +94,8 @@ def _check_and_publish(
             *fetched.warnings,
         ),
         content=content.summary(),
-        files=(*files, write_content(fetched.folder, content)),
+        difference=content.short_difference(),
+        files=(*files, *about),
         total_bytes=sum(file.size for file in files),
     )
     published = _publish(spec.request, [fetched.folder / file.path for file in manifest.files], manifest)
@@ -105,6 +108,20 @@ def _checked_models(spec: RunSpec, fetched: Fetched) -> list[FetchedFile]:
     for model in models:
         check_ifc(model.path, spec.request.ifc_version)
     return models
+
+
+def _described(
+    request: IfcRequest, folder: Path, models: list[FetchedFile]
+) -> tuple[ExportContent, tuple[ManifestFile, ...]]:
+    """What the files contain and what changed since the export before, and the files that say so."""
+    contents, global_ids = list[IfcContent](), GlobalIds()
+    for model in models:
+        content, ids = read_ifc(model.path)
+        contents.append(content)
+        global_ids.extend(ids)
+    difference = compare_global_ids(request.folder, global_ids, request.options)
+    report = ExportContent(ifc=tuple(contents), difference=difference)
+    return report, (write_content(folder, report), write_global_ids(folder, global_ids))
 
 
 def _publish(request: IfcRequest, staged: list[Path], manifest: Manifest) -> Manifest:

@@ -17,6 +17,7 @@ from blocks.itwin.mesh_models import MeshExport
 from blocks.signed_url import SignedUrl
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.content_file import write_content
+from blocks.storage.difference_to_before import compare_tiles
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.retry import BlobChangedError
@@ -195,12 +196,14 @@ def _listed(tile: FetchedTile) -> ManifestFile:
 def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
     """The manifest, with what the check found; publishing takes turns, should two processes export the same."""
     found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
-    content = ExportContent(tileset=found.content)
+    difference = compare_tiles(request.folder, manifest.files, request.options)
+    content = ExportContent(tileset=found.content, difference=difference)
     complete = manifest.model_copy(
         update={
             "tile_count": found.content.tiles,
             "warnings": (*manifest.warnings, *found.warnings),
             "content": content.summary(),
+            "difference": content.short_difference(),
             "files": (*manifest.files, *_content_file(tileset, content)),
         }
     )

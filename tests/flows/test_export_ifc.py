@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import ConfigurationError, ContentError, NotFoundError, RunFailedError
+from blocks.storage.content.difference import IfcDifference
 from blocks.storage.content.models import ExportContent, IfcSummary
 from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.faults.faults import Fault
@@ -76,6 +77,7 @@ async def test_an_export_of_an_earlier_release_stays_current(sandbox: RunningSan
     """An export without a content report is skipped like any other, and its report has no content."""
     folder = model_of(await export_ifc(SEEDED.plant)).parent
     (folder / "content.json").unlink()
+    (folder / "global-ids.bin").unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"] = [file for file in manifest["files"] if file["role"] != "content"]
     del manifest["content"]
@@ -84,6 +86,28 @@ async def test_an_export_of_an_earlier_release_stays_current(sandbox: RunningSan
     assert report.skipped
     assert report.content is None
     assert len(list(sandbox.state.runs)) == 1
+    assert (await export_ifc(SEEDED.plant, force=True)).difference is None
+
+
+async def test_the_difference_to_the_export_before_is_told(sandbox: RunningSandbox) -> None:
+    """GlobalIds added and gone since the export before are counted by class; a skipped export keeps the count."""
+    assert (await export_ifc(SEEDED.plant)).difference is None
+    before = sandbox.state.imodels[SEEDED.plant]
+    before.elements += 3
+    sandbox.state.push_changeset(SEEDED.plant)
+    report = await export_ifc(SEEDED.plant)
+    assert isinstance(report.difference, IfcDifference)
+    assert (report.difference.before.changeset_index, report.difference.before.same_options) == (5, True)
+    assert report.difference.gone == 0
+    products = [name for name in report.difference.classes if name in {"IfcWall", "IfcSlab", "IfcBuildingElementProxy"}]
+    assert sum(report.difference.classes[name].added for name in products) == 3
+    content = ExportContent.model_validate_json((model_of(report).parent / "content.json").read_bytes())
+    assert isinstance(content.difference, IfcDifference)
+    assert content.difference.classes.keys() > report.difference.classes.keys()
+    assert (await export_ifc(SEEDED.plant)).difference == report.difference
+    same = await export_ifc(SEEDED.plant, force=True, ifc_version="IFC4 RV 1.2")
+    assert isinstance(same.difference, IfcDifference)
+    assert (same.difference.added, same.difference.before.same_options) == (0, False)
 
 
 @pytest.mark.parametrize("ifc_version", SCHEMAS)

@@ -13,6 +13,7 @@ from blocks.errors import (
     NotFoundError,
     RunFailedError,
 )
+from blocks.storage.content.difference import Files, TilesetDifference
 from blocks.storage.content.models import ExportContent
 from blocks.storage.manifest import read_manifest
 from blocks.storage.tileset.verify import verify_tileset
@@ -78,6 +79,23 @@ async def test_the_content_report_lies_beside_the_tileset() -> None:
         assert report.content == content.summary()
     assert not list(tileset_of(first).parent.glob("mesh.kept*"))
     assert (await export_mesh(SEEDED.plant)).skipped
+
+
+async def test_the_difference_to_the_tileset_before_is_told(sandbox: RunningSandbox) -> None:
+    """Files that were added, changed, are gone and are the same are counted with their bytes."""
+    first = await export_mesh(SEEDED.plant)
+    before = files_in(tileset_of(first))
+    assert first.difference is None
+    sandbox.state.push_changeset(SEEDED.plant)
+    report = await export_mesh(SEEDED.plant)
+    now = files_in(tileset_of(report))
+    kept = [len(now[name]) for name in now if before.get(name) == now[name]]
+    changed = [len(now[name]) for name in now.keys() & before.keys() if before[name] != now[name]]
+    assert isinstance(report.difference, TilesetDifference)
+    assert report.difference.kept == Files(files=len(kept), size=sum(kept))
+    assert report.difference.changed == Files(files=len(changed), size=sum(changed))
+    assert report.difference.added.files == len(now.keys() - before.keys())
+    assert report.difference.gone.files == len(before.keys() - now.keys())
 
 
 async def test_tiles_that_make_themselves_are_not_asked_for(

@@ -51,7 +51,8 @@ async def test_the_file_is_named_by_the_template(sandbox: RunningSandbox) -> Non
     report = await export_ifc(SEEDED.plant, file_name=template)
     folder = Path(report.output_dir) / SEEDED.plant / "ifc"
     name = "Sandbox Campus-Plant A-0005_unnamed"
-    assert {path.name for path in folder.iterdir()} == {f"{name}.ifc", f"{name}.log", "content.json", "manifest.json"}
+    about = {"content.json", "global-ids.bin", "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.ifc", f"{name}.log", *about}
     asked = len(sandbox.state.log)
     assert (await export_ifc(SEEDED.plant, file_name=template)).skipped
     assert [entry.path for entry in list(sandbox.state.log)[asked:]] == [f"/imodels/{SEEDED.plant}/changesets"]

@@ -5,13 +5,14 @@ Nothing is parsed that is not counted, so the memory stays flat: ISO 10303-21 wr
 """
 
 import re
-from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from blocks.disk import disk_errors
-from blocks.storage.content.ifc_classes import ELEMENTS, PRODUCTS, known_classes
+from blocks.storage.content.global_ids import GlobalIds
+from blocks.storage.content.ifc_classes import ELEMENTS, PRODUCTS, IfcClass, known_classes
 from blocks.storage.content.ifc_references import ReferenceCheck
 from blocks.storage.content.ifc_settings import CLASSES, Settings, attribute
 from blocks.storage.content.ifc_text import Piece, read_pieces
@@ -31,7 +32,14 @@ _PLACED = re.compile(rb"(?:" + _ATTRIBUTE + rb"){4}\s*+,\s*+([#$*]?)\d*+\s*+,\s*
 """Placement and representation: the sixth and seventh attribute of a product."""
 
 
-def read_ifc_content(path: Path, *, checks_references: bool = True) -> IfcContent:
+class ReadIfc(NamedTuple):
+    """What a file contains."""
+
+    content: IfcContent
+    global_ids: GlobalIds
+
+
+def read_ifc(path: Path, *, checks_references: bool = True) -> ReadIfc:
     """Read what a file contains; one that is no IFC gives a report of nothing.
 
     Raises:
@@ -44,7 +52,16 @@ def read_ifc_content(path: Path, *, checks_references: bool = True) -> IfcConten
         with path.open("rb") as file:
             for piece in read_pieces(file):
                 counts.add(piece)
-    return counts.report(path.name, size, header)
+    return ReadIfc(counts.report(path.name, size, header), counts.global_ids)
+
+
+def read_ifc_content(path: Path, *, checks_references: bool = True) -> IfcContent:
+    """The report without the GlobalIds.
+
+    Raises:
+        DiskError: The file cannot be read.
+    """
+    return read_ifc(path, checks_references=checks_references).content
 
 
 class _Counts:
@@ -55,7 +72,7 @@ class _Counts:
         self._entities = Counter[str]()
         self._settings = Settings()
         self._references = ReferenceCheck() if checks_references else None
-        self._global_ids = defaultdict[int, "array[int]"](lambda: array("q"))
+        self.global_ids = GlobalIds()
         self._without_placement = self._without_representation = 0
 
     def add(self, piece: Piece) -> None:
@@ -67,7 +84,7 @@ class _Counts:
         if not CLASSES.isdisjoint(keywords.values()):
             self._settings.add(piece)
         known = ((text, self._classes.get(keyword)) for text, keyword in keywords.items())
-        self._add_global_ids(piece.masked, {text: one.kind for text, one in known if one and one.kind != "other"})
+        self._add_global_ids(piece.masked, {text: one for text, one in known if one and one.kind != "other"})
         if self._references:
             self._references.add(piece.masked)
 
@@ -81,15 +98,15 @@ class _Counts:
             is_room = name in self._entities or len(self._entities) < _MOST_CLASSES
             self._entities[name if is_room else _OTHERS] += count
 
-    def _add_global_ids(self, text: bytes, kinds: Mapping[bytes, str]) -> None:
-        """64 bits of a hash stand for a GlobalId, kept apart by its last character so that few are compared at once."""
+    def _add_global_ids(self, text: bytes, classes: Mapping[bytes, IfcClass]) -> None:
+        ids = {name: (self.global_ids.of_class(known.name), known.kind) for name, known in classes.items()}
         for found in _GLOBAL_ID.finditer(text):
             start = found.start()
-            kind = kinds.get(text[max(0, start - _LONGEST_CLASS) : start].rpartition(b"=")[2])
-            if kind is None:
+            known = ids.get(text[max(0, start - _LONGEST_CLASS) : start].rpartition(b"=")[2])
+            if known is None:
                 continue
-            global_id = found[1]
-            self._global_ids[global_id[-1]].append(hash(global_id))
+            of_class, kind = known
+            of_class.add(found[1])
             if kind not in _NOT_SHOWN:
                 self._look_for_shape(text, found.end())
 
@@ -122,8 +139,8 @@ class _Counts:
             proxy_percent=percent(proxies, elements),
             units=self._settings.units(),
             georeferences=self._settings.georeferences(),
-            global_ids=sum(map(len, self._global_ids.values())),
-            duplicate_global_ids=sum(len(ids) - len(set(ids)) for ids in self._global_ids.values()),
+            global_ids=len(self.global_ids),
+            duplicate_global_ids=self.global_ids.duplicates,
             missing_references=self._references.missing if self._references else None,
             first_missing=self._references.first_missing if self._references else None,
             products_without_placement=self._without_placement,

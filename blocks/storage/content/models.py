@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from blocks.storage.content.difference import Difference, IfcDifference
+
 CONTENT_NAME = "content.json"
 
 
@@ -195,14 +197,20 @@ class ExportContent(BaseModel):
 
     content_version: Literal[1] = 1
     ifc: tuple[IfcContent, ...] = Field(default=(), description="One report for each IFC file.")
-
     tileset: TilesetContent | None = None
+    difference: Difference | None = Field(
+        default=None, description="What changed since the export before; null if there was none to compare with."
+    )
 
     def summary(self) -> IfcSummary | TilesetSummary | None:
         """The short form; None if there is neither a file nor a tileset."""
         if self.tileset:
             return summarize_tileset(self.tileset)
         return summarize_ifc(self.ifc) if self.ifc else None
+
+    def short_difference(self) -> Difference | None:
+        """The difference as it stands in manifest and report."""
+        return self.difference.shortened() if isinstance(self.difference, IfcDifference) else self.difference
 
 
 def summarize_ifc(files: tuple[IfcContent, ...]) -> IfcSummary:

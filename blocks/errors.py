@@ -34,6 +34,7 @@ Messages state what was requested, what was received and what to do. They never 
 """
 
 import re
+from dataclasses import dataclass
 from typing import ClassVar
 
 from blocks.known_secrets import without_known_secrets
@@ -56,6 +57,11 @@ def without_secrets(text: str) -> str:
     text = _SIGNATURE.sub(r"\1\2…", text)
     text = _MEMBER.sub(r"\1…", text)
     return without_controls(_BEARER.sub(r"\1 …", text))
+
+
+def is_public_link(address: str) -> bool:
+    """True if an address contains no signature, token or known secret, so that it may be shown with its query."""
+    return without_known_secrets(address) == address and not _SIGNATURE.search(address) and "@" not in address
 
 
 class ExportError(Exception):
@@ -134,8 +140,33 @@ class ConflictError(TransientError):
     """A concurrent request succeeded first (409); read the state again."""
 
 
+@dataclass(frozen=True)
+class FailedTask:
+    """A failed task of an export run, in the platform's words; `can_user_fix` is None where it does not say."""
+
+    id: str
+    result: str
+    phase: str = ""
+    code: str = ""
+    description: str = ""
+    can_user_fix: bool | None = None
+    kb_article_link: str = ""
+
+
 class RunFailedError(ExportError):
-    """The export run ended without a usable file."""
+    """The export run ended without a usable file.
+
+    Attributes:
+        failed_tasks: The tasks of the run that failed; empty where the platform names none.
+    """
+
+    def __init__(self, message: str, failed_tasks: tuple[FailedTask, ...] = ()) -> None:
+        super().__init__(message, failed_tasks)
+        self.message = message
+        self.failed_tasks = failed_tasks
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class PartialSuccessError(RunFailedError):

@@ -12,6 +12,7 @@ from blocks.storage.user_blob_storage import UserBlobStorage
 from flows.signatures import ifc_request, with_signature
 from tasks.changeset import with_changeset
 from tasks.first_start import record_first_start
+from tasks.followed_export import followed
 from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
@@ -21,9 +22,9 @@ from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import fetch_output
 from tasks.ifc.publish import check_files_publishable, publish
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
-from tasks.ifc.run_heartbeat import report_detached_run
+from tasks.ifc.run_heartbeat import describe_remote_run, report_detached_run
 from tasks.ifc.run_spec import RunSpec
-from tasks.imodel import with_imodel
+from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
 from tasks.platform_slots import platform_slot
 from tasks.published import find_published, report_skipped
@@ -34,11 +35,11 @@ from tasks.reports import ExportReport
     name="export-ifc",
     flow_run_name="ifc-{imodel_id}",
     persist_result=False,
-    on_failure=[report_detached_run],
     on_crashed=[report_detached_run],
     on_cancellation=[report_detached_run],
 )
 @with_signature(ifc_request)
+@followed(describe_remote_run)
 async def export_ifc(request: IfcRequest) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it."""
     itwin = await load_credentials(request.credentials)
@@ -49,7 +50,8 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         request, changeset = await with_changeset(itwin, request)
         looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
-            return await report_skipped(published, request)
+            return report_skipped(published, request)
+        request = await with_imodel_name(itwin, request)
         await check_files_publishable(apis, request, changeset)
         first_started = await record_first_start(str(request.folder), looked_at)
         await verify_blob_storage(storage, request)

@@ -28,5 +28,5 @@ async def export_itwin(request: BatchRequest) -> BatchReport:
             report = await export_in_shards(request, imodels)
         else:
             report = await export_all(request, imodels, export_flows)
-    await publish_report(request, report, imodels)
+        await publish_report(apis, request, report, imodels)
     return raise_if_failed(report, request.fail_when)

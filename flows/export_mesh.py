@@ -8,8 +8,10 @@ from prefect.runtime import flow_run
 
 from flows.signatures import mesh_request, with_signature
 from tasks.changeset import with_changeset
+from tasks.followed_export import followed
 from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
+from tasks.mesh.ended_export import report_ended_mesh
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
 from tasks.mesh.options import MeshRequest
 from tasks.mesh.tileset import check_tiles_publishable, fetch_tiles, find_published_tiles, publish_tiles
@@ -18,8 +20,15 @@ from tasks.published import report_skipped
 from tasks.reports import ExportReport
 
 
-@flow(name="export-mesh", flow_run_name="mesh-{imodel_id}", persist_result=False)
+@flow(
+    name="export-mesh",
+    flow_run_name="mesh-{imodel_id}",
+    persist_result=False,
+    on_crashed=[report_ended_mesh],
+    on_cancellation=[report_ended_mesh],
+)
 @with_signature(mesh_request)
+@followed()
 async def export_mesh(request: MeshRequest) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."""
     itwin = await load_credentials(request.credentials)
@@ -27,7 +36,7 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
         request = await with_imodel(itwin, request)
         request, changeset = await with_changeset(itwin, request)
         if published := await find_published_tiles(itwin, request, changeset):
-            return await report_skipped(published, request)
+            return report_skipped(published, request)
         await check_tiles_publishable(request)
         request = await with_imodel_name(itwin, request)
         spec = await build_mesh_spec(apis, request, changeset)

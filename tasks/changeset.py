@@ -6,6 +6,7 @@ from prefect import get_run_logger, task
 
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.current_export import BASELINE
+from tasks.export_progress import current_progress
 from tasks.exported_changeset import ExportedChangeset, find_changeset
 from tasks.options import ExportRequest
 from tasks.retry import once_per_flow_run
@@ -24,7 +25,9 @@ async def with_changeset(credentials: ItwinCredentials, request: Request) -> tup
     version = f" of the named version “{found.version.name}”" if found.version else ""
     if found.id == BASELINE:
         get_run_logger().info("The baseline%s of iModel %s is exported.", version, request.imodel_id)
-    return request.with_names(changeset_index=found.index, version=found.version), found.id
+    request = request.with_names(changeset_index=found.index, version=found.version)
+    current_progress().note_request(request, changeset_id=found.id)
+    return request, found.id
 
 
 @task(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.addresses import is_id
+from tasks.export_progress import current_progress
 from tasks.names import find_imodel, find_itwin
 from tasks.options import ExportRequest
 from tasks.retry import once_per_flow_run
@@ -51,26 +52,34 @@ async def with_imodel(credentials: ItwinCredentials, request: Request) -> Reques
         InputError: Several iModels are called so.
     """
     if is_id(request.imodel_id):
-        return request.with_names(imodel=_name_in_batch.get())
+        named = request.with_names(imodel=_name_in_batch.get())
+        current_progress().note_request(named, api_url=credentials.api_url)
+        return named
     found = await resolve_imodel(credentials, request.imodel_id)
     get_run_logger().info("“%s” is iModel %s.", request.imodel_id, found.id)
-    return request.with_names(
+    named = request.with_names(
         imodel_id=found.id, imodel=found.name, itwin=found.itwin.name, itwin_id=found.itwin.id.lower()
     )
+    current_progress().note_request(named, api_url=credentials.api_url)
+    return named
 
 
 async def with_imodel_name(credentials: ItwinCredentials, request: Request) -> Request:
-    """The request with the name of its iModel, which is read where it is not known yet."""
-    if request.names.imodel:
-        return request
-    return request.with_names(imodel=await read_imodel_name(credentials, request.imodel_id))
+    """The request with the name of its iModel and the id of its iTwin, which are read where no name is known yet."""
+    if not request.names.imodel:
+        found = await read_imodel(credentials, request.imodel_id)
+        request = request.with_names(imodel=found.name, itwin_id=found.itwin.id)
+    current_progress().note_request(request)
+    return request
 
 
 @task(**once_per_flow_run(1, 3, 8))
-async def read_imodel_name(credentials: ItwinCredentials, imodel_id: str) -> str:
-    """The name of an iModel."""
+async def read_imodel(credentials: ItwinCredentials, imodel_id: str) -> NamedIModel:
+    """An iModel by its id; the name of its iTwin is left empty."""
     async with credentials.get_client() as itwin:
-        return (await itwin.imodels.get_imodel(imodel_id)).display_name
+        found = await itwin.imodels.get_imodel(imodel_id)
+    owner = NamedITwin(id=(found.itwin_id or "").lower(), name="")
+    return NamedIModel(id=imodel_id, name=found.display_name, itwin=owner)
 
 
 @task(

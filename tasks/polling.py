@@ -13,6 +13,7 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import ExecutionState, ExportRun
 from blocks.itwin.server_clock import AGREEMENT
 from blocks.settings import read_settings
+from tasks.export_progress import current_progress
 
 CREATION_GRACE = timedelta(minutes=2)
 LAST_POLL_SECONDS = 60.0
@@ -168,6 +169,7 @@ class RunPoller:
         if state in self._seen:
             return
         self._seen.add(state)
+        current_progress().note_state(state)
         if isinstance(run.state, ExecutionState):
             self.log.info("Export run %s: %s", self.run_id, state)
         else:

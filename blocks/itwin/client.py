@@ -65,6 +65,11 @@ class ItwinClient:
         """The platform's clock, as the `Date` of its responses tells it."""
         return self._transport.clock
 
+    @property
+    def requests_sent(self) -> int:
+        """Requests to the platform that have been sent over its connections."""
+        return self._transport.sent
+
     def server_now(self) -> datetime:
         """The current time (UTC) by the platform's clock."""
         return self.clock.now()

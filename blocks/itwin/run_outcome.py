@@ -7,13 +7,16 @@ https://developer.bentley.com/apis/export/operations/get-export-connection-runs/
 from collections.abc import Iterator
 
 from blocks.errors import (
+    FailedTask,
     PartialSuccessError,
     RunCanceledError,
     RunFailedError,
     RunSkippedError,
     RunTimedOutError,
+    is_public_link,
     without_secrets,
 )
+from blocks.foreign_data import web_address
 from blocks.itwin.models import ExecutionResult, ExportRun, ExportTask, Result
 
 USER_NOT_AUTHENTICATED = "UserNotAuthenticated"
@@ -39,7 +42,8 @@ def evaluate_run(run: ExportRun, *, imodel_id: str, accept_partial: bool) -> tup
     Raises:
         RunFailedError: The output cannot be used; the subclass tells the result, the message lists each task's error.
     """
-    messages = tuple(_task_error(task) for task in run.tasks if _has_error(task))
+    failed = [task for task in run.tasks if _has_error(task)]
+    messages = tuple(_task_error(task) for task in failed)
     worst = _worst(run)
     if worst is ExecutionResult.SUCCESS:
         return messages
@@ -49,7 +53,8 @@ def evaluate_run(run: ExportRun, *, imodel_id: str, accept_partial: bool) -> tup
         FAILURES.get(worst, (RunFailedError, "")) if isinstance(worst, ExecutionResult) else (RunFailedError, "")
     )
     how = how or f"ended with the unknown result “{worst}”"
-    raise kind(f"Export run {run.id} of iModel {imodel_id} {how}. {' '.join(messages) or _run_error(run)}".strip())
+    said = f"Export run {run.id} of iModel {imodel_id} {how}. {' '.join(messages) or _run_error(run)}".strip()
+    raise kind(said, tuple(_failed_task(task) for task in failed))
 
 
 def lacks_consent(run: ExportRun) -> bool:
@@ -94,6 +99,27 @@ def _task_error(task: ExportTask) -> str:
         parts += ["You can correct this yourself."] if error.can_user_fix else []
         parts += [f"See {error.kb_article_link}"] if error.kb_article_link else []
     return without_secrets(" ".join(parts)).rstrip(".") + "."
+
+
+def _failed_task(task: ExportTask) -> FailedTask:
+    error = task.error
+    if error is None:
+        return FailedTask(task.id, str(task.result))
+    texts = (error.description or error.message, error.details)
+    return FailedTask(
+        task.id,
+        str(task.result),
+        phase=error.phase or "",
+        code=error.error_code or "",
+        description=without_secrets(" ".join(text for text in texts if text)),
+        can_user_fix=error.can_user_fix,
+        kb_article_link=_public(error.kb_article_link or ""),
+    )
+
+
+def _public(link: str) -> str:
+    """An article's address with its query, which names the article; empty if it could give something away."""
+    return web_address(link) if is_public_link(link) else ""
 
 
 def _run_error(run: ExportRun) -> str:

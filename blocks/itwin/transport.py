@@ -79,6 +79,7 @@ class Transport:
         )
         self._answer_seconds = answer_seconds
         self.clock = clock or ServerClock()
+        self.sent = 0
 
     async def send(self, request: httpx.Request, *, what: str, check: Precondition | None = None) -> httpx.Response:
         """Send a request; a 429 is repeated after the `Retry-After` it names, or 5 seconds.
@@ -96,6 +97,7 @@ class Transport:
             await self._limiter.admit()
             if check:
                 check()
+            self.sent += 1
             response = await self._send_once(request, what)
             self.clock.note(parse_http_date(response.headers.get("Date")))
             if response.status_code != 429:

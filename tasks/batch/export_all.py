@@ -23,13 +23,14 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
 from blocks.settings import read_settings
 from tasks.addresses import is_id
-from tasks.artifacts import show_table
 from tasks.batch.options import BatchRequest, FailWhen
-from tasks.batch.progress import shown
+from tasks.batch.page import counts_of
 from tasks.batch.reports import keep_batch_report
+from tasks.batch.shown_batch import progress_key, show_batch
 from tasks.imodel import named_in_batch, resolve_itwin
 from tasks.imodel_selection import select_imodels
 from tasks.platform_slots import share_slots
+from tasks.progress_artifact import shown
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
 from tasks.retry import retries_after
 
@@ -162,35 +163,18 @@ async def export_all(
         return report
 
     share_slots(request.max_active)
-    async with shown(progress, request.itwin_id):
+    async with shown(progress, progress_key(request)):
         outcomes = await asyncio.gather(*(export(item) for item in items), return_exceptions=True)
     return _summarize(request.itwin_id, items, outcomes)
 
 
-async def publish_report(request: BatchRequest, report: BatchReport, imodels: Sequence[IModel]) -> None:
-    """Write the report to a file beside the exports, and to a table artifact that lists failed exports first."""
+async def publish_report(
+    itwin: ItwinApis, request: BatchRequest, report: BatchReport, imodels: Sequence[IModel]
+) -> None:
+    """Write the report to a file beside the exports, and to a page that names failed exports first."""
     keep_batch_report(request.output_dir, str(flow_run.get_id()), report)
-    names = {imodel.id.lower(): imodel.display_name for imodel in imodels}
-    failed = [
-        {
-            "iModel": names.get(entry.imodel_id, entry.imodel_id),
-            "Format": entry.format,
-            "Result": f"failed: {entry.error}",
-        }
-        for entry in report.failures
-    ]
-    done = [
-        {
-            "iModel": names.get(entry.imodel_id, entry.imodel_id),
-            "Format": entry.format,
-            "Result": "skipped" if entry.skipped else entry.result,
-            "Changeset": entry.changeset_id[:10] or "baseline",
-            "Run": entry.run_id,
-            "Bytes": entry.total_bytes,
-        }
-        for entry in report.reports
-    ]
-    await show_table([*failed, *done], key=f"export-itwin-{report.itwin_id}", description=_summary_of(report))
+    requests = itwin.client.requests_sent if request.shards == 1 else None
+    await show_batch(request, report, imodels, requests)
     get_run_logger().info("%s", _summary_of(report))
 
 
@@ -253,5 +237,4 @@ def _message_of(error: BaseException) -> str:
 
 
 def _summary_of(report: BatchReport) -> str:
-    counts = f"{report.exported} exported, {report.skipped} skipped, {report.failed} failed"
-    return f"iTwin {report.itwin_id}: {counts}."
+    return f"iTwin {report.itwin_id}: {counts_of(report)}."

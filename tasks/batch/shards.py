@@ -30,9 +30,10 @@ from blocks.prefect_server.errors import prefect_errors
 from blocks.prefect_server.staleness import StalenessDetector
 from blocks.settings import read_settings
 from tasks.batch.options import BatchRequest
-from tasks.batch.progress import shown
 from tasks.batch.reports import read_batch_report
+from tasks.batch.shown_batch import progress_key
 from tasks.polling import Log
+from tasks.progress_artifact import shown
 from tasks.reports import BatchFailure, BatchReport
 
 SHARD_DEPLOYMENT = "export-itwin/shard"
@@ -85,7 +86,7 @@ async def export_in_shards(request: BatchRequest, imodels: Sequence[IModel]) -> 
             get_run_logger(),
             stale_seconds=read_settings().shard_silence_seconds,
         )
-        async with shown(ShardProgress(shards), request.itwin_id):
+        async with shown(ShardProgress(shards), progress_key(request)):
             try:
                 reports = await asyncio.gather(*(coordinator.report_of(shard) for shard in shards))
             except asyncio.CancelledError:

@@ -11,13 +11,18 @@ STALE_AFTER_SECONDS = 150.0
 
 
 class FollowedRun(BaseModel):
-    """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched."""
+    """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched.
+
+    Earlier releases noted neither the name of the iModel nor the changeset.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     connection_id: str
     run_id: str
     is_finished: bool = False
+    imodel_name: str = ""
+    changeset_id: str | None = None
 
 
 def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:

@@ -22,6 +22,7 @@ from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.file_names import safe_name, with_suffix
 from blocks.storage.renewable_link import fixed_link
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
@@ -75,6 +76,7 @@ async def fetch_output(
         TransferError: The transfer failed; the downloaded part is kept for a resumed download.
     """
     request = spec.request
+    current_progress().enter("fetching")
     async with credentials.get_client() as itwin:
         imodel = await itwin.imodels.get_imodel(request.imodel_id)
         name = await file_name_of(itwin, request, spec.changeset_id, imodel)
@@ -86,6 +88,7 @@ async def fetch_output(
                 fetched = await _fetch_from_blob(
                     itwin, request, run, blob_file_names(imodel, name), blob_storage, folder
                 )
+            current_progress().fetched_bytes = sum(file.size for file in fetched.files)
             return fetched.model_copy(update={"imodel_name": imodel.display_name})
 
 
@@ -112,7 +115,7 @@ def _named(file: StorageFile, name: str) -> str:
 
 async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: Literal["model", "log"]) -> FetchedFile:
     async with HttpRanges(partial(itwin.storage.get_download_link, file.id)) as source:
-        arrived = await download(source, target)
+        arrived = await download(source, target, on_progress=current_progress().note_bytes)
     if file.size is not None and file.size != arrived.stored_size:
         raise ContentError(
             f"Storage lists {file.display_name} with {file.size} bytes and delivers {arrived.stored_size}. "
@@ -136,7 +139,7 @@ async def _fetch_from_blob(
         return blob_storage.link_to(run.blob_name, until=until)
 
     async with AzureBlobRanges(link_to_model) as source:
-        model = await download(source, folder / model_name)
+        model = await download(source, folder / model_name, on_progress=current_progress().note_bytes)
     files = [_fetched(model, "model")]
     until = itwin.client.server_now() + LINK_LIFE
     log_link = blob_storage.link_to_log(run.blob_name, until=until) if request.save_logs else None

@@ -22,6 +22,7 @@ from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import check_publishable, publish_files
+from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
@@ -55,16 +56,18 @@ async def publish(
         ContentError: A file is not the IFC that was asked for.
         DiskError: The disk refuses the files.
     """
+    current_progress().enter("checking")
     with closing_lost_run(spec.request, run):
         try:
             manifest = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
         except ContentError:
             remove_folder(fetched.folder)
             raise
+    current_progress().enter("published")
     records = RunRecords(spec.request.state_dir.runs)
     async with credentials.get_client() as itwin:
         records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=itwin.client.server_now())
-    return await report_published(manifest, spec.request, started_at=spec.first_started)
+    return report_published(manifest, spec.request, started_at=spec.first_started)
 
 
 def _check_and_publish(
@@ -98,6 +101,7 @@ def _check_and_publish(
         files=(*files, *about),
         total_bytes=sum(file.size for file in files),
     )
+    current_progress().enter("publishing")
     published = _publish(spec.request, [fetched.folder / file.path for file in manifest.files], manifest)
     remove_folder(fetched.folder)
     return published

@@ -11,6 +11,7 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.run_outcome import evaluate_run, lacks_consent
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.export_progress import current_progress
 from tasks.ifc.connection import Connection, reconnect
 from tasks.ifc.consent import explain_missing_consent
 from tasks.ifc.options import IfcRequest
@@ -37,6 +38,7 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
         NotFoundError: The connection does not exist.
     """
     log = get_run_logger()
+    current_progress().enter("waiting")
     async with credentials.get_client() as itwin:
         records = RunRecords(spec.request.state_dir.runs)
         run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log).start()
@@ -59,7 +61,12 @@ async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: Remote
         ExportTimeoutError: The deadline passed; the remote run goes on.
     """
     state_dir = spec.request.state_dir
-    followed = FollowedRun(connection_id=run.connection_id, run_id=run.run_id)
+    followed = FollowedRun(
+        connection_id=run.connection_id,
+        run_id=run.run_id,
+        imodel_name=spec.request.names.imodel,
+        changeset_id=spec.changeset_id,
+    )
     record_followed(state_dir, str(flow_run.get_id()), followed)
     try:
         async with heartbeat(state_dir, str(flow_run.get_id())):
@@ -77,10 +84,12 @@ async def _wait_and_judge(
     credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun
 ) -> tuple[ExportRun, tuple[str, ...]]:
     async with credentials.get_client() as itwin:
+        current_progress().note_run(run.run_id, run.connection_id)
         watch = RunPoller(
             itwin, run.connection_id, run.run_id, run.since, spec.policy.timeout, read_poll_backoff(), get_run_logger()
         )
         finished = await watch.finished()
+        current_progress().note_run_times(run.since, finished.start_date_time, finished.end_date_time)
         try:
             return finished, evaluate_run(
                 finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial

@@ -7,23 +7,23 @@ the hook in another process, so what it says must be on disk, beside the records
 import asyncio
 import contextlib
 import os
-import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow, get_client
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 
 from blocks.disk import disk_errors, write_whole
 from tasks.addresses import read_subject
+from tasks.export_progress import ExportProgress
+from tasks.followed_export import show_ended
 from tasks.ifc.followed_runs import FollowedRun, read_followed
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun
-from tasks.options import state_dirs_of
+from tasks.options import Names, state_dirs_of
 from tasks.state_dir import StateDir, prepare
 
 HEARTBEAT_SECONDS = 30.0
@@ -79,26 +79,23 @@ def describe_remote_run_of(parameters: Mapping[str, Any], flow_run_id: str) -> s
 
 
 async def report_detached_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Say in the log and in an artifact what the platform still does; Prefect's hook for flow runs that end early."""
-    asked = flow_run.parameters
-    said = describe_remote_run_of(asked, str(flow_run.id))
-    if not said:
-        return
-    flow_run_logger(flow_run, flow).warning(said)
-    artifact = ArtifactCreate(
-        key=f"{flow.name}-{_artifact_name(str(asked.get('imodel_id')))}",
-        type="markdown",
-        description=f"{state.name}: what the platform still does",
-        data=said,
-        flow_run_id=flow_run.id,
-    )
-    async with get_client() as client:
-        await client.create_artifact(artifact)
+    """Say in the log and on the page what the platform still does; Prefect's hook for flow runs that end early."""
+    said = describe_remote_run_of(flow_run.parameters, str(flow_run.id))
+    if said:
+        flow_run_logger(flow_run, flow).warning(said)
+    await show_ended(flow, flow_run, state, _progress_of(flow_run), said)
 
 
-def _artifact_name(imodel: str) -> str:
-    """The id of the iModel, or its name with the characters that the key of an artifact may have."""
-    return re.sub(r"[^a-z0-9]+", "-", read_subject(imodel, "iModel").lower()).strip("-") or "imodel"
+def _progress_of(flow_run: FlowRun) -> ExportProgress:
+    """What a flow run that has ended had noted of its export."""
+    imodel = read_subject(flow_run.parameters.get("imodel_id"), "iModel")
+    progress = ExportProgress("ifc", imodel)
+    for state_dir in state_dirs_of(flow_run.parameters.get("output_dir"), imodel):
+        if noted := read_followed(state_dir.followed(str(flow_run.id))):
+            progress.imodel_id, progress.names = state_dir.root.parent.name, Names(imodel=noted.imodel_name)
+            progress.changeset_id = noted.changeset_id
+            progress.note_run(noted.run_id, noted.connection_id)
+    return progress
 
 
 async def _keep_fresh(path: Path) -> None:

@@ -5,6 +5,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinApis, ItwinCredentials
+from tasks.export_progress import current_progress
 from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
 from tasks.mesh.options import MeshRequest, MeshSpec
@@ -38,6 +39,7 @@ async def ensure_mesh_export(credentials: ItwinCredentials, spec: MeshSpec) -> E
     The platform makes tiles by itself and discourages asking. Vendor page:
     https://developer.bentley.com/apis/mesh-export/operations/start-export/
     """
+    current_progress().enter("waiting")
     async with credentials.get_client() as itwin:
         return await MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger()).ensure()
 
@@ -58,4 +60,5 @@ async def wait_for_mesh(credentials: ItwinCredentials, spec: MeshSpec, asked: En
     async with credentials.get_client() as itwin:
         search = MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger(), asked.export_id)
         export = await search.complete()
+    current_progress().note_run(export.id)
     return RemoteMesh(export_id=export.id, result=str(export.status), warnings=asked.warnings)

@@ -11,6 +11,7 @@ from blocks.errors import ExportTimeoutError, NotFoundError, RunFailedError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.mesh_models import MeshExport, MeshStatus
 from blocks.itwin.transport import Precondition
+from tasks.export_progress import current_progress
 from tasks.freshness import FRESH_SECONDS, MAX_READS, StaleReadError, freshness_check
 from tasks.mesh.options import MeshSpec
 from tasks.polling import Log, PollBackoff, Poller
@@ -186,6 +187,8 @@ class MeshSearch:
         if state in self._logged:
             return
         self._logged.add(state)
+        current_progress().note_run(export.id)
+        current_progress().note_state(str(export.status))
         if isinstance(export.status, MeshStatus):
             self.log.info("Mesh export %s: %s", *state)
         else:

@@ -26,6 +26,7 @@ from blocks.storage.tileset.publish import check_tileset_publishable, previous_p
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
+from tasks.export_progress import current_progress
 from tasks.mesh.export import RemoteMesh
 from tasks.mesh.finder import MeshSearch, best_of, not_found_error
 from tasks.mesh.options import MeshRequest, MeshSpec
@@ -85,10 +86,12 @@ async def fetch_tiles(credentials: ItwinCredentials, spec: MeshSpec, mesh: Remot
         TransferError: The transfer did not work out; what has arrived is kept.
     """
     log = get_run_logger()
+    current_progress().enter("fetching")
     async with credentials.get_client() as itwin:
         source = TileSource(itwin, spec, mesh.export_id, log)
         tileset = await source.fetch(staging)
     size = tileset.total_bytes
+    current_progress().fetched_bytes = 0 if tileset.reused else size
     log.info("Fetched %s files (%s bytes), %s of them unchanged.", len(tileset.tiles), size, tileset.reused)
     return FetchedTiles(source.export_id, tileset)
 
@@ -103,11 +106,13 @@ async def publish_tiles(
         ContentError: Something is missing or not what it should be; the tileset before stays.
         DiskError: The disk refuses; the tileset before stays.
     """
+    current_progress().enter("checking")
     manifest = _manifest(credentials, spec, mesh, fetched)
     published = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    current_progress().enter("published")
     for warning in published.warnings[len(mesh.warnings) :]:
         get_run_logger().warning(warning)
-    return await report_published(published, spec.request, started_at=spec.first_started)
+    return report_published(published, spec.request, started_at=spec.first_started)
 
 
 @dataclass
@@ -161,7 +166,8 @@ class ProgressLogger:
     logged_at: float = 0.0
 
     def update(self, here: int, known: int) -> None:
-        """Log how many of the files known so far are downloaded, if the last line is old enough."""
+        """Note how many of the files known so far are downloaded; log it if the last line is old enough."""
+        current_progress().note_files(here, known)
         self.logged_at = self.logged_at or time.monotonic()
         if time.monotonic() - self.logged_at >= LOG_EVERY_SECONDS:
             self.logged_at = time.monotonic()
@@ -207,6 +213,7 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
             "files": (*manifest.files, *_content_file(tileset, content)),
         }
     )
+    current_progress().enter("publishing")
     with file_lock(request.state_dir.publish_lock("mesh")):
         return publish_tileset(tileset.folder, request.folder, complete, keep=request.policy.keep)
 

@@ -1,6 +1,5 @@
 """The flow export-itwin: many exports, one process, one truthful report."""
 
-import json
 from pathlib import Path
 
 import httpx
@@ -145,15 +144,15 @@ async def test_what_is_being_fetched_leaves_its_place_to_the_next(sandbox: Runni
     assert second.started_at < published
 
 
-async def test_one_table_tells_of_all(prefect_server: str) -> None:
-    """A batch leaves one table and one progress artifact, not one artifact for each iModel."""
+async def test_one_page_tells_of_all(prefect_server: str) -> None:
+    """A batch leaves one page and one progress artifact, not one artifact for each iModel."""
     report = await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.plant, SEEDED.bridge])
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{prefect_server}/artifacts/filter", json={"limit": 200})
     latest = [row for row in answer.json() if row["key"] and row["key"].startswith("export-itwin")]
-    table = next(row for row in latest if row["type"] == "table" and str(report.reports[0].run_id) in json.dumps(row))
-    progress = next(row for row in latest if row["type"] == "progress" and row["flow_run_id"] == table["flow_run_id"])
+    page = next(row for row in latest if row["type"] == "markdown" and report.reports[0].output_dir in row["data"])
+    progress = next(row for row in latest if row["type"] == "progress" and row["flow_run_id"] == page["flow_run_id"])
     assert progress["data"] == 100
-    of_this_run = [row for row in answer.json() if row["flow_run_id"] == table["flow_run_id"]]
+    of_this_run = [row for row in answer.json() if row["flow_run_id"] == page["flow_run_id"]]
     shown = {row["key"] for row in of_this_run if row["key"]}  # Prefect's notes of task results have none
-    assert shown == {table["key"], progress["key"]}
+    assert shown == {page["key"], progress["key"]}

@@ -22,7 +22,7 @@ def flow_runs(api: str) -> list[dict[str, str]]:
 
 
 def artifact(api: str, flow_run_id: str) -> str:
-    asked = {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}}
+    asked = {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}, "type": {"any_": ["markdown"]}}}
     (found,) = ask("POST", f"{api}/artifacts/filter", asked)
     return found["data"]
 

@@ -183,7 +183,7 @@ def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None
     assert (run["state_type"], run["parameters"]["ifc_version"]) == ("COMPLETED", "IFC2x3")
     _open_artifact(page, stack, run_id)
     page.get_by_text("Stadium.ifc").first.wait_for()
-    page.get_by_role("table").first.screenshot(path=ARTEFACTS / "artifact.png")
+    page.screenshot(path=ARTEFACTS / "artifact.png", full_page=True)
 
 
 def test_down_leaves_no_process(stack: LocalMachine) -> None:
@@ -223,7 +223,7 @@ def _choose(page: Page, label: str, value: str) -> None:
 
 def _open_artifact(page: Page, stack: LocalMachine, run_id: str) -> None:
     """From the run to what it left for people."""
-    wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
+    wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["markdown"]}}}
     (artifact,) = stack.ask("POST", "/artifacts/filter", wanted)
     page.get_by_text("Artifacts", exact=True).first.click()
     page.screenshot(path=ARTEFACTS / "run-artifacts.png")

@@ -1,0 +1,106 @@
+"""The page of a batch: what changed, what failed and why, what took longest; one artifact for all exports."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich import filesize
+
+from tasks.export_progress import ExportProgress, duration
+from tasks.markdown import code, command, document, items, link, section, table, text
+from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
+
+SLOWEST = 10
+"""Exports in the table of the slowest ones."""
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """What the page says besides the report.
+
+    Attributes:
+        seconds: How long the batch took.
+        requests: Requests to the platform that this process sent; None if other processes sent some.
+        per_minute: The budget of requests.
+        pages: Keys of the pages of single exports that exist.
+    """
+
+    repeat: str
+    seconds: float
+    requests: int | None
+    per_minute: int
+    pages: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    itwin_name: str = ""
+
+    def subject(self, imodel_id: str, export_format: ExportFormat) -> str:
+        """The name of an iModel, linked to the page of its last single export if there is one."""
+        key = ExportProgress(export_format, imodel_id).key
+        return link(self.names.get(imodel_id, imodel_id), f"/artifacts/key/{key}" if key in self.pages else "")
+
+
+def batch_page(report: BatchReport, facts: BatchFacts) -> str:
+    """The page of a batch; its size does not depend on the number of iModels."""
+    changed = [one for one in report.reports if not one.skipped]
+    return document(
+        f"# {text(facts.itwin_name or report.itwin_id)}",
+        f"**{counts_of(report)}.** Took {duration(facts.seconds)}.",
+        section("Failed", _failed(report.failures, facts), *_advice(report, facts)),
+        section("Exported", _exported(changed, facts)),
+        section("Slowest", _slowest(changed, facts)),
+        section("Details", items(_details(report, facts))),
+    )
+
+
+def counts_of(report: BatchReport) -> str:
+    """How many exports ended how."""
+    return f"{report.exported} exported, {report.skipped} skipped, {report.failed} failed"
+
+
+def _failed(failures: Sequence[BatchFailure], facts: BatchFacts) -> str:
+    rows = [[facts.subject(one.imodel_id, one.format), one.format, text(one.error)] for one in failures]
+    return table(["iModel", "Format", "Why"], rows) if rows else ""
+
+
+def _advice(report: BatchReport, facts: BatchFacts) -> Iterator[str]:
+    if report.failures:
+        yield "To export them again, after correcting what is named (what is exported already is skipped):"
+        yield command(facts.repeat)
+
+
+def _exported(changed: Sequence[ExportReport], facts: BatchFacts) -> str:
+    rows = [
+        [
+            facts.subject(one.imodel_id, one.format),
+            one.format,
+            _version(one),
+            filesize.decimal(one.total_bytes),
+            text(f"{one.result}{f', {len(one.warnings)} warnings' if one.warnings else ''}"),
+        ]
+        for one in changed
+    ]
+    return table(["iModel", "Format", "Version", "Size", "Result"], rows) if rows else ""
+
+
+def _version(report: ExportReport) -> str:
+    if report.named_version:
+        return text(report.named_version.name)
+    return code(report.changeset_id[:10]) if report.changeset_id else "baseline"
+
+
+def _slowest(changed: Sequence[ExportReport], facts: BatchFacts) -> str:
+    by_time = sorted(changed, key=_seconds, reverse=True)[:SLOWEST]
+    rows = [[facts.subject(one.imodel_id, one.format), one.format, duration(_seconds(one))] for one in by_time]
+    return table(["iModel", "Format", "Took"], rows) if rows else ""
+
+
+def _seconds(report: ExportReport) -> float:
+    return max(0.0, (report.finished_at - report.started_at).total_seconds())
+
+
+def _details(report: BatchReport, facts: BatchFacts) -> Iterator[str]:
+    yield f"iTwin {code(report.itwin_id)}"
+    folders = {one.output_dir for one in report.reports}
+    yield from (f"Folder {code(folder)}" for folder in sorted(folders)[:1])
+    if facts.requests is not None:
+        allowed = round(facts.per_minute * max(1.0, facts.seconds / 60))
+        yield f"Requests to the platform: {facts.requests} of {allowed}, at {facts.per_minute} a minute"

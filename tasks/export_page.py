@@ -1,0 +1,201 @@
+"""The page of one export: what happened, where it is, how long it took, and what to do next."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import filesize
+
+from blocks.errors import ExportError, FailedTask, InputError, NotAuthorizedError, RunFailedError, without_secrets
+from blocks.shown_text import shown
+from tasks.export_progress import ExportProgress
+from tasks.markdown import code, command, document, items, link, section, table, text
+from tasks.pasted_command import FlowRunFacts
+from tasks.reports import ExportedFile, ExportReport
+from tasks.step_times import step_times
+
+PLATFORM = "https://api.bentley.com"
+PORTAL = "https://developer.bentley.com/my-itwins"
+"""Where a browser shows an iModel of that platform; other platforms have no known address."""
+KINDS = {"ifc": "IFC", "mesh": "3D Tiles"}
+MOST_SETTINGS = 40
+FIRST_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What a page says besides the report.
+
+    Attributes:
+        run: The flow run.
+        going_on: What the platform still does; empty if nothing.
+        picture: The picture in markdown, or why there is none.
+    """
+
+    progress: ExportProgress
+    run: FlowRunFacts = field(default_factory=FlowRunFacts)
+    going_on: str = ""
+    picture: str = ""
+
+
+def success_page(report: ExportReport, facts: PageFacts) -> str:
+    """The page of an export that is published."""
+    how = "was already there, whole and verified: nothing was exported" if report.skipped else "is exported"
+    return document(
+        heading(facts.progress, report),
+        f"{KINDS[report.format]} {how}. Result: **{text(report.result)}**.",
+        facts.picture,
+        items(_findings(report)),
+        section("Warnings", items((f"⚠ {text(one)}" for one in report.warnings), most=20)),
+        section("Files", _files(report), f"In {code(report.output_dir)}. To look at it:", command(_view(report))),
+        section("Time", step_times(facts.progress, facts.run.scheduled_at) if not report.skipped else ""),
+        section("Details", items(_details(facts, report))),
+    )
+
+
+def failure_page(error: Exception, facts: PageFacts) -> str:
+    """The page of an export that failed."""
+    failed = error.failed_tasks if isinstance(error, RunFailedError) else ()
+    said = without_secrets(str(error)) if isinstance(error, ExportError) else f"{type(error).__name__}: {error}"
+    return document(
+        heading(facts.progress),
+        f"**The {KINDS[facts.progress.format]} export failed** while {_activity(facts.progress)}.",
+        f"> {text(said)}",
+        section("What failed at the platform", _failed_tasks(failed) if failed else ""),
+        section("What to do", _advice(error), command(facts.run.repeat)),
+        section("What goes on", text(facts.going_on) if facts.going_on else ""),
+        section("Time", step_times(facts.progress, facts.run.scheduled_at)),
+        section("Details", items(_details(facts))),
+    )
+
+
+def ended_page(how: str, facts: PageFacts) -> str:
+    """The page of an export whose flow run was cancelled or crashed."""
+    nothing = "Nothing goes on at the platform for this flow run, as far as it had noted."
+    return document(
+        heading(facts.progress),
+        f"**The flow run ended as {text(how)}.** Nothing of it is published; an earlier export is as it was.",
+        section("What goes on at the platform", text(facts.going_on) if facts.going_on else nothing),
+        section("What to do", "To go on from there:", command(facts.run.repeat)),
+        section("Details", items(_details(facts))),
+    )
+
+
+def heading(progress: ExportProgress, report: ExportReport | None = None) -> str:
+    """The iModel and its version by name, linked to the platform where the address is known."""
+    named = (report.imodel_name if report else None) or progress.subject
+    itwin_id = progress.names.itwin_id
+    is_known = itwin_id and progress.api_url.rstrip("/") == PLATFORM
+    address = f"{PORTAL}/{itwin_id}/{progress.imodel_id}/view" if is_known else ""
+    version = _version(progress, report)
+    return f"# {link(named, address)}{f', {version}' if version else ''}"
+
+
+def _version(progress: ExportProgress, report: ExportReport | None) -> str:
+    version = (report.named_version if report else None) or progress.names.version
+    index = (report.changeset_index if report else None) or progress.names.changeset_index
+    changeset = (report.changeset_id if report else None) or progress.changeset_id
+    if version:
+        return text(version.name)
+    if index:
+        return f"changeset {index}"
+    if changeset:
+        return f"changeset {code(changeset[:10])}"
+    return "" if changeset is None and report is None else "the baseline"
+
+
+def _findings(report: ExportReport) -> Iterator[str]:
+    """Verdict and content, at most six lines."""
+    if report.content is not None:
+        schema, _, figures = report.content.sentence().partition(": ")
+        yield f"Content ({text(schema)}): {text(figures)}"
+    if report.format == "mesh":
+        yield f"{report.tile_count} tiles, {filesize.decimal(report.total_bytes)}"
+    if report.difference is not None:
+        yield text(report.difference.sentence())
+    if report.adopted and not report.skipped:
+        yield "The run was started elsewhere: this flow run only waited for it"
+
+
+def _files(report: ExportReport) -> str:
+    rows = [
+        [code(file.path), file.role, filesize.decimal(_size(file, report)), f"`{file.sha256[:FIRST_DIGITS]}…`"]
+        for file in report.files
+    ]
+    return table(["File", "What it is", "Size", "SHA-256"], rows)
+
+
+def _size(file: ExportedFile, report: ExportReport) -> int:
+    return report.total_bytes if file.role == "tileset" else file.size
+
+
+def _view(report: ExportReport) -> str:
+    return shlex.join(["itwin-export", "view", f"{report.output_dir}/{report.imodel_id}/{report.format}"])
+
+
+def _failed_tasks(failed: tuple[FailedTask, ...]) -> str:
+    header = ["Task", "Phase", "What happened", "Can you correct it?", "Read more"]
+    return table(header, [_failed_row(task) for task in failed], most=20)
+
+
+def _failed_row(task: FailedTask) -> list[str]:
+    answer = {True: "yes", False: "no", None: "not known"}[task.can_user_fix]
+    happened = " ".join(filter(None, [task.description, f"({task.code})" if task.code else ""])) or task.result
+    return [
+        code(task.id),
+        text(task.phase),
+        text(happened),
+        answer,
+        link("knowledge base", task.kb_article_link) if task.kb_article_link else "",
+    ]
+
+
+def _advice(error: Exception) -> str:
+    """One sentence before the command that does it again."""
+    match error:
+        case RunFailedError(failed_tasks=failed) if any(task.can_user_fix for task in failed):
+            return "Correct what the table says in the iModel or the options, then:"
+        case RunFailedError():
+            return "Export again; if it fails in the same way, export another version or tell Bentley the run's id:"
+        case NotAuthorizedError():
+            return "Get access as the message says (`itwin-export doctor` shows what is missing), then:"
+        case InputError():
+            return "Correct what the message names, then:"
+        case ExportError():
+            return "Run the same again:"
+        case _:
+            return "This is a fault of the program: please report it with the log of this flow run. To try again:"
+
+
+def _activity(progress: ExportProgress) -> str:
+    activities = {
+        "preparing": "preparing",
+        "waiting": "the platform worked on it",
+        "fetching": "the files were fetched",
+        "checking": "the files were checked",
+    }
+    return activities.get(progress.step, "the files were published")
+
+
+def _details(facts: PageFacts, report: ExportReport | None = None) -> Iterator[str]:
+    progress = facts.progress
+    changeset = (report.changeset_id if report else None) or progress.changeset_id
+    connection = (report.connection_id if report else None) or progress.connection_id
+    run = (report.run_id if report else None) or progress.run_id
+    yield f"iModel {code(progress.imodel_id)}"
+    if changeset:
+        yield f"Changeset {code(changeset)}"
+    if run:
+        yield f"{'Export run' if progress.format == 'ifc' else 'Mesh export'} {code(run)}"
+    if connection:
+        yield f"Export connection {code(connection)}"
+    if facts.run.id:
+        yield f"Flow run {code(facts.run.id)}"
+    yield from _settings(facts.run.changed)
+
+
+def _settings(changed: Mapping[str, Any]) -> Iterator[str]:
+    named = [f"{name} = {code(shown(str(value)))}" for name, value in changed.items() if name != "imodel_id"]
+    if named:
+        yield f"Set differently from the defaults: {', '.join(named[:MOST_SETTINGS])}"

@@ -1,0 +1,101 @@
+"""Progress artifacts: of a batch, whose updates also serve as the heartbeat of its process, and of a single export."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+
+from blocks.prefect_server.availability import while_it_answers
+from blocks.shown_text import in_markdown
+from tasks.export_progress import ExportProgress, Showable
+
+PROGRESS_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def shown(progress: Showable, key: str) -> AsyncGenerator[None]:
+    """Create a progress artifact and update it every five seconds until the block ends."""
+    artifact = _Artifact(progress, lambda: key)
+    await artifact.create()
+    try:
+        async with _repeated(artifact.update):
+            yield
+    finally:
+        await artifact.update()
+
+
+@asynccontextmanager
+async def shown_if_long(progress: ExportProgress) -> AsyncGenerator[None]:
+    """The same for a single export: from its fifth second on, and only when there is something new to say."""
+    artifact = _Artifact(progress, lambda: f"{progress.key}-progress")
+    try:
+        async with _repeated(artifact.show_change):
+            yield
+    finally:
+        if artifact.id is not None:
+            await artifact.show_change()
+
+
+@asynccontextmanager
+async def _repeated(step: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    """Take the step every five seconds until the block ends."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            await step()
+
+    repeater = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        repeater.cancel()
+        await asyncio.gather(repeater, return_exceptions=True)
+
+
+@dataclass
+class _Artifact:
+    """A progress artifact; an update that fails is ignored, because the next one replaces it."""
+
+    progress: Showable
+    key: Callable[[], str]
+    id: UUID | None = None
+    _shown: tuple[float, str] | None = None
+
+    async def create(self) -> None:
+        """Create it.
+
+        Raises:
+            httpx.HTTPError: The Prefect server does not take it.
+        """
+        created = acreate_progress_artifact(self.progress.percent, key=self.key(), description=self._sentence)
+        self.id = await while_it_answers(created)
+
+    async def update(self) -> None:
+        """Write the current progress."""
+        if self.id is None:
+            return
+        with contextlib.suppress(httpx.HTTPError):
+            updated = aupdate_progress_artifact(self.id, self.progress.percent, description=self._sentence)
+            await while_it_answers(updated)
+
+    async def show_change(self) -> None:
+        """Write the current progress if it differs from what is shown; the first time, create the artifact."""
+        now = self.progress.percent, self._sentence
+        if now == self._shown:
+            return
+        if self.id is None:
+            with contextlib.suppress(httpx.HTTPError):
+                await self.create()
+        else:
+            await self.update()
+        self._shown = now
+
+    @property
+    def _sentence(self) -> str:
+        return in_markdown(str(self.progress))

@@ -50,7 +50,7 @@ async def test_the_file_is_named_by_the_template(sandbox: RunningSandbox) -> Non
     template = "{itwin}-{imodel}-{changeset_index:04}_{named_version}"
     report = await export_ifc(SEEDED.plant, file_name=template)
     folder = Path(report.output_dir) / SEEDED.plant / "ifc"
-    name = "Sandbox Campus-Plant A-0005_unnamed"
+    name = "Campus-Plant A-0005_unnamed"
     about = {"content.json", "global-ids.bin", "manifest.json"}
     assert {path.name for path in folder.iterdir()} == {f"{name}.ifc", f"{name}.log", *about}
     asked = len(sandbox.state.log)

@@ -16,7 +16,7 @@ from tasks.reports import ExportReport
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
-PLANT = "sandbox campus/plant a"
+PLANT = "campus/plant a"
 
 
 def manifest_of(report: ExportReport) -> Manifest:
@@ -112,10 +112,8 @@ async def test_a_name_that_somebody_else_takes_meanwhile(sandbox: RunningSandbox
 
 async def test_an_itwin_is_exported_by_its_name() -> None:
     """A batch takes the iTwin and its iModels by name; each report has the name and its version."""
-    names = ["Plant A", "Sandbox Campus/Bridge"]
-    report = await export_itwin(
-        "sandbox CAMPUS", imodel_ids=names, named_version="latest", formats=["ifc"], fail_when="never"
-    )
+    names = ["Plant A", "Campus/Bridge"]
+    report = await export_itwin("CAMPUS", imodel_ids=names, named_version="latest", formats=["ifc"], fail_when="never")
     assert report.itwin_id == SEEDED.itwin
     (exported,) = report.reports
     assert (exported.imodel_name, exported.changeset_index) == ("Plant A", 5)

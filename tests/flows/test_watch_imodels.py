@@ -67,7 +67,7 @@ async def test_versions_named_since_the_last_export_are_found(sandbox: RunningSa
     state = sandbox.state
 
     async def versions() -> list[str]:
-        return await watch_imodels("sandbox campus", imodel_ids=["Plant A"], watch="named-versions")
+        return await watch_imodels("campus", imodel_ids=["Plant A"], watch="named-versions")
 
     newest = state.imodels[SEEDED.plant].named_versions[-1]
     assert await versions() == [SEEDED.plant]

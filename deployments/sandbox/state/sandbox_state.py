@@ -77,9 +77,9 @@ class SandboxState:
 
     # iTwins and iModels
 
-    def add_itwin(self, name: str) -> ITwin:
-        """A new iTwin with an empty Storage; names need not be unique."""
-        key = self._free_id(self.itwins, "itwin", name)
+    def add_itwin(self, name: str, itwin_id: str | None = None) -> ITwin:
+        """A new iTwin with an empty Storage; names need not be unique. Its id is made from the name unless given."""
+        key = itwin_id or self._free_id(self.itwins, "itwin", name)
         root = self._add_folder("", key, None, guid("root", key))
         self.itwins[key] = ITwin(key, name, root.id, self.clock.now() - timedelta(days=60))
         return self.itwins[key]

@@ -8,10 +8,10 @@ from deployments.sandbox.ids import guid
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.sandbox_state import SandboxState
 
-ITWIN_NAME = "Sandbox Campus"
+ITWIN_NAME = "Campus"
+ITWIN_ID = "fe459af2-e6a0-5cfe-b648-9af1170a2a12"
 USER_CONTAINER = "exports"
 """The container of the user's own storage."""
-ITWIN_ID = guid("itwin", ITWIN_NAME)
 
 
 def _imodel_id(name: str) -> str:
@@ -41,7 +41,7 @@ SEEDED = SeededIds()
 def seeded_state(clock: Clock | None = None, options: Options | None = None) -> SandboxState:
     """One iTwin, five iModels, one Storage folder, one blob container."""
     state = SandboxState(clock, options)
-    itwin = state.add_itwin(ITWIN_NAME)
+    itwin = state.add_itwin(ITWIN_NAME, ITWIN_ID)
     plant = state.add_imodel(itwin.id, "Plant A", changesets=3)
     state.name_version(plant.id, "Issued for review")
     for day in (2, 1):

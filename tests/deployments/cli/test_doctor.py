@@ -41,7 +41,7 @@ def _with_a_worker(prefect_server: str, _with_a_pool: None) -> None:
 
 
 @pytest.mark.usefixtures("_with_a_worker", "sandbox")
-@pytest.mark.parametrize("imodel", [SEEDED.plant, "Sandbox Campus/Plant A"])
+@pytest.mark.parametrize("imodel", [SEEDED.plant, "Campus/Plant A"])
 def test_all_is_well(imodel: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Where everything is in order each finding says so and the exit code is 0; the iModel may be given by name."""
     exit_code, findings = examine(capsys, "--imodel-id", imodel)

@@ -55,7 +55,7 @@ def test_itwins_are_listed_and_searched(sandbox: RunningSandbox, listed: Listed)
 
 def test_imodels_of_an_itwin_are_listed_by_its_name(sandbox: RunningSandbox, listed: Listed) -> None:
     """The iTwin is given by name; iModels that are not initialized are listed too, with their state."""
-    rows = {row["name"]: row for row in listed("imodels", "sandbox campus")}
+    rows = {row["name"]: row for row in listed("imodels", "campus")}
     assert (rows["Plant A"]["id"], rows["Draft"]["state"]) == (SEEDED.plant, "notInitialized")
     assert rows["Survey"]["last_push"] is None
     assert paths(sandbox) == ["/itwins", "/imodels"]
@@ -64,7 +64,7 @@ def test_imodels_of_an_itwin_are_listed_by_its_name(sandbox: RunningSandbox, lis
 def test_versions_and_changesets_are_listed(sandbox: RunningSandbox, listed: Listed) -> None:
     """Versions and changesets of an iModel come with the latest first, hidden versions marked."""
     sandbox.state.name_version(SEEDED.plant, "Tender", index=1, description="d").state = "hidden"
-    versions = listed("versions", "Sandbox Campus/Plant A")
+    versions = listed("versions", "Campus/Plant A")
     assert [(row["name"], row["changeset_index"], row["hidden"]) for row in versions] == [
         ("Issued for construction", 5, False),
         ("Issued for review", 3, False),
@@ -147,7 +147,7 @@ def test_exports_of_a_folder_are_listed(listed: Listed, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["imodels", "Nowhere"], "There is no iTwin “Nowhere” among the 1 active"),
-        (["versions", "Sandbox Campus/Plant B"], "Near names: “Sandbox Campus/Plant A”"),
+        (["versions", "Campus/Plant B"], "Near names: “Campus/Plant A”"),
         (["itwins", "--top", "0"], "--top is 0"),
         (["exports", "nosuch"], "nosuch is no folder"),
     ],

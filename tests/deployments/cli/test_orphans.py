@@ -30,7 +30,7 @@ def _nobody_follows(prefect_server: str) -> None:
     end_leftovers(prefect_server)
 
 
-@pytest.mark.parametrize("where", [("--imodel-id", "Sandbox Campus/Plant A"), ("--itwin-id", SEEDED.itwin)])
+@pytest.mark.parametrize("where", [("--imodel-id", "Campus/Plant A"), ("--itwin-id", SEEDED.itwin)])
 @pytest.mark.parametrize("name", ["itwin-export IFC4.3 STORAGE 0123456789abcdef", "somebody else's"])
 def test_runs_nobody_follows_are_listed(
     sandbox: RunningSandbox, where: tuple[str, str], name: str, capsys: pytest.CaptureFixture[str]

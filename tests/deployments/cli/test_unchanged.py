@@ -58,12 +58,12 @@ async def test_an_unchanged_export_is_reported_without_prefect(sandbox: RunningS
     looked = [entry.path for entry in list(sandbox.state.log)[asked:] if entry.path.startswith("/imodels")]
     assert looked == [f"/imodels/{SEEDED.bridge}/changesets"]
     asked = len(sandbox.state.log)
-    named = await asyncio.to_thread(export_again, home, "Sandbox Campus/Bridge")
+    named = await asyncio.to_thread(export_again, home, "Campus/Bridge")
     assert (json.loads(named.stdout)["imodel_name"], named.returncode) == ("Bridge", 0)
     looked = [entry.path for entry in list(sandbox.state.log)[asked:] if not entry.path.startswith(("/connect", "/."))]
     assert looked == ["/itwins", "/imodels", f"/imodels/{SEEDED.bridge}/changesets"]
-    unknown = await asyncio.to_thread(export_again, home, "Sandbox Campus/Brigde")
-    assert (unknown.returncode, "Near names: “Sandbox Campus/Bridge”" in unknown.stderr) == (2, True)
+    unknown = await asyncio.to_thread(export_again, home, "Campus/Brigde")
+    assert (unknown.returncode, "Near names: “Campus/Bridge”" in unknown.stderr) == (2, True)
 
 
 def save_block(home: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_webhook_is_registered_listed_and_removed(
     sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Registering twice, by id and by name, leaves one active webhook; it is listed without its secret, and removed."""
-    for itwin in (SEEDED.itwin, "sandbox campus"):
+    for itwin in (SEEDED.itwin, "campus"):
         assert run(["webhooks", "register", ADDRESS, "--itwin-id", itwin]) == 0
     capsys.readouterr()
     assert run(["webhooks", "list", "--json"]) == 0

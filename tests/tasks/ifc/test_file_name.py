@@ -42,7 +42,7 @@ def test_a_template_that_cannot_work_is_refused_up_front(tmp_path: Path, templat
     ("template", "name"),
     [
         ("CAMP-ABC-ZZ-XX-M3-A-{changeset_index:04}_{named_version}.IFC", "CAMP-ABC-ZZ-XX-M3-A-0003_P02_ S2"),
-        ("{itwin} {imodel} {ifc_version}", "Sandbox Campus Plant_A_ä IFC4.3"),
+        ("{itwin} {imodel} {ifc_version}", "Campus Plant_A_ä IFC4.3"),
         ("{imodel_id}", SEEDED.plant),
         ("{changeset_id} {date}", f"baseline {datetime.now(UTC):%Y-%m-%d}"),
         ("{{{changeset_index}}}", "{3}"),

@@ -100,11 +100,11 @@ async def test_a_batch_has_one_page(prefect_server: str, sandbox: RunningSandbox
     """The page of a batch counts, names what failed and why, what was exported, and the requests that were used."""
     await export_ifc(SEEDED.bridge, ifc_version="IFC2x3")  # has a page of its own, which the batch's page links
     sandbox.state.script(SEEDED.plant, Outcome("Error"))
-    report = await export_itwin("Sandbox Campus", imodel_ids=[SEEDED.plant, SEEDED.bridge], fail_when="never")
+    report = await export_itwin("Campus", imodel_ids=[SEEDED.plant, SEEDED.bridge], fail_when="never")
     (said,) = [one["data"] for one in newest(prefect_server, "markdown") if one["key"].startswith("export-itwin")]
-    assert said.startswith("# Sandbox Campus\n")
+    assert said.startswith("# Campus\n")
     assert "**1 exported, 0 skipped, 1 failed.**" in said
     assert f"| Plant A | ifc | Export run {report.failures[0].error.split()[2]} of iModel" in said
     assert f"| [Bridge](/artifacts/key/export-ifc-{SEEDED.bridge}) | ifc | `" in said
     assert "Requests to the platform: " in said
-    assert "    itwin-export itwin 'Sandbox Campus' --imodel-ids" in said
+    assert "    itwin-export itwin Campus --imodel-ids" in said

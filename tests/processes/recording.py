@@ -1,5 +1,6 @@
 """A sandbox that remembers every token it ever gave out, to look for them where none may be."""
 
+import os
 from pathlib import Path
 
 from deployments.sandbox.state.options import Options
@@ -37,10 +38,14 @@ def recording_world(options: Options) -> tuple[SandboxState, RecordingTokens]:
 
 
 def files_with(secrets: list[str], folder: Path) -> list[Path]:
-    """Files below the folder that hold one of the secrets."""
+    """Files below the folder that hold one of the secrets; processes may be changing the folder."""
     wanted = [secret.encode() for secret in secrets]
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and any(secret in content for content in [path.read_bytes()] for secret in wanted)
-    ]
+    files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    return [path for path in files if any(secret in content for content in [_content(path)] for secret in wanted)]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # a file of the moment, such as a database's journal
+        return b""

@@ -71,7 +71,7 @@ lock: ## Renew the hash-locked requirements from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras \
 		pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras \
-		-c requirements.txt --extra sandbox --extra dev pyproject.toml -o requirements-dev.txt
+		-c requirements.txt --extra sandbox --extra acceptance --extra dev pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove what the targets installed and built
 	rm -rf $(VENV) .node build *.egg-info tests/artefacts

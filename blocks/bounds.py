@@ -55,6 +55,9 @@ LONGEST_LISTING_PAGE = 16 * MIB
 """A page of a container's listing: 5000 blobs, about a kilobyte each."""
 MOST_XML_MARKS = 800_000
 """Tags and attributes of such a page, closing tags included; 5000 blobs take about 250,000."""
+LONGEST_IDS = 4 * MIB
+MOST_IDS = 20
+"""An IDS document, and the documents that acceptance rules name."""
 LONGEST_URL = 32 * 1024
 """Characters of a link; a SAS link has about 500, a signed CDN link up to 2000."""
 LONGEST_HEADER = 1024

@@ -73,8 +73,10 @@ def read_xml(content: bytes) -> ET.Element:
     """The root of an XML document in UTF-8.
 
     Raises:
-        ForeignDataError: It is invalid, too long, or has too many parts.
+        ForeignDataError: It is invalid, too long, has too many parts, or declares a document type.
     """
+    if b"<!DOCTYPE" in content:
+        raise ForeignDataError("it declares a document type (<!DOCTYPE>), with which it could expand without end")
     if len(content) > LONGEST_LISTING_PAGE or content.count(b"<") + content.count(b"=") > MOST_XML_MARKS:
         raise ForeignDataError(f"it has more than {LONGEST_LISTING_PAGE} bytes or {MOST_XML_MARKS} tags and attributes")
     try:

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     blob_container: str | None = None
     blob_output_sas_url: SecretStr | None = None
     blob_logs_sas_url: SecretStr | None = None
+    ids_memory_mb: int = Field(default=4096, gt=0)
+    ids_seconds: int = Field(default=900, gt=0)
     webhook_secret: SecretStr | None = Field(default=None, min_length=32)
 
     @field_validator("*", mode="before")

@@ -9,7 +9,7 @@ from blocks.storage.acceptance.acceptance_rules import AcceptanceRules
 from blocks.storage.acceptance.ids_checks import require_ids_checker
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.acceptance.rules_file import describe_fault
-from tasks.acceptance import names_block, read_rules
+from tasks.acceptance import names_block, read_rules, with_local_documents
 from tasks.load_blocks import NoBlockError, find_saved
 
 
@@ -29,4 +29,4 @@ async def load_rules(acceptance: str) -> GivenRules:
     except NoBlockError as error:
         raise NoBlockError(f"{error} A file is named with its ending or folder, as in ./{acceptance}.") from None
     require_ids_checker(given.rules, subject)
-    return given
+    return with_local_documents(given)

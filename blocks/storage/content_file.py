@@ -1,6 +1,7 @@
 """The content report of an export, and the list of its GlobalIds, as files beside its manifest."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from blocks.disk import disk_errors, write_whole
@@ -16,10 +17,22 @@ def write_content(folder: Path, content: ExportContent) -> ManifestFile:
     Raises:
         DiskError: The file cannot be written.
     """
-    text = content.model_dump_json(indent=1).encode()
+    return _write(folder, CONTENT_NAME, content.model_dump_json(indent=1).encode())
+
+
+def write_reports(folder: Path, reports: Mapping[str, bytes]) -> tuple[ManifestFile, ...]:
+    """Write the reports on IDS documents into a folder.
+
+    Raises:
+        DiskError: A file cannot be written.
+    """
+    return tuple(_write(folder, name, content) for name, content in reports.items())
+
+
+def _write(folder: Path, name: str, content: bytes) -> ManifestFile:
     with disk_errors(folder):
-        write_whole(folder / CONTENT_NAME, text)
-    return ManifestFile(path=CONTENT_NAME, role="content", size=len(text), sha256=hashlib.sha256(text).hexdigest())
+        write_whole(folder / name, content)
+    return ManifestFile(path=name, role="content", size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def write_global_ids(folder: Path, global_ids: GlobalIds) -> ManifestFile:

@@ -2,6 +2,7 @@
 
 import json as json_module
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -9,27 +10,39 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
+from blocks.disk import trial_errors
 from blocks.errors import InputError
 from blocks.shown_text import shown
+from blocks.storage.acceptance.ids_checks import require_valid_documents
 from blocks.storage.acceptance.judgement import Judgement, judge, raise_if_refused
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent
 from deployments.cli.tables import check_table, wide_console
 from deployments.output_streams import write_json
-from tasks.acceptance import names_block, read_rules
+from tasks.acceptance import names_block, read_rules, with_ids_files
 
 Members = dict[str, Any]
 
 
-def check(path: Path, *, acceptance: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def check(
+    path: Path,
+    *,
+    acceptance: str | None = None,
+    ids: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = (),
+    report: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Say what an IFC file or a tileset contains, whoever made it.
 
     Args:
         path: An IFC file, a tileset.json, the folder of one, or a folder with IFC files.
         acceptance: Acceptance rules to check it against: the path of a TOML file, or the name of a saved block.
+        ids: IDS documents (Information Delivery Specifications) to check IFC files against.
+        report: Folder to write the reports on IDS documents into: acceptance.html and acceptance.json.
         json: Print one JSON document.
     """
-    given = _rules_of(acceptance) if acceptance else None
+    given = _given(acceptance, ids)
+    require_valid_documents(given)
     content = read_content(path)
     found = judge(given, content, path if path.is_dir() else path.parent, previous=None)
     if json:
@@ -37,9 +50,32 @@ def check(path: Path, *, acceptance: str | None = None, json: Annotated[bool, Pa
         write_json(json_module.dumps(members, ensure_ascii=False))
     else:
         _print_tables(content, found)
+    if report:
+        _write(report, found.reports)
     for warning in found.warnings:
         sys.stderr.write(f"{shown(warning)}\n")
     raise_if_refused(found, f"{path} is not what was agreed")
+
+
+def _write(folder: Path, reports: Mapping[str, bytes]) -> None:
+    from blocks.storage.content_file import write_reports  # noqa: PLC0415  most checks write none
+
+    with trial_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_reports(folder, reports)
+
+
+def _given(acceptance: str | None, ids: tuple[Path, ...]) -> GivenRules | None:
+    """The rules that were named, with the documents that were named."""
+    given = _rules_of(acceptance) if acceptance else None
+    if ids:
+        given = with_ids_files(given, ids)
+    if given is None or not given.missing_documents:
+        return given
+    from deployments.cli.own_server import run_with_server  # noqa: PLC0415  imports Prefect
+    from tasks.ifc.ids_documents import load_documents  # noqa: PLC0415  imports Prefect
+
+    return run_with_server(load_documents(given, "default"))
 
 
 def _rules_of(acceptance: str) -> GivenRules:

@@ -14,9 +14,9 @@ from blocks.signed_url import SignedUrl
 from blocks.storage.blob_request import read_blob, write_blob
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.ifc.mapping_json import LARGEST_MAPPING, check_mapping
-from tasks.ifc.mapping_source import local_path, read_local
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_spec import RunSpec, mapping_blob_name
+from tasks.local_file import local_path, read_local
 from tasks.retry import once_per_flow_run, retries_after
 
 LINK_LIFE = timedelta(minutes=15)
@@ -113,7 +113,7 @@ async def _checked_content(storage: UserBlobStorage | None, request: IfcRequest)
 async def _content(storage: UserBlobStorage | None, request: IfcRequest) -> bytes:
     """The content of the mapping file: on this machine, else in the user's container."""
     name = request.mapping_file
-    local = None if name is None else read_local(name)
+    local = None if name is None else read_local(local_path(name), "mapping file", LARGEST_MAPPING)
     if local is not None:
         return local
     link = None if storage is None else _link_to_source(storage, name)

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator
 
 from blocks.errors import InputError
 from tasks.ifc.file_name_template import check_template
-from tasks.ifc.mapping_json import check_mapping
-from tasks.ifc.mapping_source import local_path, read_local
+from tasks.ifc.mapping_json import LARGEST_MAPPING, check_mapping
+from tasks.local_file import local_path, read_local
 from tasks.options import Consent, ExportOptions, ExportRequest, OptionalId, Policy
 from tasks.reports import ExportFormat
 
@@ -81,7 +81,7 @@ class IfcOptions(ExportOptions, frozen=True):
             return checked
         if checked.mapping_file_id is not None:
             raise InputError("mapping_file and mapping_file_id name two mapping files. Leave one of them out.")
-        content = read_local(checked.mapping_file)
+        content = read_local(local_path(checked.mapping_file), "mapping file", LARGEST_MAPPING)
         if content is not None:
             return checked.with_mapping(content)
         if checked.output_location == "USER_BLOB_STORAGE":  # it may be a blob of the user's container

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from blocks.errors import RejectedError, UndecidedError
 from blocks.storage.acceptance.checks import Check, Verdict, verdict_of
 from blocks.storage.acceptance.comparison import PreviousExport
-from blocks.storage.acceptance.ids_checks import check_ids_documents
+from blocks.storage.acceptance.ids_checks import CheckedIds, check_ids_documents
 from blocks.storage.acceptance.ifc_checks import check_ifc_rules
 from blocks.storage.acceptance.mesh_checks import check_mesh_rules
 from blocks.storage.acceptance.rules import GivenRules
@@ -22,6 +22,7 @@ class Judgement(BaseModel):
     verdict: Verdict = "not_checked"
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
+    reports: dict[str, bytes] = Field(default={}, exclude=True, description="Reports on IDS documents, by file name.")
 
     def reasons(self) -> str:
         """The rules that failed or could not be measured, with measured value and limit."""
@@ -41,13 +42,15 @@ def judge(given: GivenRules | None, content: ExportContent, folder: Path, previo
         return Judgement()
     rules = given.rules
     checks: list[Check] = []
+    ids = CheckedIds([], {})
     if content.tileset:
         checks += check_mesh_rules(rules.mesh, content.tileset, previous)
     if content.ifc:
         checks += check_ifc_rules(rules.ifc, content.ifc, previous)
-        checks += check_ids_documents(rules, [folder / file.path for file in content.ifc])
+        ids = check_ids_documents(given, [folder / file.path for file in content.ifc])
+        checks += ids.checks
     warnings = () if checks else (_nothing_for_it(given, "mesh" if content.tileset else "ifc"),)
-    return Judgement(verdict=verdict_of(checks), checks=tuple(checks), warnings=warnings)
+    return Judgement(verdict=verdict_of(checks), checks=tuple(checks), warnings=warnings, reports=ids.reports)
 
 
 def raise_if_refused(found: Judgement, subject: str, report: object = None) -> None:

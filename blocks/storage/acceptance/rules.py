@@ -10,6 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from blocks.bounds import LONGEST_IDS, MOST_IDS
+from blocks.storage.acceptance.ids.documents import holds_text
+from blocks.storage.acceptance.ids.models import IdsDocument
 from blocks.storage.content.ifc_classes import known_classes
 
 OnRejected = Literal["fail", "quarantine", "publish"]
@@ -37,6 +40,7 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Percent = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 ClassName = Annotated[str, AfterValidator(_class_name)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+IdsEntry = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_IDS)]
 Box = Annotated[
     tuple[Annotated[float, Field(strict=True, allow_inf_nan=False)], ...],
     Field(min_length=4, max_length=4),
@@ -148,8 +152,12 @@ class Rules(BaseModel):
         description="fail: readers keep what they had, the export goes to rejected/ and the run fails; quarantine: the "
         "same, and the run completes with a warning; publish: it is published, and the manifest has the verdict.",
     )
-    ids: tuple[Text, ...] = Field(
-        default=(), title="IDS documents", description="Information Delivery Specifications to check IFC files against."
+    ids: tuple[IdsEntry, ...] = Field(
+        default=(),
+        title="IDS documents",
+        max_length=MOST_IDS,
+        description="Information Delivery Specifications to check IFC files against: paths, names of blobs in your "
+        "container, or the text of a document.",
     )
     ifc: IfcRules = Field(default=IfcRules(), title="IFC files", description="Rules for IFC exports.")
     mesh: MeshRules = Field(default=MeshRules(), title="3D Tiles", description="Rules for tilesets.")
@@ -166,17 +174,25 @@ class Rules(BaseModel):
 
 
 class GivenRules(BaseModel):
-    """Rules and where they come from: the path of a file or the name of a block."""
+    """Rules, where they come from (the path of a file or the name of a block), and the IDS documents that they name."""
 
     model_config = ConfigDict(frozen=True)
 
     source: str
     rules: Rules
+    documents: tuple[IdsDocument, ...] = ()
 
     @property
     def sha256(self) -> str:
-        """Hash of what the rules say, however they are written; what they do with a rejected export is part of it."""
-        return hashlib.sha256(self.rules.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        """Hash of what rules and documents say; what the rules do with a rejected export is part of it."""
+        texts = [self.rules.model_dump_json(exclude_defaults=True), *(document.text for document in self.documents)]
+        return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+    @property
+    def missing_documents(self) -> list[str]:
+        """Names of documents that have not been read."""
+        read = {document.name for document in self.documents}
+        return [entry for entry in self.rules.ids if not holds_text(entry) and entry not in read]
 
 
 def is_inside(box: tuple[float, ...], west: float, south: float, east: float, north: float) -> bool:

@@ -1,6 +1,9 @@
 """`itwin-export check` on files and tilesets that are already there."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +13,9 @@ from blocks.storage.content.models import ExportContent
 from deployments.cli.app import run
 from deployments.sandbox.content.ifc import IfcSubject, build_ifc
 from deployments.sandbox.content.tiles import TilesSubject, build_tiles
+from tests.blocks.storage.acceptance.ids_texts import FAILING, PASSING
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -90,6 +96,51 @@ def test_what_cannot_be_decided_ends_with_1(folder: Path, capsys: pytest.Capture
     (folder / "rules.toml").write_text("[ifc]\nwithin = [11.3, 48.0, 11.8, 48.3]")
     assert run(["check", str(model), "--acceptance", str(folder / "rules.toml")]) == 1
     assert "“EPSG:31468” cannot be converted to degrees" in capsys.readouterr().err
+
+
+def test_ids_documents_decide_on_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Documents named by --ids and by rules are checked together; the reports go into the folder that is asked for."""
+    (folder / "passing.ids").write_text(PASSING)
+    (folder / "failing.ids").write_text(FAILING)
+    (folder / "rules.toml").write_text('ids = ["passing.ids"]')  # found from the folder of the rules
+    given = ["check", str(folder / "model.ifc"), "--json", "--acceptance", str(folder / "rules.toml")]
+    assert run(given) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "accepted"
+    assert run([*given, "--ids", str(folder / "failing.ids"), "--report", str(folder / "reports")]) == 5
+    printed = capsys.readouterr()
+    rules = [one["rule"] for one in json.loads(printed.out)["checks"]]
+    assert "ids.passing.ids: Walls have names" in rules
+    assert "ids.failing.ids: There are doors: measured applies to 0, limit required" in printed.err
+    assert {path.name for path in (folder / "reports").iterdir()} == {"acceptance.html", "acceptance.json"}
+
+
+def test_ids_documents_that_cannot_be_used_end_with_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing, an unsafe and an invalid document are each refused with a sentence."""
+    (folder / "bomb.ids").write_text('<!DOCTYPE ids [<!ENTITY a "b">]><ids>&a;</ids>')
+    (folder / "wrong.ids").write_text(PASSING.replace("ifcVersion", "version"))
+    for name, words in (("none", "There is no IDS document"), ("bomb", "document type"), ("wrong", "is invalid")):
+        assert run(["check", str(folder / "model.ifc"), "--ids", str(folder / f"{name}.ids")]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_without_the_extra_documents_are_refused(folder: Path) -> None:
+    """Where ifctester is not installed, rules that name documents end with 2 and say what to install; others work."""
+    (folder / "agreed.ids").write_text(PASSING)
+    (folder / "ids.toml").write_text('ids = ["agreed.ids"]')
+    (folder / "plain.toml").write_text("[ifc]\nmin_elements = 1")
+    script = (
+        "import sys; sys.modules['ifctester'] = None; from deployments.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    )
+    for arguments, code in (
+        (["--ids", "agreed.ids"], 2),
+        (["--acceptance", "./ids.toml"], 2),
+        (["--acceptance", "./plain.toml"], 0),
+    ):
+        command = [sys.executable, "-c", script, "check", "model.ifc", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+        assert done.returncode == code, done.stderr
+        assert ("pip install 'itwin-export[acceptance]'" in done.stderr) == (code == 2)
 
 
 def test_what_cannot_be_checked_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,7 @@ sys.exit(code)
         (["mesh", "5e19bee0-3aea-4355-a9f0-c6df9989ee7d", "--start", "soon"], 2),
         (["itwin", "5e19bee0-3aea-4355-a9f0-c6df9989ee7d", "--shards", "0"], 2),
         (["view", "nowhere"], 2),
+        (["check", "model.ifc", "--ids", "nowhere.ids"], 2),
         (["list", "--help"], 0),
         (["list", "imodels", "/"], 2),
         (["list", "exports", "nowhere"], 2),

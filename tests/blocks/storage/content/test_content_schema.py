@@ -1,23 +1,36 @@
-"""The JSON schema of `content.json`. To write it anew: `python -m tests.blocks.storage.content.test_content_schema`."""
+"""The JSON schemas of `content.json` and `acceptance.json`.
+
+To write them anew: `python -m tests.blocks.storage.content.test_content_schema`.
+"""
 
 import json
 from pathlib import Path
 
-import blocks.storage.content.models as models_module
+import pytest
+from pydantic import BaseModel
+
+import blocks.storage
+from blocks.storage.acceptance.ids.models import IdsReport
 from blocks.storage.content.models import ExportContent
 
-SCHEMA = Path(models_module.__file__).with_name("content.schema.json")
+STORAGE = Path(blocks.storage.__path__[0])
+SCHEMAS: dict[Path, type[BaseModel]] = {
+    STORAGE / "content" / "content.schema.json": ExportContent,
+    STORAGE / "acceptance" / "ids" / "acceptance.schema.json": IdsReport,
+}
 
 
-def generated() -> str:
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ExportContent.model_json_schema()}
+def generated(model: type[BaseModel]) -> str:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-def test_the_schema_in_the_repository_is_that_of_the_models() -> None:
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_the_schema_in_the_repository_is_that_of_the_models(path: Path) -> None:
     """The schema that others validate with is generated from the models that write the report."""
-    assert SCHEMA.read_text("utf-8") == generated()
+    assert path.read_text("utf-8") == generated(SCHEMAS[path])
 
 
 if __name__ == "__main__":
-    SCHEMA.write_text(generated(), "utf-8")
+    for path, model in SCHEMAS.items():
+        path.write_text(generated(model), "utf-8")

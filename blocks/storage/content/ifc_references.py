@@ -4,8 +4,8 @@ import re
 
 HIGHEST_NUMBER = 64 * 1024 * 1024
 """Instances with higher numbers are not checked: each number takes a byte of memory."""
-_REFERENCE = re.compile(rb"#(\d{1,15})")
-_DEFINITION = re.compile(rb"#(\d{1,15})\s*=")
+_REFERENCE = re.compile(rb"#(\d{1,15}+)(?!\s*+=)")
+_DEFINITION = re.compile(rb"#(\d{1,15}+)\s*+=")
 _DEFINED, _MISSING = 1, 2
 
 
@@ -20,16 +20,18 @@ class ReferenceCheck:
         """Note definitions and references of a masked text."""
         if not self._is_bounded:
             return
-        defined = set(map(int, _DEFINITION.findall(text)))
-        referred = set(map(int, _REFERENCE.findall(text)))
-        highest = max(referred, default=0)
+        defined = set(_DEFINITION.findall(text))
+        referred = set(map(int, set(_REFERENCE.findall(text)) - defined))  # most lead to instances near by
+        runs = _as_runs(defined)
+        highest = max((*referred, *(run.stop - 1 for run in runs)), default=0)
         if highest > HIGHEST_NUMBER:
             self._is_bounded, self._marks = False, bytearray()
             return
         self._make_room(highest)
-        self._define(defined)
         marks = self._marks
-        for number in referred - defined:
+        for run in runs:
+            marks[run.start : run.stop] = bytes([_DEFINED]) * len(run)
+        for number in referred:
             if not marks[number]:
                 marks[number] = _MISSING
 
@@ -48,12 +50,14 @@ class ReferenceCheck:
         if highest >= len(self._marks):
             self._marks.extend(bytes(highest + 1 - len(self._marks)))
 
-    def _define(self, numbers: set[int]) -> None:
-        if not numbers:
-            return
-        first, last = min(numbers), max(numbers)
-        if last - first + 1 == len(numbers):  # in nearly every file they are consecutive
-            self._marks[first : last + 1] = bytes([_DEFINED]) * len(numbers)
-            return
-        for number in numbers:
-            self._marks[number] = _DEFINED
+
+def _as_runs(numbers: set[bytes]) -> list[range]:
+    """The numbers as ranges: one where they are consecutive, as in nearly every file."""
+    if not numbers:
+        return []
+    first, last = min(numbers), max(numbers)
+    if len(b"".join(numbers)) == len(first) * len(numbers):  # as long as one another, they are in order as text
+        run = range(int(first), int(last) + 1)
+        if len(run) == len(numbers):
+            return [run]
+    return [range(number, number + 1) for number in map(int, numbers)]

@@ -123,6 +123,14 @@ def test_references_may_go_either_way(tmp_path: Path) -> None:
     )
 
 
+def test_a_hole_among_definitions_is_found(tmp_path: Path) -> None:
+    """The one missing number is found among numbers of one length and of several, in whatever order."""
+    for numbers in (range(10, 60), range(9, 59), [*range(58, 8, -1)]):
+        defined = "".join(f"#{number}=A();" for number in numbers if number != 50)
+        content = read_ifc_content(write(tmp_path, f"{defined}#90=IFCLOCALPLACEMENT(#50,#20);"))
+        assert (content.missing_references, content.first_missing) == (1, 50)
+
+
 def test_very_high_numbers_are_not_checked(tmp_path: Path) -> None:
     """A file with instance numbers in the billions says that its references were not checked."""
     path = write(tmp_path, f"#1=IFCLOCALPLACEMENT(#{10**9},#{'9' * 5000});")

@@ -158,12 +158,14 @@ class RunFailedError(ExportError):
 
     Attributes:
         failed_tasks: The tasks of the run that failed; empty where the platform names none.
+        summary: The message without what is said of the tasks.
     """
 
-    def __init__(self, message: str, failed_tasks: tuple[FailedTask, ...] = ()) -> None:
-        super().__init__(message, failed_tasks)
+    def __init__(self, message: str, failed_tasks: tuple[FailedTask, ...] = (), summary: str = "") -> None:
+        super().__init__(message, failed_tasks, summary)
         self.message = message
         self.failed_tasks = failed_tasks
+        self.summary = summary or message
 
     def __str__(self) -> str:
         return self.message

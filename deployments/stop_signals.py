@@ -24,10 +24,12 @@ class StopSignals:
 
     Attributes:
         sentence: What to tell the user if the process has to be ended where it is.
+        cleanup: What to write before that, so that the terminal is as it was.
     """
 
     def __init__(self) -> None:
         self.sentence: Callable[[], str] = "Interrupted.".__str__
+        self.cleanup = ""
         self._cancel: Callable[[], object] | None = None
         self._deadline: threading.Timer | None = None
         self._exit_code: int | None = None
@@ -109,7 +111,7 @@ class StopSignals:
     def _end_here(self) -> None:
         """End the process without waiting for anything: neither for the event loop nor for other threads."""
         if self._exit_code is None:
-            os.write(2, f"itwin-export: {self.sentence()}\n".encode(errors="replace"))
+            os.write(2, f"{self.cleanup}itwin-export: {self.sentence()}\n".encode(errors="replace"))
         os._exit(INTERRUPTED if self._exit_code is None else self._exit_code)
 
 

@@ -48,7 +48,7 @@ def success_page(report: ExportReport, facts: PageFacts) -> str:
         facts.picture,
         items(_findings(report)),
         section("Warnings", items((f"⚠ {text(one)}" for one in report.warnings), most=20)),
-        section("Files", _files(report), f"In {code(report.output_dir)}. To look at it:", command(_view(report))),
+        section("Files", _files(report), f"In {code(_folder(report))}. To look at it:", command(_view(report))),
         section("Time", step_times(facts.progress, facts.run.scheduled_at) if not report.skipped else ""),
         section("Details", items(_details(facts, report))),
     )
@@ -57,17 +57,26 @@ def success_page(report: ExportReport, facts: PageFacts) -> str:
 def failure_page(error: Exception, facts: PageFacts) -> str:
     """The page of an export that failed."""
     failed = error.failed_tasks if isinstance(error, RunFailedError) else ()
-    said = without_secrets(str(error)) if isinstance(error, ExportError) else f"{type(error).__name__}: {error}"
     return document(
         heading(facts.progress),
         f"**The {KINDS[facts.progress.format]} export failed** while {_activity(facts.progress)}.",
-        f"> {text(said)}",
+        f"> {text(_said(error))}",
         section("What failed at the platform", _failed_tasks(failed) if failed else ""),
         section("What to do", _advice(error), command(facts.run.repeat)),
         section("What goes on", text(facts.going_on) if facts.going_on else ""),
         section("Time", step_times(facts.progress, facts.run.scheduled_at)),
         section("Details", items(_details(facts))),
     )
+
+
+def _said(error: Exception) -> str:
+    match error:
+        case RunFailedError():
+            return without_secrets(error.summary)
+        case ExportError():
+            return without_secrets(str(error))
+        case _:
+            return without_secrets(f"{type(error).__name__}: {error}")
 
 
 def ended_page(how: str, facts: PageFacts) -> str:
@@ -119,8 +128,14 @@ def _findings(report: ExportReport) -> Iterator[str]:
 
 
 def _files(report: ExportReport) -> str:
+    place = f"{_place(report)}/"
     rows = [
-        [code(file.path), file.role, filesize.decimal(_size(file, report)), f"`{file.sha256[:FIRST_DIGITS]}…`"]
+        [
+            code(file.path.removeprefix(place)),
+            file.role,
+            filesize.decimal(_size(file, report)),
+            f"`{file.sha256[:FIRST_DIGITS]}…`",
+        ]
         for file in report.files
     ]
     return table(["File", "What it is", "Size", "SHA-256"], rows)
@@ -131,7 +146,17 @@ def _size(file: ExportedFile, report: ExportReport) -> int:
 
 
 def _view(report: ExportReport) -> str:
-    return shlex.join(["itwin-export", "view", f"{report.output_dir}/{report.imodel_id}/{report.format}"])
+    return shlex.join(["itwin-export", "view", _folder(report)])
+
+
+def _folder(report: ExportReport) -> str:
+    """Where the files are: the published folder, or one in the history."""
+    return f"{report.output_dir.rstrip('/')}/{_place(report)}"
+
+
+def _place(report: ExportReport) -> str:
+    first = report.files[0].path if report.files else f"{report.imodel_id}/{report.format}/"
+    return first.rpartition("/")[0]
 
 
 def _failed_tasks(failed: tuple[FailedTask, ...]) -> str:

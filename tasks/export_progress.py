@@ -13,6 +13,7 @@ from rich import filesize
 
 from blocks.itwin.models import ExecutionState
 from tasks.options import ExportRequest, Names
+from tasks.platform_slots import in_batch
 from tasks.reports import ExportFormat
 
 Step = Literal["preparing", "waiting", "fetching", "checking", "publishing", "published"]
@@ -201,6 +202,11 @@ _current: ContextVar[ExportProgress | None] = ContextVar("export_progress", defa
 def current_progress() -> ExportProgress:
     """The progress of the export that runs in this context; a new one outside of an export."""
     return _current.get() or ExportProgress("ifc", "")
+
+
+def is_one_of_many() -> bool:
+    """True in an export of a batch."""
+    return _current.get() is not None and in_batch()
 
 
 @contextmanager

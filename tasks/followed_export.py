@@ -8,11 +8,13 @@ from prefect import Flow, get_client, get_run_logger
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 
+from blocks.shown_text import in_markdown
 from tasks.artifacts import show_page
 from tasks.export_page import PageFacts, ended_page, failure_page, success_page
 from tasks.export_progress import ExportProgress, following
 from tasks.flow_run_facts import facts_of, own_facts
-from tasks.options import ExportRequest
+from tasks.imodel import name_in_batch
+from tasks.options import ExportRequest, Names
 from tasks.platform_slots import in_batch
 from tasks.progress_artifact import shown_if_long
 from tasks.reports import ExportReport
@@ -34,7 +36,7 @@ def followed(going_on: GoingOn = _says_nothing) -> Callable[[Serve[Request]], Se
     def decorate(serve: Serve[Request]) -> Serve[Request]:
         @wraps(serve)
         async def with_page(request: Request) -> ExportReport:
-            progress = ExportProgress(request.format, request.imodel_id)
+            progress = ExportProgress(request.format, request.imodel_id, Names(imodel=name_in_batch()))
             with following(progress):
                 if in_batch():
                     return await serve(request)
@@ -51,7 +53,13 @@ async def show_ended(
     """The page of a flow run that was cancelled or has crashed, for hooks, which may run in another process."""
     how = state.name or state.type.value
     page = ended_page(how, PageFacts(progress, facts_of(flow, flow_run, flow_run.parameters), going_on=going_on))
-    created = ArtifactCreate(key=progress.key, type="markdown", description=how, data=page, flow_run_id=flow_run.id)
+    created = ArtifactCreate(
+        key=progress.key,
+        type="markdown",
+        description=_titled(progress, how.lower()),
+        data=page,
+        flow_run_id=flow_run.id,
+    )
     async with get_client() as client:
         await client.create_artifact(created)
 
@@ -64,13 +72,18 @@ async def _with_page(
             report = await serve(request)
     except Exception as error:
         said = _what_goes_on(request, progress, going_on)
-        await show_page(
-            failure_page(error, PageFacts(progress, own_facts(), going_on=said)), key=progress.key, description="Failed"
-        )
+        page = failure_page(error, PageFacts(progress, own_facts(), going_on=said))
+        await show_page(page, key=progress.key, description=_titled(progress, "failed"))
         raise
     page = success_page(report, PageFacts(progress, own_facts()))
-    await show_page(page, key=progress.key, description="Nothing to do" if report.skipped else "Published")
+    how = "nothing to do" if report.skipped else "published"
+    await show_page(page, key=progress.key, description=_titled(progress, how))
     return report
+
+
+def _titled(progress: ExportProgress, how: str) -> str:
+    """What the list of artifacts says of a page, beside its key."""
+    return f"{in_markdown(progress.subject)}: {how}"
 
 
 def _what_goes_on(request: ExportRequest, progress: ExportProgress, going_on: GoingOn) -> str:

@@ -44,6 +44,11 @@ def named_in_batch(name: str) -> Generator[None]:
         _name_in_batch.reset(token)
 
 
+def name_in_batch() -> str:
+    """The name of the iModel as the batch knows it; empty for a single export."""
+    return _name_in_batch.get()
+
+
 async def with_imodel(credentials: ItwinCredentials, request: Request) -> Request:
     """The request with the id of its iModel.
 
@@ -52,7 +57,7 @@ async def with_imodel(credentials: ItwinCredentials, request: Request) -> Reques
         InputError: Several iModels are called so.
     """
     if is_id(request.imodel_id):
-        named = request.with_names(imodel=_name_in_batch.get())
+        named = request.with_names(imodel=name_in_batch())
         current_progress().note_request(named, api_url=credentials.api_url)
         return named
     found = await resolve_imodel(credentials, request.imodel_id)

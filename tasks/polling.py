@@ -1,6 +1,7 @@
 """Poll the platform with back-off until a deadline by the platform's clock; transient errors are tolerated."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -171,7 +172,8 @@ class RunPoller:
         self._seen.add(state)
         current_progress().note_state(state)
         if isinstance(run.state, ExecutionState):
-            self.log.info("Export run %s: %s", self.run_id, state)
+            level = logging.DEBUG if run.state is ExecutionState.NOT_STARTED else logging.INFO
+            self.log.log(level, "Export run %s: %s", self.run_id, state)
         else:
             self.log.warning("Export run %s is in the unknown state “%s”; waiting for its end.", self.run_id, state)
 

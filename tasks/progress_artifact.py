@@ -12,14 +12,16 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 
 from blocks.prefect_server.availability import while_it_answers
 from blocks.shown_text import in_markdown
-from tasks.export_progress import ExportProgress, Showable
+from tasks.export_progress import ExportProgress, Showable, shown_exports
 
 PROGRESS_SECONDS = 5.0
 
 
 @asynccontextmanager
 async def shown(progress: Showable, key: str) -> AsyncGenerator[None]:
-    """Create a progress artifact and update it every five seconds until the block ends."""
+    """Show the progress of a batch in the terminal, and in an artifact that is updated every five seconds."""
+    if (active := shown_exports.get()) is not None:
+        active.batch = progress
     artifact = _Artifact(progress, lambda: key)
     await artifact.create()
     try:

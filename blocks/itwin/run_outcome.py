@@ -53,8 +53,9 @@ def evaluate_run(run: ExportRun, *, imodel_id: str, accept_partial: bool) -> tup
         FAILURES.get(worst, (RunFailedError, "")) if isinstance(worst, ExecutionResult) else (RunFailedError, "")
     )
     how = how or f"ended with the unknown result “{worst}”"
-    said = f"Export run {run.id} of iModel {imodel_id} {how}. {' '.join(messages) or _run_error(run)}".strip()
-    raise kind(said, tuple(_failed_task(task) for task in failed))
+    summary = f"Export run {run.id} of iModel {imodel_id} {how}."
+    said = f"{summary} {' '.join(messages) or _run_error(run)}".strip()
+    raise kind(said, tuple(_failed_task(task) for task in failed), summary if messages else said)
 
 
 def lacks_consent(run: ExportRun) -> bool:

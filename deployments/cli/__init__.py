@@ -14,6 +14,7 @@ from deployments.stop_signals import INTERRUPTED, stop_signals
 reach_loopback_directly(os.environ)
 # Defaults for a process that is its own Prefect server; whoever sets them decides.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")  # else Prefect prints eight lines about it on a terminal
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
 # A killed command is found out by its missing heartbeats; Prefect's default of 180 seconds makes that ten minutes.

@@ -23,6 +23,7 @@ Report = ExportReport | BatchReport
 
 
 AsJson = Annotated[bool, Parameter(negative="", help="Print the report as one JSON document.")]
+Quiet = Annotated[bool, Parameter(negative="", help="Show no progress, and log only warnings.")]
 
 
 def _find_unchanged(request: ExportRequest) -> ExportReport | None:
@@ -41,10 +42,13 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
     signature = inspect.signature(check)
     first, *rest = signature.parameters.values()
     options = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in rest]
-    as_json = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)
+    own = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("json", AsJson), ("quiet", Quiet))
+    ]
 
     @wraps(check)
-    def command(*positional: Any, json: bool = False, **asked: Any) -> None:
+    def command(*positional: Any, json: bool = False, quiet: bool = False, **asked: Any) -> None:
         if asked.get("consent") == "suspend":
             raise InputError(NEEDS_DEPLOYMENT)
         request = check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
@@ -54,16 +58,18 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
         from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
 
         try:
-            print_report(run_flow(name, signature.bind(*positional, **asked).arguments), as_json=json)
+            given = signature.bind(*positional, **asked).arguments
+            report = run_flow(name, given, shows_progress=not (json or quiet), is_quiet=quiet)
+            print_report(report, as_json=json)
         except BatchFailedError as failed:
             if isinstance(failed.report, BatchReport):
                 print_report(failed.report, as_json=json)
             raise
 
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[first, *options, as_json], return_annotation=None
+        parameters=[first, *options, *own], return_annotation=None
     )
-    command.__annotations__ = {p.name: p.annotation for p in (first, *options, as_json)}
+    command.__annotations__ = {p.name: p.annotation for p in (first, *options, *own)}
     return command
 
 

@@ -1,6 +1,7 @@
 """A flow run of this process, for the person in front of the terminal."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from prefect import Flow
@@ -9,6 +10,7 @@ from blocks.network import check_network
 from blocks.settings import read_settings
 from deployments.cli.consent import ConsentPage
 from deployments.cli.interruption import InterruptibleRun
+from deployments.cli.live_display import shown_progress
 from deployments.cli.logs import quiet_console
 from deployments.cli.own_server import own_server
 from deployments.cli.prefect_api import require_prefect_api
@@ -20,16 +22,16 @@ from tasks.ifc.consent import consent_shown_by
 FLOWS: dict[str, Flow[..., Any]] = {"ifc": export_ifc, "mesh": export_mesh, "itwin": export_itwin}
 
 
-def run_flow(name: str, parameters: Mapping[str, Any]) -> Any:
-    """The report of a flow run with these parameters.
+def run_flow(name: str, parameters: Mapping[str, Any], *, shows_progress: bool, is_quiet: bool) -> Any:
+    """The report of a flow run with these parameters; if quiet, nothing is logged but warnings.
 
     Raises:
         ExportError: It failed, or was ended early.
     """
     settings = read_settings()
     check_network(settings.api_url, settings.issuer_url)
-    quiet_console()
+    quiet_console(is_quiet=is_quiet)
     consent_shown_by.set(ConsentPage().show)
     require_prefect_api()
-    with own_server():
+    with own_server(), shown_progress() if shows_progress else nullcontext():
         return InterruptibleRun(FLOWS[name], parameters).run()

@@ -68,7 +68,7 @@ async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy)
 async def read_consent(credentials: ItwinCredentials) -> AuthorizationInformation:
     """Read whether the user has consented, and the URL of the consent page; a service application needs no consent."""
     if credentials.authentication_type == "Service":
-        get_run_logger().info("A service application needs no consent.")
+        get_run_logger().debug("A service application needs no consent.")
         return AuthorizationInformation(is_user_authorized=True)
     async with credentials.get_client() as itwin:
         return await _ask(itwin, credentials)

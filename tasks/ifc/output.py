@@ -1,5 +1,6 @@
 """Download the files of a finished run into the staging folder beside the published exports."""
 
+import logging
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -162,7 +163,8 @@ def blob_file_names(imodel: IModel, name: str) -> tuple[str, str]:
 
 
 def _fetched(file: DownloadedFile, role: Literal["model", "log"]) -> FetchedFile:
-    get_run_logger().info("Fetched %s (%s bytes).", file.path.name, file.size)
+    level = logging.INFO if role == "model" else logging.DEBUG
+    get_run_logger().log(level, "Fetched %s (%s bytes).", file.path.name, file.size)
     return FetchedFile(path=file.path, role=role, size=file.size, sha256=file.sha256)
 
 

@@ -1,7 +1,6 @@
 """Tiles: fetched whole, verified, published in one swap."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +34,6 @@ from tasks.published import draft_manifest, find_published, report_published
 from tasks.reports import ExportReport
 from tasks.retry import retries_after
 from tasks.state_dir import prepare
-
-LOG_EVERY_SECONDS = 10.0
 
 
 class FetchedTiles:
@@ -131,7 +128,7 @@ class TileSource:
             export_id = self.export_id
             try:
                 return await fetch_tileset(
-                    self.link, staging, previous=previous, on_progress=ProgressLogger(self.log).update
+                    self.link, staging, previous=previous, on_progress=current_progress().note_files
                 )
             except (ContentError, BlobChangedError):
                 await self.link()
@@ -156,22 +153,6 @@ class TileSource:
         exports = await MeshSearch(self.itwin, self.spec, read_poll_backoff(), self.log).exports()
         complete = [export for export in exports if export.is_complete]
         return next((export for export in complete if export.id == self.export_id), None) or best_of(complete)
-
-
-@dataclass
-class ProgressLogger:
-    """Logs the progress of a download at intervals."""
-
-    log: Log
-    logged_at: float = 0.0
-
-    def update(self, here: int, known: int) -> None:
-        """Note how many of the files known so far are downloaded; log it if the last line is old enough."""
-        current_progress().note_files(here, known)
-        self.logged_at = self.logged_at or time.monotonic()
-        if time.monotonic() - self.logged_at >= LOG_EVERY_SECONDS:
-            self.logged_at = time.monotonic()
-            self.log.info("%s of %s files are downloaded.", here, known)
 
 
 def _manifest(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles) -> Manifest:

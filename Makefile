@@ -36,7 +36,7 @@ up: $(INSTALLED) ## Start a Prefect server, UI, worker and every deployment here
 down: $(INSTALLED) ## Stop everything that `make up` started
 	$(BIN)/python -m deployments.local down --state-dir $(STATE)
 
-system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis), where they are absent
+system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis, Mesa), where they are absent
 	tests/system_packages.sh
 
 test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files at a time
@@ -69,9 +69,9 @@ fix: $(INSTALLED) ## Apply the fixes and the format of ruff
 
 lock: ## Renew the hash-locked requirements from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras \
-		pyproject.toml -o requirements.txt
+		--extra preview pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras \
-		-c requirements.txt --extra sandbox --extra acceptance --extra dev pyproject.toml -o requirements-dev.txt
+		-c requirements.txt --extra preview --extra sandbox --extra acceptance --extra dev pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove what the targets installed and built
 	rm -rf $(VENV) .node build *.egg-info tests/artefacts

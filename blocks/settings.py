@@ -15,6 +15,7 @@ from blocks.setting_text import allowed_host, platform_address, unquoted
 log = logging.getLogger("itwin.settings")
 
 AuthenticationType = Literal["Service", "User"]
+PreviewChoice = Literal["auto", "on", "off"]
 
 
 class Settings(BaseSettings):
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=5, gt=0)
     poll_max_seconds: float = Field(default=60, gt=0)
     output_dir: Path = Path("exports")
+    preview: PreviewChoice = "auto"
     requests_per_minute: int = Field(default=450, gt=0)
     requests_per_hour: int | None = Field(default=None, gt=0)
     share_requests: bool = False

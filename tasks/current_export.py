@@ -102,12 +102,14 @@ def report_of(
                 {"path": f"{place}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
             )
             for file in manifest.files
-            if file.role not in {"tile", "content"}
+            if file.role not in {"tile", "content", "preview"}
         ),
         tile_count=manifest.tile_count,
         total_bytes=manifest.total_bytes,
         content=manifest.content,
         difference=manifest.difference,
+        preview=next((f"{place}/{file.path}" for file in manifest.files if file.role == "preview"), None),
+        preview_reason=manifest.preview_reason,
         output_dir=str(request.output_dir),
         started_at=started_at,
         finished_at=datetime.now(UTC),

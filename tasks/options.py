@@ -17,6 +17,7 @@ from blocks.errors import InputError
 from blocks.settings import read_settings
 from blocks.shown_text import shown
 from blocks.storage.manifest import VersionFacts
+from blocks.storage.preview_file import require_preview
 from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
@@ -153,13 +154,14 @@ class ExportOptions(Options, frozen=True):
 
     @classmethod
     def check(cls, **parameters: object) -> Self:
-        """Validate the parameters of a flow, and that the output folder is writable.
+        """Validate the parameters of a flow, and that the output folder is writable and pictures can be drawn.
 
         Raises:
-            InputError: A parameter is invalid, or the folder is not writable.
+            InputError: A parameter is invalid, the folder is not writable, or a package for pictures is missing.
         """
         checked = super().check(**parameters, policy=parameters)
         require_writable(checked.output_dir)
+        require_preview()
         return checked
 
 

@@ -40,6 +40,8 @@ def report_published(manifest: Manifest, request: ExportRequest, *, started_at: 
     report = report_of(manifest, request, started_at=started_at)
     log = get_run_logger()
     log.info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
+    if report.preview_reason:
+        log.info("There is no picture of the export: %s.", report.preview_reason)
     if report.adopted:
         log.info("Export run %s was started elsewhere; this flow run only waited for it.", report.run_id)
     if report.difference:

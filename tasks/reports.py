@@ -49,6 +49,8 @@ class ExportReport(BaseModel):
     `adopted` is true when the files come from a run that this flow run did not start. `content` is the short form of
     `content.json`, None for exports of earlier releases. `difference` is what changed since the export before, None if
     there was none to compare with.
+    `preview` is the path of the picture below `output_dir`; `preview_reason` says why there is none, and is empty where
+    none was asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +72,8 @@ class ExportReport(BaseModel):
     total_bytes: int = 0
     content: ContentSummary | None = None
     difference: Difference | None = None
+    preview: str | None = None
+    preview_reason: str = ""
     output_dir: str
     started_at: datetime
     finished_at: datetime

@@ -91,6 +91,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Runnin
             "ITWIN_POLL_MAX_SECONDS": "1",
             "ITWIN_REQUESTS_PER_MINUTE": "60000",
             "ITWIN_TASK_RUNS_PER_SECOND": "40",
+            "ITWIN_PREVIEW": "off",
         }
         for name, value in (running.environment | quick).items():
             monkeypatch.setenv(name, value)

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests drive: a browser, PostgreSQL, Redis. Only what is absent.
+# Installs the Debian packages that the tests drive: a browser, PostgreSQL, Redis, and what previews are drawn with.
+# Only what is absent.
 set -euo pipefail
 
 declare -A packages=(
     [chromium]=/usr/bin/chromium
     [postgresql]=/usr/lib/postgresql
     [redis-server]=/usr/bin/redis-server
+    [libegl1]="/usr/lib/*/libEGL.so.1"
+    [libgl1-mesa-dri]="/usr/lib/*/dri/swrast_dri.so"
 )
 absent=()
 for package in "${!packages[@]}"; do
-    [[ -e "${packages[$package]}" ]] || absent+=("$package")
+    compgen -G "${packages[$package]}" >/dev/null || absent+=("$package")
 done
 if ((${#absent[@]} == 0)); then
     echo "Every Debian package the tests need is there."

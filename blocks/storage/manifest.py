@@ -17,7 +17,7 @@ from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 
 LONGEST_MANIFEST = 256 * 1024 * 1024
 """Maximum size in bytes; a tileset of 900,000 files has one of that size."""
-Role = Literal["model", "log", "tileset", "tile", "content"]
+Role = Literal["model", "log", "tileset", "tile", "content", "preview"]
 
 EXPORT_FORMAT = 1
 """Version of the output files, increased when the same iModel, changeset and options give other files than before.
@@ -72,6 +72,7 @@ class Manifest(BaseModel):
         warnings: Limitations of the files, for example that the platform left something out.
         content: Short form of `content.json`; None if an earlier release exported the files.
         difference: What changed since the export before, in short; None if there was none to compare with.
+        preview_reason: Why there is no `preview.png`; empty if there is one, or if none was asked for.
         versions: Versions of this tool and its libraries.
     """
 
@@ -98,6 +99,7 @@ class Manifest(BaseModel):
     total_bytes: int = 0
     content: ContentSummary | None = None
     difference: Difference | None = None
+    preview_reason: str = ""
     versions: dict[str, str] = {}
     created_at: datetime
 

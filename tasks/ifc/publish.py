@@ -21,6 +21,7 @@ from blocks.storage.difference_to_before import compare_global_ids
 from blocks.storage.history import keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
+from blocks.storage.preview_file import add_preview
 from blocks.storage.publish import check_publishable, publish_files
 from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
@@ -80,7 +81,7 @@ def _check_and_publish(
     )
     content, about = _described(spec.request, fetched.folder, models)
     empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
-    manifest = draft_manifest(
+    draft = draft_manifest(
         credentials,
         spec.request.with_names(imodel=fetched.imodel_name),
         changeset_id=None if run.warnings else spec.changeset_id,  # what a stranger's run exported is not known
@@ -101,6 +102,7 @@ def _check_and_publish(
         files=(*files, *about),
         total_bytes=sum(file.size for file in files),
     )
+    manifest = add_preview(draft, fetched.folder)
     current_progress().enter("publishing")
     published = _publish(spec.request, [fetched.folder / file.path for file in manifest.files], manifest)
     remove_folder(fetched.folder)

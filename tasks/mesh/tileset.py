@@ -19,6 +19,7 @@ from blocks.storage.content_file import write_content
 from blocks.storage.difference_to_before import compare_tiles
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
+from blocks.storage.preview_file import add_preview
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
 from blocks.storage.tileset.publish import check_tileset_publishable, previous_path, publish_tileset, recover
@@ -194,6 +195,7 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
             "files": (*manifest.files, *_content_file(tileset, content)),
         }
     )
+    complete = add_preview(complete, tileset.folder)
     current_progress().enter("publishing")
     with file_lock(request.state_dir.publish_lock("mesh")):
         return publish_tileset(tileset.folder, request.folder, complete, keep=request.policy.keep)

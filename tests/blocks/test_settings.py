@@ -31,6 +31,7 @@ def test_defaults_are_the_promised_ones() -> None:
         "poll_seconds": 5,
         "poll_max_seconds": 60,
         "output_dir": Path("exports"),
+        "preview": "auto",
         "requests_per_minute": 450,
         "share_requests": False,
         "shard_silence_seconds": 90,

@@ -63,6 +63,7 @@ class CliSandbox:
             "ITWIN_POLL_MAX_SECONDS": "0.5",
             "ITWIN_REQUESTS_PER_MINUTE": "60000",
             "ITWIN_TASK_RUNS_PER_SECOND": "40",
+            "ITWIN_PREVIEW": "off",
         }
         return self.server.environment | self.sandbox.environment | quick
 

@@ -39,8 +39,13 @@ def locate(tile: Json) -> tuple[EarthExtent | None, Lengths | None]:
     lengths = [round(2 * math.hypot(*axis), 3) for axis in axes]
     if not all(map(math.isfinite, lengths)):
         return None, None
-    is_on_earth = _LOWEST < math.hypot(*center) < _HIGHEST
-    return (_around(_corners(center, axes)) if is_on_earth else None), (lengths[0], lengths[1], lengths[2])
+    extent = _around(_corners(center, axes)) if is_on_earth(center) else None
+    return extent, (lengths[0], lengths[1], lengths[2])
+
+
+def is_on_earth(point: Vector) -> bool:
+    """Whether coordinates are Earth-centred, as far as can be told; others are local."""
+    return _LOWEST < math.hypot(*point) < _HIGHEST
 
 
 def _numbers(value: object, count: int) -> list[float] | None:
@@ -85,7 +90,7 @@ def _corners(center: Vector, axes: list[Vector]) -> list[Vector]:
 
 def _around(points: list[Vector]) -> EarthExtent:
     """The extent that contains the points; if it crosses the 180th meridian, `west` is greater than `east`."""
-    longitudes, latitudes, heights = zip(*map(_geodetic, points), strict=True)
+    longitudes, latitudes, heights = zip(*map(geodetic, points), strict=True)
     west, east = min(longitudes), max(longitudes)
     if east - west > 180:
         west, east = min(one for one in longitudes if one >= 0), max(one for one in longitudes if one < 0)
@@ -99,7 +104,7 @@ def _extent(sides: list[float], lowest: float, highest: float) -> EarthExtent:
     )
 
 
-def _geodetic(point: Vector) -> tuple[float, float, float]:
+def geodetic(point: Vector) -> tuple[float, float, float]:
     """Longitude and latitude in degrees, height in metres (WGS 84, Bowring's formula)."""
     x, y, z = point
     distance = math.hypot(x, y)

@@ -141,7 +141,7 @@ class ReferenceCrawler:
         self.statistics.add_error(tile.get("geometricError"))
         extensions: Json = tile.get("extensions") or {}
         tiling: Json | None = tile.get("implicitTiling") or extensions.get("3DTILES_implicit_tiling")
-        uris = tuple(_content_uris(tile, extensions))
+        uris = tuple(content_uris(tile, extensions))
         if tiling:
             self._subtree(document, ImplicitTiling.parse(tiling, tile, uris, level), (0, 0, 0, 0), frozenset())
             return
@@ -227,7 +227,8 @@ def _foreign(document: str, uri: str) -> ContentError:
     return ContentError(f"{document} refers to {uri.partition('?')[0]!r}, which is no file of the tileset.")
 
 
-def _content_uris(tile: Json, extensions: Json) -> Generator[str]:
+def content_uris(tile: Json, extensions: Json) -> Generator[str]:
+    """URIs of the contents of a tile."""
     several: Json = extensions.get("3DTILES_multiple_contents") or {}
     contents: list[Json | None] = [
         tile.get("content"),

@@ -19,11 +19,11 @@ BINARY_MAGICS = frozenset({b"glTF", b"b3dm", b"i3dm", b"pnts", b"cmpt", b"vctr",
 """Tile formats that begin alike: magic, version and length of the whole file."""
 HEADER = struct.Struct("<4sII")
 
-_SUBTREE = struct.Struct("<4sIQQ")
-_GLB = struct.Struct("<4sIIII")
-_HEAD_SIZE = 4096
-_BATCHED = ((28, (3, 4, 5, 6)), (24, (3, 4)), (20, (4,)))
+GLB = struct.Struct("<4sIIII")
+BATCHED = ((28, (3, 4, 5, 6)), (24, (3, 4)), (20, (4,)))
 """Header sizes of `b3dm`, and which of its numbers count the bytes before the glTF; two are older than 3D Tiles 1.0."""
+_HEAD_SIZE = 4096
+_SUBTREE = struct.Struct("<4sIQQ")
 _INSTANCED = struct.Struct("<4s7I")
 _COMPOSITE_SIZE = 16
 _PADDING = b" \t\r\n\0"
@@ -154,8 +154,8 @@ def references_of(file: TileFile) -> Generator[Reference]:
 
 def _of_model(part: _Section) -> Generator[Reference]:
     """The JSON chunk is parsed only if it mentions a URI: that is cheaper to see."""
-    size = part.whole().numbers(_GLB)[3]
-    text = part.read(_GLB.size, min(size, LONGEST_TILESET_JSON))
+    size = part.whole().numbers(GLB)[3]
+    text = part.read(GLB.size, min(size, LONGEST_TILESET_JSON))
     if len(text) < size:
         raise _cut(part.file.name)
     if b'uri"' in text or b'Uri"' in text:
@@ -163,7 +163,7 @@ def _of_model(part: _Section) -> Generator[Reference]:
 
 
 def _of_batched(part: _Section) -> Generator[Reference]:
-    for size, counts in _BATCHED:
+    for size, counts in BATCHED:
         head = part.read(0, size)
         if len(head) == size:
             numbers = struct.unpack(f"<4s{size // 4 - 1}I", head)

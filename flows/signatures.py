@@ -2,6 +2,9 @@
 
 Each function validates the parameters of one flow and returns them as a request. This module does not import Prefect,
 so that the command line shows help and rejects invalid input without the time that importing Prefect takes.
+
+Parameters are in the order in which a person decides: what, which version, where to, what is checked, what happens when
+things go wrong; then how the work is done, which few people change.
 """
 
 import inspect
@@ -10,7 +13,7 @@ from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 from tasks.batch.options import BatchRequest, FailWhen
-from tasks.form_fields import OptionalText, titled
+from tasks.form_fields import OptionalList, OptionalText, titled
 from tasks.ifc.options import IfcOptions, IfcRequest, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
 from tasks.mesh.options import MeshOptions, MeshRequest, MeshType, Start
 from tasks.options import Consent
@@ -41,171 +44,173 @@ def with_signature(
 
 
 def ifc_request(
-    imodel_id: Annotated[str, titled("iModel")],
+    imodel_id: Annotated[str, titled("iModel", example="Campus/Plant A")],
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
-    changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
-    named_version: Annotated[OptionalText, titled("Named version")] = None,
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
-    model_ids: Annotated[list[str] | None, titled("Models")] = None,
-    mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
+    model_ids: Annotated[OptionalList, titled("Models")] = None,
     mapping_file: Annotated[OptionalText, titled("Mapping file")] = None,
+    mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
+    named_version: Annotated[OptionalText, titled("Named version")] = None,
+    changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
+    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    file_name: Annotated[OptionalText, titled("File name")] = None,
+    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
     output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
+    blob_storage: Annotated[str, titled("Your own container")] = "default",
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
     save_logs: Annotated[bool, titled("Keep the log")] = True,
-    file_name: Annotated[OptionalText, titled("File name")] = None,
-    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
-    connection_id: Annotated[OptionalText, titled("Export connection")] = None,
-    credentials: Annotated[str, titled("Credentials")] = "default",
-    blob_storage: Annotated[str, titled("Your own container")] = "default",
-    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    force: Annotated[bool, titled("Export again")] = False,
+    verify: Annotated[bool, titled("Read what is there")] = False,
     on_active_run: Annotated[OnActiveRun, titled("When another run is active")] = "wait",
     on_partial_success: Annotated[OnPartialSuccess, titled("When only a part was exported")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
-    force: Annotated[bool, titled("Export again")] = False,
-    verify: Annotated[bool, titled("Read what is there")] = False,
-    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
+    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    credentials: Annotated[str, titled("Credentials")] = "default",
+    connection_id: Annotated[OptionalText, titled("Export connection")] = None,
 ) -> IfcRequest:
     """Export an iModel as an IFC file, fetch it and verify it.
 
     Args:
         imodel_id: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
         ifc_version: Version of the IFC schema.
-        changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
-        named_version: Named version to export instead of a changeset: its name or id, or “latest” for the newest one.
-        saved_view_id: Id of a saved view; only what it shows is exported.
-        model_ids: Ids of models in the iModel; only these are exported. Empty for all.
-        mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
-        mapping_file: The same by its path on this machine, or a blob of your own container; it is checked and uploaded.
+        saved_view_id: Id of a saved view; only what it shows is exported. Empty for everything.
+        model_ids: Ids of models in the iModel, as 0x20000000012; only these are exported. Empty for all.
+        mapping_file: File that maps classes and properties to IFC: its path on this machine, or a blob of your own
+            container; it is checked and uploaded.
+        mapping_file_id: The same by its id in Storage; empty for the default mapping.
+        named_version: Named version to export instead of a changeset: its name, as “For review”, its id, or “latest”.
+        changeset_id: Changeset to export: its id (40 hex digits) or index, as 42; empty for the latest.
+        output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
+        file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
+            {changeset_id} {ifc_version} {date}, as “{imodel} {date}” for “Plant A 2026-01-31”; empty for the
+            platform's.
+        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
         output_location: Where the platform writes the file: STORAGE of the iTwin, or your own Azure container.
+        blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
         folder_id: Storage folder for the file; empty for the iTwin's root folder.
         replace_older_file: Overwrite the earlier IFC file of this iModel in Storage.
         save_logs: Have the platform save the log of the export, and download it.
-        file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
-            {changeset_id} {ifc_version} {date}; empty for the platform's name.
-        output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
-        connection_id: Id of an existing export connection to use; empty to find or create one.
-        credentials: Name of a saved iTwin Credentials block.
-        blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
-        timeout_minutes: Longest time the export may run at the platform, counted from its start.
+        force: Export even if an identical, verified export is already published.
+        verify: Check published files by reading them completely; otherwise by size and modification time.
         on_active_run: If another export run of the iModel is active: wait and start a new one, use its result, or fail.
         on_partial_success: If the platform could export only a part: accept it with a warning, or fail.
         consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
-        force: Export even if an identical, verified export is already published.
-        verify: Check published files by reading them completely; otherwise by size and modification time.
-        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
+        timeout_minutes: Longest time the export may run at the platform, counted from its start.
+        credentials: Name of a saved iTwin Credentials block.
+        connection_id: Id of an existing export connection to use; empty to find or create one.
     """
     return IfcRequest.check(
         imodel_id=imodel_id,
         ifc_version=ifc_version,
-        changeset_id=changeset_id,
-        named_version=named_version,
         saved_view_id=saved_view_id,
         model_ids=model_ids,
-        mapping_file_id=mapping_file_id,
         mapping_file=mapping_file,
+        mapping_file_id=mapping_file_id,
+        named_version=named_version,
+        changeset_id=changeset_id,
+        output_dir=output_dir,
+        file_name=file_name,
+        keep=keep,
         output_location=output_location,
+        blob_storage=blob_storage,
         folder_id=folder_id,
         replace_older_file=replace_older_file,
         save_logs=save_logs,
-        file_name=file_name,
-        output_dir=output_dir,
-        connection_id=connection_id,
-        credentials=credentials,
-        blob_storage=blob_storage,
-        timeout_minutes=timeout_minutes,
+        force=force,
+        verify=verify,
         on_active_run=on_active_run,
         on_partial_success=on_partial_success,
         consent=consent,
-        force=force,
-        verify=verify,
-        keep=keep,
+        timeout_minutes=timeout_minutes,
+        credentials=credentials,
+        connection_id=connection_id,
     )
 
 
 def mesh_request(
-    imodel_id: Annotated[str, titled("iModel")],
-    changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
-    named_version: Annotated[OptionalText, titled("Named version")] = None,
+    imodel_id: Annotated[str, titled("iModel", example="Campus/Plant A")],
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
-    start: Annotated[Start, titled("When to request tiles")] = "if-missing",
-    cdn: Annotated[bool, titled("From a content delivery network")] = False,
     tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
+    named_version: Annotated[OptionalText, titled("Named version")] = None,
+    changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
-    credentials: Annotated[str, titled("Credentials")] = "default",
-    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
-    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
+    start: Annotated[Start, titled("When to request tiles")] = "if-missing",
+    cdn: Annotated[bool, titled("From a content delivery network")] = False,
+    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    credentials: Annotated[str, titled("Credentials")] = "default",
 ) -> MeshRequest:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it.
 
     Args:
         imodel_id: The iModel: its id, its name with that of its iTwin (Campus/Plant A), or its address in the browser.
-        changeset_id: Changeset to export: its id (40 hex digits) or index; empty for the latest.
-        named_version: Named version to export instead of a changeset: its name or id, or “latest” for the newest one.
         export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
-        start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
-        cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
         tile_version: Only tiles of export_type IMODEL that are compatible with this version of their format.
-        output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
-        credentials: Name of a saved iTwin Credentials block.
-        timeout_minutes: Longest wait for the tiles, counted from the start of the flow run.
+        named_version: Named version to export instead of a changeset: its name, as “For review”, its id, or “latest”.
+        changeset_id: Changeset to export: its id (40 hex digits) or index, as 42; empty for the latest.
+        output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
+        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
         force: Export even if an identical, verified export is already published.
         verify: Check published files by reading them completely; otherwise by size and modification time.
-        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
+        start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
+        cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
+        timeout_minutes: Longest wait for the tiles, counted from the start of the flow run.
+        credentials: Name of a saved iTwin Credentials block.
     """
     return MeshRequest.check(
         imodel_id=imodel_id,
-        changeset_id=changeset_id,
-        named_version=named_version,
         export_type=export_type,
-        start=start,
-        cdn=cdn,
         tile_version=tile_version,
+        named_version=named_version,
+        changeset_id=changeset_id,
         output_dir=output_dir,
-        credentials=credentials,
-        timeout_minutes=timeout_minutes,
+        keep=keep,
         force=force,
         verify=verify,
-        keep=keep,
+        start=start,
+        cdn=cdn,
+        timeout_minutes=timeout_minutes,
+        credentials=credentials,
     )
 
 
 def batch_request(
-    itwin_id: Annotated[str, titled("iTwin")],
+    itwin_id: Annotated[str, titled("iTwin", example="Campus")],
     formats: Annotated[list[ExportFormat], titled("Formats")] = ["ifc"],  # noqa: B006  the form shows it; nobody changes it
-    imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
+    imodel_ids: Annotated[OptionalList, titled("iModels")] = None,
     name_contains: Annotated[OptionalText, titled("Name contains")] = None,
     allow_empty: Annotated[bool, titled("Accept an empty selection")] = False,
-    max_active: Annotated[int, titled("Exports at the platform at once")] = 25,
-    shards: Annotated[int, titled("Shards")] = 1,
-    fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
-    named_version: Annotated[OptionalText, titled("Named version")] = None,
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
+    export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
+    tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
-    model_ids: Annotated[list[str] | None, titled("Models")] = None,
-    mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
+    model_ids: Annotated[OptionalList, titled("Models")] = None,
     mapping_file: Annotated[OptionalText, titled("Mapping file")] = None,
+    mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
+    named_version: Annotated[OptionalText, titled("Named version")] = None,
+    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    file_name: Annotated[OptionalText, titled("File name")] = None,
+    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
     output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
+    blob_storage: Annotated[str, titled("Your own container")] = "default",
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
     replace_older_file: Annotated[bool, titled("Replace the older file")] = True,
     save_logs: Annotated[bool, titled("Keep the log")] = True,
-    file_name: Annotated[OptionalText, titled("File name")] = None,
-    export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
+    force: Annotated[bool, titled("Export again")] = False,
+    verify: Annotated[bool, titled("Read what is there")] = False,
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     cdn: Annotated[bool, titled("From a content delivery network")] = False,
-    tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
-    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
-    credentials: Annotated[str, titled("Credentials")] = "default",
-    blob_storage: Annotated[str, titled("Your own container")] = "default",
-    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
     on_active_run: Annotated[OnActiveRun, titled("When another run is active")] = "wait",
     on_partial_success: Annotated[OnPartialSuccess, titled("When only a part was exported")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
-    force: Annotated[bool, titled("Export again")] = False,
-    verify: Annotated[bool, titled("Read what is there")] = False,
-    keep: Annotated[int, titled("Earlier exports to keep")] = 0,
+    timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    max_active: Annotated[int, titled("Exports at the platform at once")] = 25,
+    shards: Annotated[int, titled("Shards")] = 1,
+    credentials: Annotated[str, titled("Credentials")] = "default",
 ) -> BatchRequest:
     """Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.
 
@@ -215,35 +220,38 @@ def batch_request(
         imodel_ids: iModels of this iTwin by id, name or address; only these are exported. Empty for all.
         name_contains: Export only iModels whose name contains this text; upper and lower case are the same.
         allow_empty: Succeed even if no iModel is selected; otherwise that is an error.
-        max_active: Highest number of exports at the platform at once; half as many more are prepared or downloaded.
-        shards: Number of flow runs of export-itwin/shard that share the iModels; 1 exports them in this flow run.
-        fail_when: When this flow run fails: if any export failed, if all failed, or never.
-        named_version: Named version to export of each iModel: its name, or “latest”; empty for the latest changeset.
         ifc_version: Version of the IFC schema.
-        saved_view_id: Id of a saved view; only what it shows is exported.
-        model_ids: Ids of models; only these are exported. Empty for all.
-        mapping_file_id: Storage id of a file that maps classes and properties to IFC; empty for the default.
-        mapping_file: The same by its path on this machine, or a blob of your own container; it is checked and uploaded.
+        export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
+        tile_version: Only tiles of export_type IMODEL that are compatible with this version of their format.
+        saved_view_id: Id of a saved view; only what it shows is exported. Empty for everything.
+        model_ids: Ids of models, as 0x20000000012; only these are exported. Empty for all.
+        mapping_file: File that maps classes and properties to IFC: its path on this machine, or a blob of your own
+            container; it is checked and uploaded.
+        mapping_file_id: The same by its id in Storage; empty for the default mapping.
+        named_version: Named version to export of each iModel: its name, as “For review”, or “latest”; empty for the
+            latest changeset.
+        output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
+        file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
+            {changeset_id} {ifc_version} {date}, as “{imodel} {date}” for “Plant A 2026-01-31”; empty for the
+            platform's.
+        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
         output_location: Where the platform writes IFC files: STORAGE of the iTwin, or your own Azure container.
+        blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
         folder_id: Storage folder for IFC files; empty for the iTwin's root folder.
         replace_older_file: Overwrite an iModel's earlier IFC file in Storage.
         save_logs: Have the platform save the log of each export, and download it.
-        file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
-            {changeset_id} {ifc_version} {date}; empty for the platform's name.
-        export_type: Format of the tiles; every viewer of 3D Tiles can show 3DTiles.
+        force: Export even if an identical, verified export is already published.
+        verify: Check published files by reading them completely; otherwise by size and modification time.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
         cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
-        tile_version: Only tiles of export_type IMODEL that are compatible with this version of their format.
-        output_dir: Local folder for the downloaded files; empty for ITWIN_OUTPUT_DIR.
-        credentials: Name of a saved iTwin Credentials block.
-        blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
-        timeout_minutes: Longest time one export may run at the platform, counted from its start.
+        fail_when: When this flow run fails: if any export failed, if all failed, or never.
         on_active_run: If another export run of an iModel is active: wait and start a new one, use its result, or fail.
         on_partial_success: If the platform could export only a part: accept it with a warning, or fail.
         consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
-        force: Export even if an identical, verified export is already published.
-        verify: Check published files by reading them completely; otherwise by size and modification time.
-        keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
+        timeout_minutes: Longest time one export may run at the platform, counted from its start.
+        max_active: Highest number of exports at the platform at once; half as many more are prepared or downloaded.
+        shards: Number of flow runs of export-itwin/shard that share the iModels; 1 exports them in this flow run.
+        credentials: Name of a saved iTwin Credentials block.
     """
     return BatchRequest.check(
         (IfcOptions, MeshOptions),
@@ -252,32 +260,32 @@ def batch_request(
         imodel_ids=imodel_ids,
         name_contains=name_contains,
         allow_empty=allow_empty,
-        max_active=max_active,
-        shards=shards,
-        fail_when=fail_when,
-        named_version=named_version,
         ifc_version=ifc_version,
+        export_type=export_type,
+        tile_version=tile_version,
         saved_view_id=saved_view_id,
         model_ids=model_ids,
-        mapping_file_id=mapping_file_id,
         mapping_file=mapping_file,
+        mapping_file_id=mapping_file_id,
+        named_version=named_version,
+        output_dir=output_dir,
+        file_name=file_name,
+        keep=keep,
         output_location=output_location,
+        blob_storage=blob_storage,
         folder_id=folder_id,
         replace_older_file=replace_older_file,
         save_logs=save_logs,
-        file_name=file_name,
-        export_type=export_type,
+        force=force,
+        verify=verify,
         start=start,
         cdn=cdn,
-        tile_version=tile_version,
-        output_dir=output_dir,
-        credentials=credentials,
-        blob_storage=blob_storage,
-        timeout_minutes=timeout_minutes,
+        fail_when=fail_when,
         on_active_run=on_active_run,
         on_partial_success=on_partial_success,
         consent=consent,
-        force=force,
-        verify=verify,
-        keep=keep,
+        timeout_minutes=timeout_minutes,
+        max_active=max_active,
+        shards=shards,
+        credentials=credentials,
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 from prefect import flow
 
 from tasks.addresses import read_subject
-from tasks.form_fields import OptionalText, titled
+from tasks.form_fields import OptionalList, OptionalText, titled
 from tasks.imodel_events import Watch, announce_change, find_changed
 from tasks.load_blocks import load_credentials
 
@@ -17,7 +17,7 @@ from tasks.load_blocks import load_credentials
 @flow(name="watch-imodels", flow_run_name="watch-{itwin_id}", persist_result=False)
 async def watch_imodels(
     itwin_id: Annotated[str, titled("iTwin")],
-    imodel_ids: Annotated[list[str] | None, titled("iModels")] = None,
+    imodel_ids: Annotated[OptionalList, titled("iModels")] = None,
     watch: Annotated[Watch, titled("What to watch for")] = "changesets",
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     credentials: Annotated[str, titled("Credentials")] = "default",

@@ -36,12 +36,10 @@ class RunPolicy(Policy, frozen=True):
 
 
 def _model_ids(value: object) -> object:
-    """Sort the ids and remove duplicates; the platform rejects an empty list."""
+    """Sort the ids and remove duplicates; an empty list, as the form sends it, stands for all models."""
     if not isinstance(value, list | tuple):
         return value or ()
     ids = [str(model_id).strip() for model_id in value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if not ids:
-        raise InputError("model_ids is an empty list, which the platform rejects. Name models, or leave it out.")
     if not all(ids):
         raise InputError("model_ids holds an empty id. Remove it.")
     return tuple(sorted(set(ids)))

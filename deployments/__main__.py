@@ -1,5 +1,5 @@
 """`python -m deployments …` is the same as `itwin-export …`."""
 
-from deployments.cli import main
+from deployments.entry_point import main
 
 main()

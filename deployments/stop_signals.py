@@ -1,6 +1,7 @@
 """Ctrl-C and termination signals: a command ends within seconds, with a sentence and exit code 130."""
 
 import asyncio
+import atexit
 import os
 import signal
 import sys
@@ -42,6 +43,8 @@ class StopSignals:
 
     def install(self) -> None:
         """Handle both signals from now on; a signal that the parent process had ignored stays ignored."""
+        atexit.register(self._leave)
+        sys.unraisablehook = self._ignored
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._receive)
@@ -84,9 +87,23 @@ class StopSignals:
         """The command has ended and said so: a signal only shortens what Prefect still sends to its server."""
         self._exit_code = exit_code
         if self._left_with is not None:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(exit_code)
+            self._leave()
+
+    def _ignored(self, fault: "sys.UnraisableHookArgs") -> None:
+        """Python ignores what is raised in a callback of its garbage collector; a signal must not be lost there."""
+        if issubclass(fault.exc_type, KeyboardInterrupt):
+            self._end_here()
+        sys.__unraisablehook__(fault)
+
+    def _leave(self) -> None:
+        """End with the command's exit code, after all that was registered later.
+
+        Python would end like killed by SIGINT wherever a KeyboardInterrupt went through `exec`, though it was caught.
+        """
+        if self._exit_code is not None:
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+            os._exit(self._exit_code)
 
     async def _cancellable(self, work: Coroutine[Any, Any, Result]) -> Result:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

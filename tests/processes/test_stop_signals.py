@@ -23,7 +23,7 @@ def end(command: Command, number: signal.Signals) -> Ended:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["deployments.output_streams", "prefect.settings"])
+@pytest.mark.parametrize("module", ["asyncio.constants", "deployments.output_streams", "prefect.settings"])
 def test_a_command_that_is_still_importing_ends(cli_sandbox: CliSandbox, number: signal.Signals, module: str) -> None:
     """A signal in the first second, while modules are being imported, ends the command."""
     command = cli_sandbox.begin("-X", "importtime", "-m", "deployments", "ifc", SEEDED.plant, "--force")

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 import requests
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import RequestsTransport
-from requests.adapters import HTTPAdapter
 
+from blocks.bounds import ANSWER_SECONDS
 from blocks.errors import without_secrets
-from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, tls_context, untrusted
+from blocks.network import causes_of, certificate_fault, proxy_for, refused_by_proxy, untrusted
+from blocks.storage.bounded_adapter import BoundedAdapter
 from blocks.urls import host_of
 
 _NOT_TRIED = re.compile(
@@ -21,16 +22,19 @@ _MAX_REASON_LENGTH = 600
 
 
 class RoutedRequestsTransport(RequestsTransport):
-    """A transport of the Azure SDK that ignores the environment's proxy and TLS variables.
+    """A transport of the Azure SDK that ignores the environment's proxy and TLS variables; its answers are bounded.
+
+    Args:
+        seconds: For all requests through it together, with those that the SDK repeats.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
         session = requests.Session()
         session.trust_env = False
-        adapter = _TrustingAdapter()
+        adapter = BoundedAdapter(seconds)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         base: Any = super()
@@ -54,23 +58,6 @@ class RoutedRequestsTransport(RequestsTransport):
             if (status := _proxy_status(fault)) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise refused_by_proxy(url, status) from None
             raise
-
-
-class _TrustingAdapter(HTTPAdapter):
-    """An adapter with one TLS context; requests would otherwise also trust the certificates of certifi."""
-
-    def __init__(self) -> None:
-        self._tls = tls_context()
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, ssl_context=self._tls)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, ssl_context=self._tls, proxy_ssl_context=self._tls)
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Keep the verification settings of the TLS context."""
 
 
 def _proxy_status(fault: AzureError) -> int:

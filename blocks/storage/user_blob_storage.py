@@ -262,9 +262,10 @@ class UserBlobStorage(Block):
         )
 
     def _service(self) -> BlobServiceClient:
-        if self.connection_string is not None:
-            return BlobServiceClient.from_connection_string(self.connection_string.get_secret_value())
         transport = RoutedRequestsTransport()
+        if self.connection_string is not None:
+            connection_string = self.connection_string.get_secret_value()
+            return BlobServiceClient.from_connection_string(connection_string, transport=transport)
         credential = DefaultAzureCredential(transport=transport)
         return BlobServiceClient(str(self.account_url), credential=credential, transport=transport)
 

@@ -187,8 +187,8 @@ def trial_folder(folder: Path) -> Generator[Path]:
 
 
 def real_path(path: Path) -> Path:
-    """The target of a symbolic link; any other path unchanged."""
-    return path.resolve() if path.is_symlink() else path
+    """The target of a symbolic link; any other path unchanged, also a link to itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def require_link_target(path: Path) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from blocks.shown_text import is_text
 from blocks.urls import host_of, is_loopback
 
 _INVISIBLE = "\ufeff\u200b"
@@ -12,7 +13,13 @@ _ALLOWED_HOST = re.compile(r"(?:\*\.(?=[^.]+\.))?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?
 
 
 def unquoted(text: str) -> str:
-    """The text without blanks, line ends and quotes around it."""
+    """The text without blanks, line ends and quotes around it.
+
+    Raises:
+        ValueError: It holds bytes that are no UTF-8, which could be neither sent nor shown.
+    """
+    if not is_text(text):
+        raise ValueError("is not UTF-8")
     bare = text.strip().strip(_INVISIBLE).strip()
     while len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'":
         bare = bare[1:-1].strip()

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     """The settings of the application, read from variables named `ITWIN_` + the field in upper case."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ITWIN_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="ITWIN_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, allow_inf_nan=False
     )
 
     api_url: str = "https://api.bentley.com"

@@ -10,11 +10,18 @@ from pathlib import Path
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 """Flag of `os.open` that refuses symbolic links; Windows has none, and there only administrators create links."""
-_REGULAR = NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class LinkedPathError(OSError):
     """A path below a shared folder leads through a symbolic link or to something that is no regular file."""
+
+
+def home_expanded(name: str) -> Path:
+    """The path that a user named; `~nobody` is a name like any other where there is no such user."""
+    with suppress(RuntimeError):
+        return Path(name).expanduser()
+    return Path(name)
 
 
 def open_unlinked(path: str, flags: int) -> int:
@@ -22,26 +29,31 @@ def open_unlinked(path: str, flags: int) -> int:
     return os.open(path, flags | NO_FOLLOW, 0o666)
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: Path, *, may_be_link: bool = False) -> BufferedReader:
     """Open a regular file for reading; a FIFO does not block.
 
+    Args:
+        path: The file.
+        may_be_link: Follow symbolic links, of a path that the user gave.
+
     Raises:
-        OSError: It is missing, or a symbolic link, FIFO, socket, device or folder.
+        OSError: It is missing, or a FIFO, socket, device or folder, or a symbolic link.
     """
-    file = open(os.open(path, os.O_RDONLY | _REGULAR), "rb")  # noqa: SIM115, PTH123  the caller closes it
+    flags = os.O_RDONLY | _NO_WAIT | (0 if may_be_link else NO_FOLLOW)
+    file = open(os.open(path, flags), "rb")  # noqa: SIM115, PTH123  the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise LinkedPathError(EINVAL, "Not a regular file", str(path))
     return file
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
+def read_bounded(path: Path, limit: int, *, may_be_link: bool = False) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Raises:
-        OSError: It is missing, longer than `limit`, or a symbolic link, FIFO, socket, device or folder.
+        OSError: It is missing, longer than `limit`, a FIFO, socket, device or folder, or a symbolic link.
     """
-    with open_regular(path) as file:
+    with open_regular(path, may_be_link=may_be_link) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise OSError(EFBIG, os.strerror(EFBIG), str(path))

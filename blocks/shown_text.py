@@ -8,8 +8,15 @@ CUT = "…"
 _MOVING = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 """Control and escape characters, those that turn the direction of writing, and halves of surrogate pairs."""
 _CONTROL = re.compile(f"[{_MOVING}]")
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
 _LINE_ENDS = re.compile(r"[\t\n\r]")
+_LONG_WORD = re.compile(rf"(\S{{{LONGEST_NAME}}})\S+")
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|~])")
+
+
+def is_text(value: str) -> bool:
+    """False where the operating system handed over bytes that are no UTF-8."""
+    return not _NO_TEXT.search(value)
 
 
 def without_controls(text: str) -> str:
@@ -22,6 +29,13 @@ def shown(text: str, longest: int = LONGEST_TEXT) -> str:
     start = text[: longest + 1]
     line = without_controls(_LINE_ENDS.sub(" ", start))
     return line if len(line) <= longest else line[: longest - 1] + CUT
+
+
+def in_terminal(sentence: str) -> str:
+    """A sentence on one line, without control characters, that repeats little of a long input and has its own end."""
+    short = _LONG_WORD.sub(rf"\1{CUT}", _LINE_ENDS.sub(" ", sentence))
+    half = LONGEST_TEXT // 2
+    return without_controls(short if len(short) <= LONGEST_TEXT else f"{short[:half]} {CUT} {short[-half:]}")
 
 
 def in_markdown(text: str) -> str:

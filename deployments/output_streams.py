@@ -53,13 +53,13 @@ class LastingStream(io.RawIOBase):
 def keep_streams_open() -> LastingStream | None:
     """Let this process write to standard output and error without ever failing at it.
 
-    Characters that the console's code page lacks are replaced.
+    Characters that the console's code page lacks are replaced. Where a stream was closed (`>&-`), nothing is written.
 
     Returns:
         What standard output writes to; none where there is no such stream.
     """
-    sys.stderr, _ = _lasting(sys.stderr, "backslashreplace")
-    sys.stdout, stream = _lasting(sys.stdout, "replace")
+    sys.stdout, stream = _lasting(sys.stdout, "replace") if sys.stdout else (_nowhere(), None)
+    sys.stderr, _ = _lasting(sys.stderr, "backslashreplace") if sys.stderr else (_nowhere(), None)
     return stream
 
 
@@ -79,6 +79,10 @@ def output_fault(stream: LastingStream | None) -> str:
         f"Standard output cannot be written to ({stream.fault.strerror}). What was asked for is done; run it again "
         f"with its output elsewhere to read the report."
     )
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  for as long as the process lasts
 
 
 def _lasting(stream: TextIO, errors: str) -> tuple[TextIO, LastingStream | None]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from blocks.errors import InputError
+from blocks.shared_folder import home_expanded, open_regular
 
 _NO_FILE = (FileNotFoundError, NotADirectoryError, ValueError)
 """The text is no path of a file; `ValueError` is raised for a NUL in it."""
@@ -10,7 +11,7 @@ _NO_FILE = (FileNotFoundError, NotADirectoryError, ValueError)
 
 def local_path(name: str, folder: Path | None = None) -> Path:
     """The absolute path of a file; a relative one is below the folder, else below the current one."""
-    return (folder or Path()).absolute() / Path(name).expanduser()
+    return (folder or Path()).absolute() / home_expanded(name)
 
 
 def read_local(path: Path, what: str, longest: int) -> bytes | None:
@@ -25,7 +26,7 @@ def read_local(path: Path, what: str, longest: int) -> bytes | None:
         InputError: It is a folder, or it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path, may_be_link=True) as file:
             return file.read(longest + 1)
     except _NO_FILE:
         return None

@@ -4,6 +4,7 @@ Each flow has one model of its parameters, in the package of its format. The flo
 same model: `IfcRequest.check(imodel_id=…, …)`.
 """
 
+import errno
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -60,15 +61,23 @@ def check_output_dir(value: str | Path | None) -> Path:
     given = Path(value or read_settings().output_dir)
     try:
         path = given.expanduser().absolute()
-        is_possible = "\0" not in str(path) and bool(str(path).encode())
+        is_possible = "\0" not in str(path) and bool(str(path).encode()) and not _is_too_long(path)
     except (RuntimeError, OSError, ValueError):  # ~nobody-here, a deleted working folder, half a surrogate pair
         path, is_possible = given, False
     if not is_possible or len(path.parts) > MOST_FOLDERS:
         raise InputError(
-            f"The output folder {shown(str(given), LONGEST_NAME)} cannot exist: the user after ~ is unknown, it has "
-            f"characters that no path has, more than {MOST_FOLDERS} folders, or the working folder is gone."
+            f"The output folder {shown(str(given), LONGEST_NAME)} cannot exist: the user after ~ is unknown, it is too "
+            f"long, has characters that no path has or more than {MOST_FOLDERS} folders, or the working folder is gone."
         )
     return path
+
+
+def _is_too_long(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _timeout(value: object) -> object:

@@ -10,8 +10,9 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from blocks.bounds import LONGEST_NAME
 from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
-from blocks.shown_text import without_controls
+from blocks.shown_text import in_terminal, is_text, shown
 from deployments.stop_signals import INTERRUPTED
 
 BAD_INPUT = 2
@@ -35,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         0 done or skipped, 1 failed, 2 bad input or configuration, 3 not authorised, 4 deadline passed, 130 interrupted.
     """
     try:
+        _check_texts(arguments)
         _check_command(arguments)
         _import_command(arguments)
         app(arguments, exit_on_error=False, print_error=False)
@@ -44,6 +46,13 @@ def run(arguments: Sequence[str]) -> int:
         sentence, exit_code = _ending(error)
         return _complain(sentence, exit_code)
     return 0
+
+
+def _check_texts(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no text: they could be neither sent nor stored."""
+    for argument in arguments:
+        if not is_text(argument):
+            raise InputError(f"“{shown(argument, LONGEST_NAME)}” is not UTF-8. Write it in UTF-8.")
 
 
 def _check_command(arguments: Sequence[str]) -> None:
@@ -120,7 +129,7 @@ def _unreachable(reason: str) -> str:
 
 
 def _complain(sentence: str, exit_code: int) -> int:
-    errors.print(f"itwin-export: {without_controls(sentence)}", markup=False)
+    errors.print(f"itwin-export: {in_terminal(sentence)}", markup=False)
     return exit_code
 
 

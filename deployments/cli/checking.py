@@ -8,16 +8,16 @@ from typing import Annotated, Any, cast
 
 from cyclopts import Parameter
 from rich.table import Table
-from rich.text import Text
 
 from blocks.disk import trial_errors
 from blocks.errors import InputError
+from blocks.shared_folder import open_regular
 from blocks.shown_text import shown
 from blocks.storage.acceptance.ids_checks import require_valid_documents
 from blocks.storage.acceptance.judgement import Judgement, judge, raise_if_refused
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent
-from deployments.cli.tables import check_table, wide_console
+from deployments.cli.tables import add_row, check_table, wide_console
 from deployments.output_streams import write_json
 from tasks.acceptance import names_block, read_rules, with_ids_files
 
@@ -43,7 +43,10 @@ def check(
     """
     given = _given(acceptance, ids)
     require_valid_documents(given)
-    content = read_content(path)
+    try:
+        content = read_content(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}). Name an IFC file or a tileset.") from None
     found = judge(given, content, path if path.is_dir() else path.parent, previous=None)
     if json:
         members = found.model_dump(mode="json", exclude={"warnings"}) | content.model_dump(mode="json")
@@ -102,6 +105,7 @@ def read_content(path: Path) -> ExportContent:
 
     Raises:
         InputError: It is neither an IFC file nor a tileset.
+        OSError: It cannot be read.
         ContentError: It is a tileset that is not whole.
     """
     folder = path.parent if path.name == "tileset.json" else path
@@ -120,18 +124,15 @@ def read_content(path: Path) -> ExportContent:
 
 
 def _is_ifc(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return b"ISO-10303-21" in file.read(4096).upper()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}). Name an IFC file or a tileset.") from None
+    with open_regular(path, may_be_link=True) as file:
+        return b"ISO-10303-21" in file.read(4096).upper()
 
 
 def _table(members: Members) -> Table:
     table = Table("What", "Found", title="Content", title_justify="left")
     for name, value in members.items():
         if value not in (None, "", [], {}):
-            table.add_row(name.replace("_", " "), Text(_shown_value(value)))
+            add_row(table, name.replace("_", " "), _shown_value(value))
     return table
 
 

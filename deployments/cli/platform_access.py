@@ -16,9 +16,12 @@ from blocks.itwin.client import ItwinClient
 from blocks.itwin.shared_clients import SHARED_CLIENTS
 from blocks.itwin.transport import Transport
 from blocks.settings import Settings, read_settings
+from blocks.shared_folder import read_bounded
 from deployments.stop_signals import stop_signals
 
 Result = TypeVar("Result")
+
+_LONGEST_FILE = 1024 * 1024
 
 _NAMES_A_SERVER = frozenset(
     {
@@ -96,7 +99,7 @@ def is_service(settings: Settings) -> bool:
 def _is_configured_in_files(home: Path) -> bool:
     """True if a profile or a file of the working directory may configure Prefect."""
     try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text("utf-8"))
+        profiles = tomllib.loads(read_bounded(home / "profiles.toml", _LONGEST_FILE, may_be_link=True).decode())
         in_profile = "PREFECT_API_URL" in profiles.get("profiles", {}).get(profiles.get("active"), {})
     except FileNotFoundError:
         in_profile = False
@@ -108,7 +111,7 @@ def _is_configured_in_files(home: Path) -> bool:
 
 def _holds(path: Path, mark: str) -> bool:
     try:
-        return mark in path.read_text("utf-8")
+        return mark in read_bounded(path, _LONGEST_FILE, may_be_link=True).decode()
     except FileNotFoundError:
         return False
     except (OSError, ValueError):

@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from blocks.errors import ConfigurationError, ExportError
+from blocks.shared_folder import read_bounded
 
 EXTRA = ("ifcopenshell", "numpy", "trimesh")
 """What the extra “sandbox” installs."""
+_LONGEST_KEY = 4096
 
 
 def sandbox(*, port: int = 3110, run_seconds: float = 3.0, control_key_file: Path | None = None) -> None:
@@ -25,8 +27,8 @@ def sandbox(*, port: int = 3110, run_seconds: float = 3.0, control_key_file: Pat
     from deployments.sandbox.server import serve  # noqa: PLC0415
     from deployments.sandbox.state.options import Options  # noqa: PLC0415  an optional extra
 
+    key = _read_key(control_key_file) if control_key_file else None
     try:
-        key = control_key_file.read_text() if control_key_file else None
         serve(port, options=Options(run_seconds=run_seconds), control_key=key)
     except OSError as error:
         raise ConfigurationError(f"Port {port} cannot be used ({error.strerror}). Choose another: --port 0") from None
@@ -46,6 +48,14 @@ def demo(*, output_dir: Path = Path("exports")) -> None:
         exit_code = _run_to_its_end([sys.executable, "-P", "-m", "deployments.demo"], kept | settings)
     if exit_code:
         raise ExportError("The demo did not succeed; what went wrong stands above.")
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return read_bounded(path, _LONGEST_KEY, may_be_link=True).decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise ConfigurationError(f"The key cannot be read from {path} ({reason}). Name a file with a key.") from None
 
 
 def _run_to_its_end(command: list[str], environment: dict[str, str]) -> int:

@@ -145,6 +145,9 @@ def test_a_trailing_slash_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> No
         ("AUTHENTICATION_TYPE", "Robot"),
         ("POLL_SECONDS", "0"),
         ("POLL_MAX_SECONDS", "soon"),
+        ("POLL_MAX_SECONDS", "inf"),
+        ("SCOPE", "a\udcff"),
+        ("CLIENT_SECRET", "a\udcff"),
         ("REQUESTS_PER_MINUTE", "-1"),
     ],
 )

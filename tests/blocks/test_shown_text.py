@@ -10,7 +10,7 @@ from blocks.errors import ConfigurationError, without_secrets
 from blocks.foreign_data import web_address
 from blocks.itwin.models import AuthorizationInformation, IModel
 from blocks.itwin.transport import error_from
-from blocks.shown_text import in_markdown, shown, without_controls
+from blocks.shown_text import in_markdown, in_terminal, shown, without_controls
 from tests.blocks.itwin.platform import API, HOSTS
 
 CLEAR_SCREEN = "\x1b[2J"
@@ -40,6 +40,16 @@ def test_ten_megabytes_are_shortened() -> None:
     answer = httpx.Response(400, json={"error": {"code": "c", "message": text[:900_000]}})
     assert len(str(error_from(answer, "Ask"))) < LONGEST_TEXT + 200
     assert len(in_markdown(text)) == LONGEST_NAME
+
+
+def test_the_end_of_a_sentence_is_kept() -> None:
+    """A sentence that repeats a hundred kilobytes of input stays on one short line, and still says what to do."""
+    for text in ("x" * 100_000, "a\n" * 50_000, CLEAR_SCREEN * 10_000):
+        line = in_terminal(f"“{text}” is nothing. Do this.")
+        assert line.startswith("“")
+        assert line.endswith(" is nothing. Do this.")
+        assert len(line) < 1.5 * LONGEST_TEXT
+        assert line.isprintable()
 
 
 def test_names_are_no_markdown() -> None:

@@ -99,6 +99,12 @@ def test_a_report_that_cannot_be_written_is_said(person: Person) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_closed_streams_change_no_result(person: Person) -> None:
+    """Started without standard output and error (`>&-`), the command ends with 0."""
+    shell = ["sh", "-c", 'exec "$0" -m deployments --version >&- 2>&-', sys.executable]
+    assert subprocess.run(shell, env=person.environment, check=False, timeout=60).returncode == 0
+
+
 @pytest.mark.parametrize("unbuffered", [(), ("-u",)])
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_process_outlives_its_reader(person: Person, stream: str, unbuffered: tuple[str, ...]) -> None:

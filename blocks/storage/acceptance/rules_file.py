@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from blocks.errors import InputError
+from blocks.shared_folder import home_expanded, open_regular
 from blocks.shown_text import shown
 from blocks.storage.acceptance.rules import GivenRules, IfcRules, MeshRules, Rules
 
@@ -21,10 +22,10 @@ def read_rules_file(name: str) -> GivenRules:
     Raises:
         InputError: The file cannot be read, or the rules are invalid; the message names file, key and value.
     """
-    path = Path(name).expanduser().absolute()
+    path = home_expanded(name).absolute()
     try:
         members = tomllib.loads(_read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of tomllib, also for 5000 digits and deep arrays
         raise InputError(f"The acceptance rules {path} are no valid TOML: {error}. Correct that line.") from None
     return GivenRules(source=str(path), rules=parse_rules(members, f"The acceptance rules {path}"))
 
@@ -64,7 +65,7 @@ def describe_fault(error: ValidationError) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, may_be_link=True) as file:
             content = file.read(LONGEST_RULES + 1)
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

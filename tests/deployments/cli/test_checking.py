@@ -143,10 +143,28 @@ def test_without_the_extra_documents_are_refused(folder: Path) -> None:
         assert ("pip install 'itwin-export[acceptance]'" in done.stderr) == (code == 2)
 
 
+def test_texts_of_a_file_are_shown_as_they_are_spelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape codes in an IFC file do not reach the terminal."""
+    head = (
+        "ISO-10303-21;HEADER;FILE_DESCRIPTION((''),'2;1');FILE_NAME('','',(''),(''),'','','');FILE_SCHEMA(('\x1b[2J'));"
+    )
+    (tmp_path / "a.ifc").write_text(f"{head}ENDSEC;DATA;ENDSEC;END-ISO-10303-21;")
+    assert run(["check", str(tmp_path / "a.ifc")]) == 0
+    assert "\\x1b[2J" in capsys.readouterr().out
+
+
 def test_what_cannot_be_checked_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Other files and missing ones end with 2, a tileset with a hole with 1; each sentence names what is wrong."""
     (folder / "notes.txt").write_text("notes")
     (folder / "mesh" / "overview.glb").unlink()
-    for path, code, words in (("notes.txt", 2, "neither"), ("none", 2, "none"), ("mesh", 1, "overview.glb")):
+    os.mkfifo(folder / "pipe.ifc")
+    for path, code, words in (
+        ("notes.txt", 2, "neither"),
+        ("none", 2, "none"),
+        ("mesh", 1, "overview.glb"),
+        ("x" * 300, 2, "cannot be read (File name too long)"),
+        ("pipe.ifc", 2, "pipe.ifc cannot be read (Not a regular file)"),
+        ("../../../../../../../dev/zero", 2, "zero cannot be read (Not a regular file)"),
+    ):
         assert run(["check", str(folder / path)]) == code
         assert words in capsys.readouterr().err

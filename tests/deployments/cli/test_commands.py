@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cli.app import run
+from deployments.cli.app import BAD_INPUT, run
 from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
@@ -138,6 +138,19 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints the version of what is installed."""
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip() == version("itwin-export")
+
+
+def test_bytes_that_are_no_text_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """An argument that is not UTF-8, which no service could be sent, is named."""
+    assert run(["itwin", "Plant\udcff"]) == BAD_INPUT
+    assert "“Plant\\udcff” is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["/dev/zero", "nosuch.key", "."])
+def test_a_key_is_read_from_a_file(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A device, a missing file and a folder are no file with a key; an endless one does not fill the memory."""
+    assert run(["sandbox", "--port", "0", "--control-key-file", key]) == BAD_INPUT
+    assert f"The key cannot be read from {key}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["demo", "sandbox"])

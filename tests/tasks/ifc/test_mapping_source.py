@@ -1,5 +1,6 @@
 """A mapping file on this machine, from the request to the moment it is handed over."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from tests.tasks.run_specs import request_for, spec_for
         ({"mapping_file": "nosuch.json"}, r"There is no mapping file /.*/nosuch\.json. Correct its path; a blob"),
         ({"mapping_file": "x" * 5000}, r"mapping file .* cannot be read \(File name too long\)"),
         ({"mapping_file": "a\0b"}, "There is no mapping file"),
+        ({"mapping_file": "~nobody-here/x.json"}, "There is no mapping file"),
+        ({"mapping_file": "pipe"}, r"mapping file /.*/pipe cannot be read \(Not a regular file\)"),
+        ({"mapping_file": "/dev/zero"}, r"mapping file /dev/zero cannot be read \(Not a regular file\)"),
         ({"mapping_file": "folder"}, r"The mapping file /.*/folder is a folder. Name a file in it"),
         ({"mapping_file": "large.json"}, r"large\.json has more than 20 MB"),
         ({"mapping_file": "bad.json"}, r"bad\.json is no valid JSON: line 2, column 12: a backslash in a text must"),
@@ -31,6 +35,7 @@ def test_what_is_no_mapping_file_is_refused_before_anything_is_sent(
     """Missing, a folder, too large, with a Windows path in it, named twice: one sentence each."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large.json").write_bytes(b" " * (LARGEST_MAPPING + 1))
     (tmp_path / "bad.json").write_bytes(b'{\n"from": "C:\\Plant\\m.xml"}')
     (tmp_path / "good.json").write_bytes(b"{}")

@@ -1,5 +1,6 @@
 """Acceptance rules in TOML: what they may say, and the sentence for what they may not."""
 
+import os
 import re
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def test_the_block_has_the_same_names(tmp_path: Path) -> None:
         ("", "cannot be used: there is no rule in it"),
         ("on_rejected = 'fail'\n[ifc]\n[mesh]", "cannot be used: there is no rule in it"),
         ("[ifc]\nmin_elements = \n", "are no valid TOML: Invalid value (at line 2, column 16)"),
+        ("a = " + "[" * 100_000, "are no valid TOML"),
+        ("[ifc]\nmin_elements = " + "9" * 5000, "are no valid TOML"),
         ("ifc = 3", "have “3” as ifc:"),
     ],
 )
@@ -119,7 +122,9 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A file that is missing, a folder, no text or too large is refused with its path."""
     (tmp_path / "latin.toml").write_bytes("[ifc] # ü".encode("latin-1"))
     (tmp_path / "large.toml").write_bytes(b"#" * 1024 * 1024 + b"\n\n")
+    os.mkfifo(tmp_path / "pipe.toml")
     for name, words in (
+        ("pipe.toml", "Not a regular file"),
         ("none.toml", "No such file"),
         (".", "directory"),
         ("latin.toml", "UTF-8"),
@@ -127,6 +132,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=words):
             read_rules_file(str(tmp_path / name))
+    with pytest.raises(InputError, match="No such file"):
+        read_rules_file("~nobody-here/rules.toml")
     with pytest.raises(InputError, match="no file can be called so"):
         read_rules_file("a\0b.toml")
 

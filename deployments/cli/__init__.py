@@ -36,6 +36,7 @@ def main() -> None:
 def _run() -> int:
     from blocks.errors import ConfigurationError  # noqa: PLC0415  after the signals are handled, as all that follows
     from blocks.network import check_network  # noqa: PLC0415
+    from blocks.shown_text import in_terminal  # noqa: PLC0415
     from deployments.output_streams import keep_streams_open, output_fault  # noqa: PLC0415
 
     standard_output = keep_streams_open()
@@ -43,7 +44,7 @@ def _run() -> int:
         check_network()  # Prefect breaks off with a stack trace on import where SSL_CERT_FILE names nothing
     except ConfigurationError as error:
         if sys.argv[1:2] != ["doctor"]:
-            sys.stderr.write(f"itwin-export: {error}\n")
+            sys.stderr.write(f"itwin-export: {in_terminal(str(error))}\n")
             return error.exit_code
         _import_doctor()
     from deployments.cli.app import run  # noqa: PLC0415  Prefect reads its settings on import

@@ -1,6 +1,7 @@
 """The commands and how they end."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -53,6 +54,9 @@ def _check_texts(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if not is_text(argument):
             raise InputError(f"“{shown(argument, LONGEST_NAME)}” is not UTF-8. Write it in UTF-8.")
+    for name, value in os.environ.items():
+        if name.startswith(("ITWIN_", "PREFECT_")) and not is_text(value):
+            raise ConfigurationError(f"The variable {name} is not UTF-8. Write it in UTF-8, or unset it.")
 
 
 def _check_command(arguments: Sequence[str]) -> None:
@@ -80,7 +84,11 @@ def _import_command(arguments: Sequence[str]) -> None:
 def _known_errors() -> tuple[type[Exception], ...]:
     """Errors that have a sentence for people; the libraries' own only where the library was in use."""
     known: list[type[Exception]] = [ExportError, CycloptsError, RuntimeError]
-    for module, name in (("httpx", "HTTPError"), ("prefect.exceptions", "ParameterTypeError")):
+    for module, name in (
+        ("httpx", "HTTPError"),
+        ("prefect.exceptions", "ParameterTypeError"),
+        ("pydantic_core", "ValidationError"),
+    ):
         if loaded := sys.modules.get(module):
             known.append(getattr(loaded, name))
     return tuple(known)
@@ -96,7 +104,9 @@ def _ending(error: Exception) -> tuple[str, int]:
             return f"{said} See: itwin-export --help", BAD_INPUT
         case RuntimeError() if "reach API" in said:  # how Prefect says that its API is not there
             return _unreachable(said), BAD_INPUT
-        case RuntimeError():
+        case ValueError() if getattr(error, "title", "") == "Settings":  # Prefect's, on its first import
+            return _unusable_settings(error), BAD_INPUT
+        case RuntimeError() | ValueError():
             raise error
         case TypeError():  # Prefect's error for parameters of the wrong type
             return said, BAD_INPUT

@@ -37,10 +37,8 @@ def require_prefect_api() -> None:
 
 def unreachable(reason: str) -> str:
     """What to say about an API that does not answer: its address, who named it, and what to do about that."""
-    return (
-        f"{PREFECT_API_URL.value()}, named by {_origin()}, does not answer, or has lost its database ({reason}). "
-        f"{_remedy()}"
-    )
+    url = without_secrets(str(PREFECT_API_URL.value()))
+    return f"{url}, named by {_origin()}, does not answer, or has lost its database ({reason}). {_remedy()}"
 
 
 def _is_http_address(url: str) -> bool:

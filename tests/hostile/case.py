@@ -15,8 +15,8 @@ PROMISED = {0, 1, 2, 3, 4, 5, 130}
 """Exit codes of the command."""
 LONGEST_ERROR = 20_000
 """Bytes of standard error: a text of 10,000 characters with escapes, and the log of a flow run."""
-LONGEST_SECONDS = 90.0
-SERVING_SECONDS = 4.0
+LONGEST_SECONDS = 300.0
+SERVING_SECONDS = 8.0
 """Commands that serve, or wait for a sign-in, are interrupted after that."""
 SECRET = "hostile-secret-4711"
 """Stands in every value that must not be repeated."""

@@ -73,7 +73,7 @@ def _names(option: str, value: str) -> tuple[str, ...]:
     """How a sentence may name an option: as it is written, as the flow calls it, or by its value's beginning."""
     start = "".join(char for char in value if char.isascii() and char.isprintable())[:12]
     python = option.strip("-").replace("-", "_")
-    return (option, python, python.replace("_", " "), *([start] if start else []), "iModel", "iTwin", "block")
+    return (option, python, python.replace("_", " "), *([start] if start else []), "iModel", "iTwin", "block", "Unused")
 
 
 def positions() -> Iterator[Case]:

@@ -94,6 +94,7 @@ def test_a_table_tells_people_what_came(server: RunningSandbox) -> None:
         (("ifc", SEEDED.plant), {"ALL_PROXY": "socks5://127.0.0.1:9"}, 2, "ALL_PROXY names a SOCKS proxy"),
         (("ifc", SEEDED.plant), {"PREFECT_API_URL": "http://127.0.0.1:port/api"}, 2, "is no address of a Prefect API"),
         (("ifc", SEEDED.plant), {"PREFECT_API_URL": "ftp://127.0.0.1/api"}, 2, "is no address of a Prefect API"),
+        (("ifc", SEEDED.plant), {"PREFECT_API_URL": "//[::1"}, 2, "Prefect's settings cannot be read"),
         (("doctor",), {"PREFECT_CLIENT_MAX_RETRIES": "soon"}, 2, "max_retries: Input should be a valid integer"),
         (("webhooks", "list"), {"SSL_CERT_FILE": "/nosuch.pem"}, 2, "SSL_CERT_FILE names /nosuch.pem"),
         (("ifc",), {}, 2, "imodel-id"),
@@ -140,10 +141,15 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == version("itwin-export")
 
 
-def test_bytes_that_are_no_text_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """An argument that is not UTF-8, which no service could be sent, is named."""
+def test_bytes_that_are_no_text_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An argument and a variable that are not UTF-8, which no service could be sent, are named."""
     assert run(["itwin", "Plant\udcff"]) == BAD_INPUT
     assert "“Plant\\udcff” is not UTF-8" in capsys.readouterr().err
+    monkeypatch.setenv("PREFECT_API_URL", "\udcff")
+    assert run(["list", "itwins"]) == BAD_INPUT
+    assert "The variable PREFECT_API_URL is not UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["/dev/zero", "nosuch.key", "."])

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +97,15 @@ def sync_file(path: Path) -> None:
     """Flush a file's content to the disk (fsync)."""
     with path.open("r+b") as file:
         sync_descriptor(file.fileno(), path.parent)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Flush the content of many files to the disk: one call where there is one, file by file elsewhere."""
+    if hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in paths:
+        sync_file(path)
 
 
 def sync_folder(folder: Path) -> None:

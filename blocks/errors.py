@@ -18,10 +18,11 @@ ExportError                       exit code, is_transient, next step
 │   ├── RunCanceledError          1  the run was canceled
 │   └── RunTimedOutError          1  the run exceeded the platform's time limit
 ├── ActiveRunError                1  another run of the iModel is active: wait for it or adopt it
-├── RejectedError                 5  look at the export in rejected/, then correct the iModel or the acceptance rules
-│   └── UndecidedError            1  a rule could not be measured: the message says why
-├── BatchFailedError              1  read the report: it lists the reason for each failed export
-│   └── BatchRejectedError        5  the same, and every one of them was rejected by the acceptance rules
+├── ReportedError                 1  read the report
+│   ├── RejectedError             5  look at the export in rejected/, then correct the iModel or the acceptance rules
+│   │   └── UndecidedError        1  a rule could not be measured: the message says why
+│   └── BatchFailedError          1  the report lists the reason for each failed export
+│       └── BatchRejectedError    5  the same, and every one of them was rejected by the acceptance rules
 ├── ExportTimeoutError            4  our deadline passed: run the same command again to reconnect to the run
 └── TransferError                 1  a download failed
     ├── InterruptedTransferError  1  transient: finished parts are kept, the next attempt resumes
@@ -191,14 +192,12 @@ class ActiveRunError(ExportError):
     """Another run of the iModel is active and the caller asked not to wait."""
 
 
-class RejectedError(ExportError):
-    """The export is complete, and the acceptance rules reject it.
+class ReportedError(ExportError):
+    """A failure of which there is a report.
 
     Attributes:
-        report: The report of the export; None if it was no export of ours.
+        report: The report of the export or batch; None if there is none.
     """
-
-    exit_code = 5
 
     def __init__(self, message: str, report: object = None) -> None:
         super().__init__(message, report)
@@ -207,6 +206,15 @@ class RejectedError(ExportError):
 
     def __str__(self) -> str:
         return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
+
+class RejectedError(ReportedError):
+    """The export is complete, and the acceptance rules reject it."""
+
+    exit_code = 5
 
 
 class UndecidedError(RejectedError):
@@ -215,20 +223,8 @@ class UndecidedError(RejectedError):
     exit_code = 1
 
 
-class BatchFailedError(ExportError):
-    """Too many exports of a batch failed.
-
-    Attributes:
-        report: The batch report, with the result of each export.
-    """
-
-    def __init__(self, message: str, report: object = None) -> None:
-        super().__init__(message, report)
-        self.message = message
-        self.report = report
-
-    def __str__(self) -> str:
-        return self.message
+class BatchFailedError(ReportedError):
+    """Too many exports of a batch failed; the report has the result of each."""
 
 
 class BatchRejectedError(BatchFailedError):

@@ -20,14 +20,15 @@ from tasks.ifc.lost_output import retry_with_new_run
 from tasks.ifc.mapping_file import upload_mapping_file, with_mapping
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import fetch_output
-from tasks.ifc.publish import check_files_publishable, publish
+from tasks.ifc.publish import check_files_publishable, publish, publish_rejected_files
 from tasks.ifc.run import build_run_spec, start_or_reconnect, wait_for_run
 from tasks.ifc.run_heartbeat import describe_remote_run, report_detached_run
 from tasks.ifc.run_spec import RunSpec
 from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
+from tasks.load_rules import with_rules
 from tasks.platform_slots import platform_slot
-from tasks.published import find_published, report_skipped
+from tasks.published import find_published, raise_if_refused, report_skipped
 from tasks.reports import ExportReport
 
 
@@ -44,6 +45,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it."""
     itwin = await load_credentials(request.credentials)
     storage = await load_blob_storage(request.blob_storage, request)
+    request = await with_rules(request)
     async with itwin.get_client() as apis:
         request = await with_imodel(itwin, request)
         request = await with_mapping(itwin, request, storage)
@@ -51,6 +53,8 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         looked_at = apis.client.server_now()
         if published := await find_published(itwin, request, changeset):
             return report_skipped(published, request)
+        if report := await publish_rejected_files(itwin, request, changeset):
+            return report
         request = await with_imodel_name(itwin, request)
         await check_files_publishable(apis, request, changeset)
         first_started = await record_first_start(str(request.folder), looked_at)
@@ -68,4 +72,4 @@ async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | No
         run = await start_or_reconnect(itwin, spec, storage)
         finished = await wait_for_run(itwin, spec, run)
     fetched = await fetch_output(itwin, spec, run, finished, storage)
-    return await publish(itwin, spec, run, finished, fetched)
+    return raise_if_refused(await publish(itwin, spec, run, finished, fetched), spec.request)

@@ -12,6 +12,7 @@ from tasks.batch.export_all import ExportFlow, export_all, list_imodels, publish
 from tasks.batch.options import BatchRequest
 from tasks.batch.shards import export_in_shards
 from tasks.load_blocks import load_credentials
+from tasks.load_rules import load_rules
 from tasks.reports import BatchReport, ExportFormat
 
 
@@ -20,6 +21,7 @@ from tasks.reports import BatchReport, ExportFormat
 async def export_itwin(request: BatchRequest) -> BatchReport:
     """Export every iModel of an iTwin; what has not changed since the last time is skipped."""
     itwin = await load_credentials(request.credentials)
+    rules = await load_rules(request.acceptance) if request.acceptance else None
     async with itwin.get_client() as apis:  # the exports share its connections
         request = await with_itwin(itwin, request)
         imodels = await list_imodels(apis, request)
@@ -29,4 +31,4 @@ async def export_itwin(request: BatchRequest) -> BatchReport:
         else:
             report = await export_all(request, imodels, export_flows)
         await publish_report(apis, request, report, imodels)
-    return raise_if_failed(report, request.fail_when)
+    return raise_if_failed(report, request.fail_when, rules)

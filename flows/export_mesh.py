@@ -11,12 +11,19 @@ from tasks.changeset import with_changeset
 from tasks.followed_export import followed
 from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
+from tasks.load_rules import with_rules
 from tasks.mesh.ended_export import report_ended_mesh
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
 from tasks.mesh.options import MeshRequest
-from tasks.mesh.tileset import check_tiles_publishable, fetch_tiles, find_published_tiles, publish_tiles
+from tasks.mesh.tileset import (
+    check_tiles_publishable,
+    fetch_tiles,
+    find_published_tiles,
+    publish_rejected_tiles,
+    publish_tiles,
+)
 from tasks.platform_slots import platform_slot
-from tasks.published import report_skipped
+from tasks.published import raise_if_refused, report_skipped
 from tasks.reports import ExportReport
 
 
@@ -32,11 +39,14 @@ from tasks.reports import ExportReport
 async def export_mesh(request: MeshRequest) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."""
     itwin = await load_credentials(request.credentials)
+    request = await with_rules(request)
     async with itwin.get_client() as apis:
         request = await with_imodel(itwin, request)
         request, changeset = await with_changeset(itwin, request)
         if published := await find_published_tiles(itwin, request, changeset):
             return report_skipped(published, request)
+        if report := await publish_rejected_tiles(itwin, request, changeset):
+            return report
         await check_tiles_publishable(request)
         request = await with_imodel_name(itwin, request)
         spec = await build_mesh_spec(apis, request, changeset)
@@ -45,4 +55,4 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
             mesh = await wait_for_mesh(itwin, spec, asked)
         with request.staging_root.staging("mesh", str(flow_run.get_id())) as staging:
             fetched = await fetch_tiles(itwin, spec, mesh, staging)
-            return await publish_tiles(itwin, spec, mesh, fetched)
+            return raise_if_refused(await publish_tiles(itwin, spec, mesh, fetched), request)

@@ -55,6 +55,7 @@ def ifc_request(
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     file_name: Annotated[OptionalText, titled("File name")] = None,
     keep: Annotated[int, titled("Earlier exports to keep")] = 0,
+    acceptance: Annotated[OptionalText, titled("Acceptance rules")] = None,
     output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
     blob_storage: Annotated[str, titled("Your own container")] = "default",
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
@@ -86,6 +87,7 @@ def ifc_request(
             {changeset_id} {ifc_version} {date}, as “{imodel} {date}” for “Plant A 2026-01-31”; empty for the
             platform's.
         keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
+        acceptance: What must hold of the export: name of a saved Acceptance Rules block, or path of a TOML file.
         output_location: Where the platform writes the file: STORAGE of the iTwin, or your own Azure container.
         blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
         folder_id: Storage folder for the file; empty for the iTwin's root folder.
@@ -112,6 +114,7 @@ def ifc_request(
         output_dir=output_dir,
         file_name=file_name,
         keep=keep,
+        acceptance=acceptance,
         output_location=output_location,
         blob_storage=blob_storage,
         folder_id=folder_id,
@@ -136,6 +139,7 @@ def mesh_request(
     changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     keep: Annotated[int, titled("Earlier exports to keep")] = 0,
+    acceptance: Annotated[OptionalText, titled("Acceptance rules")] = None,
     force: Annotated[bool, titled("Export again")] = False,
     verify: Annotated[bool, titled("Read what is there")] = False,
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
@@ -153,6 +157,7 @@ def mesh_request(
         changeset_id: Changeset to export: its id (40 hex digits) or index, as 42; empty for the latest.
         output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
         keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
+        acceptance: What must hold of the export: name of a saved Acceptance Rules block, or path of a TOML file.
         force: Export even if an identical, verified export is already published.
         verify: Check published files by reading them completely; otherwise by size and modification time.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
@@ -168,6 +173,7 @@ def mesh_request(
         changeset_id=changeset_id,
         output_dir=output_dir,
         keep=keep,
+        acceptance=acceptance,
         force=force,
         verify=verify,
         start=start,
@@ -194,6 +200,7 @@ def batch_request(
     output_dir: Annotated[OptionalText, titled("Local folder")] = None,
     file_name: Annotated[OptionalText, titled("File name")] = None,
     keep: Annotated[int, titled("Earlier exports to keep")] = 0,
+    acceptance: Annotated[OptionalText, titled("Acceptance rules")] = None,
     output_location: Annotated[OutputLocation, titled("Output location")] = "STORAGE",
     blob_storage: Annotated[str, titled("Your own container")] = "default",
     folder_id: Annotated[OptionalText, titled("Storage folder")] = None,
@@ -235,6 +242,7 @@ def batch_request(
             {changeset_id} {ifc_version} {date}, as “{imodel} {date}” for “Plant A 2026-01-31”; empty for the
             platform's.
         keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
+        acceptance: What must hold of the export: name of a saved Acceptance Rules block, or path of a TOML file.
         output_location: Where the platform writes IFC files: STORAGE of the iTwin, or your own Azure container.
         blob_storage: Name of a saved User Blob Storage block, for USER_BLOB_STORAGE.
         folder_id: Storage folder for IFC files; empty for the iTwin's root folder.
@@ -271,6 +279,7 @@ def batch_request(
         output_dir=output_dir,
         file_name=file_name,
         keep=keep,
+        acceptance=acceptance,
         output_location=output_location,
         blob_storage=blob_storage,
         folder_id=folder_id,

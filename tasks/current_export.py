@@ -4,10 +4,11 @@ import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from blocks.errors import DiskError
+from blocks.errors import ContentError, DiskError
 from blocks.storage.history import KeptExport, read_history
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest, read_manifest
 from blocks.storage.publish import replace_manifest, verify_published
+from blocks.storage.rejected import read_rejected
 from tasks.options import ExportRequest
 from tasks.reports import ExportedFile, ExportedVersion, ExportReport
 
@@ -37,8 +38,19 @@ def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Kep
     return same[0]
 
 
+def find_rejected(request: ExportRequest, changeset_id: str, api_url: str) -> KeptExport | None:
+    """A whole export with the same request and changeset that acceptance rules rejected; None if `force` is set."""
+    wanted = _wanted_identity(request, changeset_id, api_url)
+    for export in () if request.policy.force else read_rejected(request.folder):
+        with contextlib.suppress(ContentError):
+            if _identity_of(export.manifest) == wanted:
+                verify_published(export.folder, export.manifest, full=request.policy.verify)
+                return export
+    return None
+
+
 def report_unchanged(published: KeptExport, request: ExportRequest) -> ExportReport:
-    """Report an export that is skipped because it is there, and note in its manifest what its version is called."""
+    """Report an export that is skipped because it is there; its manifest notes what its version is called now."""
     _note_version(published, request)
     now = datetime.now(UTC)
     report = report_of(published.manifest, request, started_at=now, folder=published.folder)
@@ -85,6 +97,7 @@ def report_of(
     """
     place = (folder or request.folder).relative_to(request.output_dir).as_posix()
     version = request.names.version or manifest.named_version
+    applied = manifest.acceptance if request.rules else None
     return ExportReport(
         imodel_id=manifest.imodel_id,
         imodel_name=request.names.imodel or manifest.imodel_name,
@@ -96,7 +109,9 @@ def report_of(
         run_id=manifest.run_id,
         result=manifest.result,
         adopted=manifest.adopted,
-        warnings=manifest.warnings,
+        warnings=(*manifest.warnings, *(applied.warnings if applied else ())),
+        verdict=manifest.verdict if request.rules else "not_checked",
+        checks=manifest.checks if request.rules else (),
         files=tuple(
             ExportedFile.model_validate(
                 {"path": f"{place}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}

@@ -9,7 +9,9 @@ from rich import filesize
 
 from blocks.errors import ExportError, FailedTask, InputError, NotAuthorizedError, RunFailedError, without_secrets
 from blocks.shown_text import shown
+from blocks.storage.acceptance.checks import Check, value_text
 from tasks.export_progress import ExportProgress
+from tasks.judged_export import refusal_of
 from tasks.markdown import code, command, document, items, link, section, table, text
 from tasks.pasted_command import FlowRunFacts
 from tasks.reports import ExportedFile, ExportReport
@@ -40,13 +42,14 @@ class PageFacts:
 
 
 def success_page(report: ExportReport, facts: PageFacts) -> str:
-    """The page of an export that is published."""
+    """The page of an export that is there: published, or put aside because acceptance rules do not accept it."""
     how = "was already there, whole and verified: nothing was exported" if report.skipped else "is exported"
     return document(
         heading(facts.progress, report),
         f"{KINDS[report.format]} {how}. Result: **{text(report.result)}**.",
         facts.picture,
         items(_findings(report)),
+        section("Acceptance rules", *_checks(report)),
         section("Warnings", items((f"⚠ {text(one)}" for one in report.warnings), most=20)),
         section("Files", _files(report), f"In {code(_folder(report))}. To look at it:", command(_view(report))),
         section("Time", step_times(facts.progress, facts.run.scheduled_at) if not report.skipped else ""),
@@ -125,6 +128,23 @@ def _findings(report: ExportReport) -> Iterator[str]:
         yield text(report.difference.sentence())
     if report.adopted and not report.skipped:
         yield "The run was started elsewhere: this flow run only waited for it"
+
+
+def _checks(report: ExportReport) -> Iterator[str]:
+    """The verdict, what follows from it, and each rule; nothing for an export that was not checked."""
+    refusal = refusal_of(report)
+    if refusal:
+        yield f"**{report.verdict}**: {text(refusal)}"
+    elif report.verdict == "accepted":
+        yield "**accepted**"
+    if report.checks:
+        header = ["Rule", "Limit", "Measured", "Result", "Note"]
+        yield table(header, (_check_row(check) for check in report.checks))
+
+
+def _check_row(check: Check) -> list[str]:
+    measured = "" if check.measured is None else text(value_text(check.measured))
+    return [code(check.rule), text(value_text(check.limit)), measured, check.result.replace("_", " "), text(check.note)]
 
 
 def _files(report: ExportReport) -> str:

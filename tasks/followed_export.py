@@ -8,6 +8,7 @@ from prefect import Flow, get_client, get_run_logger
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 
+from blocks.errors import ReportedError
 from blocks.shown_text import in_markdown
 from tasks.artifacts import show_page
 from tasks.export_page import PageFacts, ended_page, failure_page, success_page
@@ -70,15 +71,24 @@ async def _with_page(
     try:
         async with shown_if_long(progress):
             report = await serve(request)
+    except ReportedError as refusal:
+        if isinstance(refusal.report, ExportReport):
+            await _show_report(refusal.report, progress)
+        raise
     except Exception as error:
         said = _what_goes_on(request, progress, going_on)
         page = failure_page(error, PageFacts(progress, own_facts(), going_on=said))
         await show_page(page, key=progress.key, description=_titled(progress, "failed"))
         raise
-    page = success_page(report, PageFacts(progress, own_facts()))
-    how = "nothing to do" if report.skipped else "published"
-    await show_page(page, key=progress.key, description=_titled(progress, how))
+    await _show_report(report, progress)
     return report
+
+
+async def _show_report(report: ExportReport, progress: ExportProgress) -> None:
+    page = success_page(report, PageFacts(progress, own_facts()))
+    verdicts = {"rejected": "rejected by the acceptance rules", "error": "not checked against the acceptance rules"}
+    how = verdicts.get(report.verdict, "nothing to do" if report.skipped else "published")
+    await show_page(page, key=progress.key, description=_titled(progress, how))
 
 
 def _titled(progress: ExportProgress, how: str) -> str:

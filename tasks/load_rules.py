@@ -1,6 +1,7 @@
 """Load acceptance rules before anything is started: from a TOML file, or from a saved block."""
 
 import asyncio
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -11,6 +12,20 @@ from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.acceptance.rules_file import describe_fault
 from tasks.acceptance import names_block, read_rules, with_local_documents
 from tasks.load_blocks import NoBlockError, find_saved
+from tasks.options import ExportRequest
+
+Request = TypeVar("Request", bound=ExportRequest)
+
+
+async def with_rules(request: Request) -> Request:
+    """The request with the rules of the block that it names; those of a file were read with its parameters.
+
+    Raises:
+        InputError: There are no such rules, they are invalid, or they need what is not installed.
+    """
+    if request.acceptance is None or request.rules is not None:
+        return request
+    return request.model_copy(update={"rules": await load_rules(request.acceptance)})
 
 
 async def load_rules(acceptance: str) -> GivenRules:

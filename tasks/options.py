@@ -17,8 +17,10 @@ from blocks.disk import require_writable
 from blocks.errors import InputError
 from blocks.settings import read_settings
 from blocks.shown_text import shown
+from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.manifest import VersionFacts
 from blocks.storage.preview_file import require_preview
+from tasks.acceptance import names_block, read_rules
 from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
@@ -47,6 +49,8 @@ _NO_OPTIONS = frozenset(
         "policy",
         "mapping_file",
         "mapping_warnings",
+        "acceptance",
+        "rules",
     }
 )
 """Members of a request that do not make two exports of the same changeset different."""
@@ -154,24 +158,32 @@ class Policy(Options, frozen=True):
 
 
 class ExportOptions(Options, frozen=True):
-    """Parameters of an export flow without the iModel and changeset: the same for all iModels of a batch."""
+    """Parameters of an export flow without the iModel and changeset: the same for all iModels of a batch.
+
+    `rules` are those that `acceptance` names; of a block they are None until the flow has loaded it.
+    """
 
     named_version: Annotated[str, BeforeValidator(_named_version)] = ""
     output_dir: OutputDir
     credentials: str = "default"
     policy: Policy = Policy()
+    acceptance: OptionalId = None
+    rules: GivenRules | None = None
 
     @classmethod
     def check(cls, **parameters: object) -> Self:
-        """Validate the parameters of a flow, and that the output folder is writable and pictures can be drawn.
+        """Validate the parameters of a flow and acceptance rules in a file, and that files and pictures can be made.
 
         Raises:
-            InputError: A parameter is invalid, the folder is not writable, or a package for pictures is missing.
+            InputError: A parameter or the rules are invalid, the folder is not writable, or a package for pictures is
+                missing.
         """
         checked = super().check(**parameters, policy=parameters)
         require_writable(checked.output_dir)
         require_preview()
-        return checked
+        if checked.acceptance is None or names_block(checked.acceptance):
+            return checked
+        return checked.model_copy(update={"rules": read_rules(checked.acceptance)})
 
 
 class Names(BaseModel, frozen=True):

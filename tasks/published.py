@@ -2,27 +2,35 @@
 
 import asyncio
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger
 
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.storage.history import KeptExport
+from blocks.storage.history import KeptExport, remove_export
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
-from tasks.current_export import find_current, report_of, report_unchanged
+from tasks.current_export import find_current, find_rejected, report_of, report_unchanged
+from tasks.judged_export import is_failure, is_publishable, judge_again, refusal_of
 from tasks.options import ExportRequest
 from tasks.reports import ExportReport
 
+Publish = Callable[[Path, Manifest], Manifest]
 TOOL_VERSION = version("itwin-export")
 
 
 async def find_published(credentials: ItwinCredentials, request: ExportRequest, changeset_id: str) -> KeptExport | None:
-    """A published, identical and undamaged export; None if there is none or `force` is set."""
+    """A published, identical and undamaged export, checked by the rules of the request; None if there is none.
+
+    There is none either if `force` is set.
+    """
     try:
-        return await asyncio.to_thread(find_current, request, changeset_id, credentials.api_url)
+        found = await asyncio.to_thread(find_current, request, changeset_id, credentials.api_url)
+        return await asyncio.to_thread(judge_again, found, request) if found else None
     except ContentError as error:
         get_run_logger().warning("The published export is damaged and is exported again. %s", error)
         return None
@@ -32,20 +40,69 @@ def report_skipped(published: KeptExport, request: ExportRequest) -> ExportRepor
     """Report an export that was already published."""
     changeset_id = published.manifest.changeset_id
     get_run_logger().info("Nothing to do: changeset %s is already exported and verified.", changeset_id)
-    return report_unchanged(published, request)
+    return raise_if_refused(report_unchanged(published, request), request)
 
 
-def report_published(manifest: Manifest, request: ExportRequest, *, started_at: datetime) -> ExportReport:
-    """Report an export that has just been published."""
-    report = report_of(manifest, request, started_at=started_at)
+async def publish_rejected(
+    credentials: ItwinCredentials, request: ExportRequest, changeset_id: str, publish: Publish
+) -> ExportReport | None:
+    """Check an identical export again that was rejected before, and publish it if it may be published now.
+
+    Nothing is asked of the platform. None if there is no such export.
+
+    Args:
+        credentials: Of the platform that exported it.
+        request: Its rules decide.
+        changeset_id: Empty for the baseline.
+        publish: Publishes the files of a folder with their manifest; returns that as written.
+
+    Raises:
+        RejectedError: It is still rejected.
+    """
+    started_at = datetime.now(UTC)
+    found = await asyncio.to_thread(find_rejected, request, changeset_id, credentials.api_url)
+    if found is None:
+        return None
+    judged = await asyncio.to_thread(judge_again, found, request)
+    if not is_publishable(judged.manifest, request):
+        return report_skipped(judged, request)
+    manifest = await asyncio.to_thread(publish, judged.folder, judged.manifest)
+    await asyncio.to_thread(remove_export, judged)
+    get_run_logger().info("Nothing is asked of the platform: the export was in %s.", judged.folder)
+    kept = KeptExport(request.folder, manifest)
+    return raise_if_refused(report_published(kept, request, started_at=started_at), request)
+
+
+def report_published(kept: KeptExport, request: ExportRequest, *, started_at: datetime) -> ExportReport:
+    """Report an export that has just been published or put aside."""
+    report = report_of(kept.manifest, request, started_at=started_at, folder=kept.folder)
     log = get_run_logger()
-    log.info("Published %s in %s.", ", ".join(file.path for file in report.files), report.output_dir)
+    done = "Published" if kept.folder == request.folder else "Put aside, for the acceptance rules do not accept it:"
+    log.info("%s %s in %s.", done, ", ".join(file.path for file in report.files), report.output_dir)
     if report.preview_reason:
         log.info("There is no picture of the export: %s.", report.preview_reason)
     if report.adopted:
         log.info("Export run %s was started elsewhere; this flow run only waited for it.", report.run_id)
     if report.difference:
         log.info("%s.", report.difference.sentence())
+    return report
+
+
+def raise_if_refused(report: ExportReport, request: ExportRequest) -> ExportReport:
+    """The report, with the verdict in the log; an export that is not accepted fails as the rules say.
+
+    Raises:
+        RejectedError: It is rejected, or could not be checked.
+    """
+    log = get_run_logger()
+    refusal = refusal_of(report)
+    if refusal is None:
+        if report.verdict == "accepted":
+            log.info("Accepted by the acceptance rules: %s checks.", len(report.checks))
+        return report
+    if is_failure(report, request.rules):
+        raise refusal
+    log.warning("%s", refusal)
     return report
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from blocks.storage.acceptance.checks import Check, Verdict
 from blocks.storage.content.difference import Difference
 from blocks.storage.content.models import ContentSummary
 
@@ -48,7 +49,8 @@ class ExportReport(BaseModel):
     empty for the baseline of an iModel without changesets. `run_id` is the export id for meshes.
     `adopted` is true when the files come from a run that this flow run did not start. `content` is the short form of
     `content.json`, None for exports of earlier releases. `difference` is what changed since the export before, None if
-    there was none to compare with.
+    there was none to compare with. `verdict` is what the acceptance rules of this request say; `checks` has each of
+    them with its limit and what was measured.
     `preview` is the path of the picture below `output_dir`; `preview_reason` says why there is none, and is empty where
     none was asked for.
     """
@@ -67,6 +69,8 @@ class ExportReport(BaseModel):
     skipped: bool = False
     adopted: bool = False
     warnings: tuple[str, ...] = ()
+    verdict: Verdict = "not_checked"
+    checks: tuple[Check, ...] = ()
     files: tuple[ExportedFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0
@@ -80,7 +84,10 @@ class ExportReport(BaseModel):
 
 
 class BatchReport(BaseModel):
-    """All exports of an iTwin; `exported`, `skipped` and `failed` are counts."""
+    """All exports of an iTwin; `exported`, `skipped`, `failed` and `rejected` are counts that add up to all exports.
+
+    An export that the acceptance rules reject counts as rejected only, whatever followed from it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,5 +95,6 @@ class BatchReport(BaseModel):
     exported: int
     skipped: int
     failed: int
+    rejected: int = 0
     reports: tuple[ExportReport, ...] = ()
     failures: tuple[BatchFailure, ...] = ()

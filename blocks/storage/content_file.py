@@ -1,14 +1,21 @@
 """The content report of an export, and the list of its GlobalIds, as files beside its manifest."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from blocks.disk import disk_errors, write_whole
+from blocks.shared_folder import read_bounded
 from blocks.storage.content.global_ids import GLOBAL_IDS_NAME, GlobalIds
+from blocks.storage.content.ifc_content import read_ifc_content
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
-from blocks.storage.manifest import ManifestFile
+from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import sha256_of
+from blocks.storage.tileset.verify import verify_tileset
+
+LONGEST_CONTENT = 64 * 1024 * 1024
 
 
 def write_content(folder: Path, content: ExportContent) -> ManifestFile:
@@ -49,3 +56,31 @@ def write_global_ids(folder: Path, global_ids: GlobalIds) -> ManifestFile:
         with path.open("wb") as file:
             global_ids.write(file)
         return ManifestFile(path=path.name, role="content", size=path.stat().st_size, sha256=sha256_of(path))
+
+
+def read_content(folder: Path, manifest: Manifest) -> ExportContent:
+    """The content report of an export that is there already; its files are read if it has none.
+
+    Raises:
+        ContentError: It has none, and its tileset is not whole.
+        DiskError: It has none, and an IFC file cannot be read.
+    """
+    try:
+        if any((file.role, file.path) == ("content", CONTENT_NAME) for file in manifest.files):
+            return ExportContent.model_validate_json(read_bounded(folder / CONTENT_NAME, LONGEST_CONTENT))
+    except (OSError, ValidationError):
+        pass
+    models = [folder / file.path for file in manifest.files if file.role == "model"]
+    return make_content(folder, models)
+
+
+def make_content(folder: Path, models: Sequence[Path]) -> ExportContent:
+    """The content of IFC files, or where there are none of the tileset in the folder.
+
+    Raises:
+        ContentError: The tileset is not whole.
+        DiskError: An IFC file cannot be read.
+    """
+    if models:
+        return ExportContent(ifc=tuple(read_ifc_content(model) for model in models))
+    return ExportContent(tileset=verify_tileset(folder).content)

@@ -20,6 +20,8 @@ from blocks.storage.manifest import Manifest, read_manifest, write_manifest
 from blocks.storage.publish import sha256_of, verify_published
 
 HISTORY = "history"
+REJECTED = "rejected"
+"""Exports that acceptance rules rejected (`blocks.storage.rejected`); a swap of folders carries them along."""
 _INCOMING = ".incoming"
 """An export that is being linked; a killed process leaves it, and the next one removes it."""
 _NO_LINKS = frozenset({errno.EPERM, errno.EXDEV, errno.EMLINK})
@@ -28,7 +30,7 @@ _MOST_ALIKE = 1000
 
 @dataclass(frozen=True)
 class KeptExport:
-    """An export in the history."""
+    """An export in a folder of its own, with its manifest."""
 
     folder: Path
     manifest: Manifest
@@ -44,10 +46,14 @@ def label_of(manifest: Manifest) -> str:
 
 def read_history(folder: Path) -> list[KeptExport]:
     """The exports in the history of a published folder, the newest first; whatever else lies there is left out."""
-    history = folder / HISTORY
-    if history.is_symlink() or not history.is_dir():
+    return read_kept(folder / HISTORY)
+
+
+def read_kept(parent: Path) -> list[KeptExport]:
+    """The exports in the folders of a folder, the newest first."""
+    if parent.is_symlink() or not parent.is_dir():
         return []
-    found = [path for path in history.iterdir() if not path.name.startswith(".") and not path.is_symlink()]
+    found = [path for path in parent.iterdir() if not path.name.startswith(".") and not path.is_symlink()]
     kept = [KeptExport(path, manifest) for path in found if (manifest := read_manifest(path)) is not None]
     return sorted(kept, key=lambda export: export.manifest.created_at, reverse=True)
 
@@ -63,21 +69,43 @@ def keep_linked(folder: Path) -> None:
     manifest = _whole(folder)
     if manifest is None or any(_is_same(manifest, export.manifest) for export in read_history(folder)):
         return
-    history = _ensure_history(folder)
-    with disk_errors(history):
-        incoming = history / _INCOMING
+    link_export(folder, manifest, folder / HISTORY)
+
+
+def link_export(source: Path, manifest: Manifest, parent: Path) -> Path:
+    """Link the files of an export into a folder of its own, which appears whole or not at all; returns that folder.
+
+    Raises:
+        DiskError: The disk refuses.
+    """
+    with disk_errors(_ensure_folder(parent)):
+        incoming = parent / _INCOMING
         remove_folder(incoming)
-        incoming.mkdir()
-        for file in manifest.files:
-            (incoming / file.path).parent.mkdir(parents=True, exist_ok=True)
-            _link(folder / file.path, incoming / file.path)
+        link_files(source, manifest, incoming)
         write_manifest(incoming, manifest)
-        replace(incoming, _free(history, label_of(manifest)))
-        sync_folder(history)
+        target = _free(parent, label_of(manifest))
+        replace(incoming, target)
+        sync_folder(parent)
+    return target
+
+
+def link_files(source: Path, manifest: Manifest, target: Path) -> None:
+    """Link the files of an export, without its manifest, into a folder that is made for them.
+
+    Raises:
+        DiskError: The disk refuses.
+    """
+    with disk_errors(target.parent):
+        target.mkdir()
+        for file in manifest.files:
+            (target / file.path).parent.mkdir(parents=True, exist_ok=True)
+            _link(source / file.path, target / file.path)
 
 
 def keep_moved(previous: Path, folder: Path, *, is_kept: bool) -> None:
-    """Move the history of a folder that was swapped out under the new one, and the old export itself if it is kept.
+    """Move what a folder that was swapped out holds besides its export under the new one: history and rejected exports.
+
+    The old export itself goes into the history if it is kept.
 
     Interrupted, it leaves every export whole in one of both folders, and can be repeated.
 
@@ -85,14 +113,15 @@ def keep_moved(previous: Path, folder: Path, *, is_kept: bool) -> None:
         DiskError: The disk refuses.
     """
     with disk_errors(folder):
-        older = previous / HISTORY
-        if older.is_dir() and not older.is_symlink():
-            for path in sorted(older.iterdir()):
-                replace(path, _free(_ensure_history(folder), path.name))
-            older.rmdir()
+        for name in (HISTORY, REJECTED):
+            older = previous / name
+            if older.is_dir() and not older.is_symlink():
+                for path in sorted(older.iterdir()):
+                    replace(path, _free(_ensure_folder(folder / name), path.name))
+                older.rmdir()
         manifest = _whole(previous) if is_kept else None
         if manifest is not None:
-            replace(previous, _free(_ensure_history(folder), label_of(manifest)))
+            replace(previous, _free(_ensure_folder(folder / HISTORY), label_of(manifest)))
             sync_folder(folder / HISTORY)
 
 
@@ -104,11 +133,16 @@ def prune(folder: Path, keep: int) -> None:
     """
     for export in read_history(folder)[keep:]:
         if export.manifest.named_version is None:
-            with contextlib.suppress(OSError):
-                for file in export.manifest.files:
-                    remove_inside(export.folder, file.path)
-                remove_inside(export.folder, MANIFEST_NAME)  # the last, so that an interruption is made up for
-                remove_empty_folders(export.folder)
+            remove_export(export)
+
+
+def remove_export(export: KeptExport) -> None:
+    """Delete what the manifest of an export lists, and its folder if nothing is left in it."""
+    with contextlib.suppress(OSError):
+        for file in export.manifest.files:
+            remove_inside(export.folder, file.path)
+        remove_inside(export.folder, MANIFEST_NAME)  # the last, so that an interruption is made up for
+        remove_empty_folders(export.folder)
 
 
 def link_unchanged(staged: Iterable[Path], folder: Path) -> None:
@@ -141,13 +175,12 @@ def _is_same(one: Manifest, other: Manifest) -> bool:
     return (one.created_at, one.run_id, one.files) == (other.created_at, other.run_id, other.files)
 
 
-def _ensure_history(folder: Path) -> Path:
-    history = folder / HISTORY
-    if history.is_symlink():
-        raise DiskError(f"{history} is a symbolic link. Earlier exports are kept there: make it a folder of its own.")
-    with disk_errors(folder):
-        history.mkdir(exist_ok=True)
-    return history
+def _ensure_folder(parent: Path) -> Path:
+    if parent.is_symlink():
+        raise DiskError(f"{parent} is a symbolic link. Exports are kept there: make it a folder of its own.")
+    with disk_errors(parent.parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    return parent
 
 
 def _free(history: Path, label: str) -> Path:

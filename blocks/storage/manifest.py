@@ -11,6 +11,8 @@ from pydantic_core import to_json
 from blocks.disk import disk_errors, write_whole
 from blocks.errors import ContentError
 from blocks.shared_folder import read_bounded
+from blocks.storage.acceptance.checks import Check, Verdict
+from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.content.difference import Difference
 from blocks.storage.content.models import ContentSummary
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
@@ -59,6 +61,16 @@ class VersionFacts(BaseModel):
     created_at: datetime | None = None
 
 
+class AppliedRules(BaseModel):
+    """Acceptance rules that were checked: where they came from, and the hash of what they say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    sha256: str
+    warnings: tuple[str, ...] = ()
+
+
 class Manifest(BaseModel):
     """The request and the result of one export.
 
@@ -70,6 +82,10 @@ class Manifest(BaseModel):
         export_format: `EXPORT_FORMAT` of the release that wrote the files.
         adopted: The run was started by another caller with the same options.
         warnings: Limitations of the files, for example that the platform left something out.
+        verdict: What the acceptance rules said when they were last checked.
+        checks: Each of those rules with its limit and what was measured.
+        acceptance: The rules that were checked last; None if there were none.
+        previous: The export that was published before this one.
         content: Short form of `content.json`; None if an earlier release exported the files.
         difference: What changed since the export before, in short; None if there was none to compare with.
         preview_reason: Why there is no `preview.png`; empty if there is one, or if none was asked for.
@@ -94,6 +110,10 @@ class Manifest(BaseModel):
     adopted: bool = False
     result: str = ""
     warnings: tuple[str, ...] = ()
+    verdict: Verdict = "not_checked"
+    checks: tuple[Check, ...] = ()
+    acceptance: AppliedRules | None = None
+    previous: PreviousExport | None = None
     files: tuple[ManifestFile, ...] = ()
     tile_count: int = 0
     total_bytes: int = 0

@@ -34,7 +34,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Returns:
-        0 done or skipped, 1 failed, 2 bad input or configuration, 3 not authorised, 4 deadline passed, 130 interrupted.
+        0 done or skipped, 1 failed, 2 bad input or configuration, 3 not authorised, 4 deadline passed, 5 rejected by
+        acceptance rules, 130 interrupted.
     """
     try:
         _check_texts(arguments)

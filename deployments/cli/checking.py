@@ -10,11 +10,11 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from blocks.disk import trial_errors
-from blocks.errors import InputError
+from blocks.errors import InputError, RejectedError, UndecidedError
 from blocks.shared_folder import open_regular
 from blocks.shown_text import shown
 from blocks.storage.acceptance.ids_checks import require_valid_documents
-from blocks.storage.acceptance.judgement import Judgement, judge, raise_if_refused
+from blocks.storage.acceptance.judgement import Judgement, judge, reasons
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent
 from deployments.cli.tables import add_row, check_table, wide_console
@@ -57,7 +57,10 @@ def check(
         _write(report, found.reports)
     for warning in found.warnings:
         sys.stderr.write(f"{shown(warning)}\n")
-    raise_if_refused(found, f"{path} is not what was agreed")
+    if found.verdict == "rejected":
+        raise RejectedError(f"{path} is not what was agreed: {reasons(found.checks)}.")
+    if found.verdict == "error":
+        raise UndecidedError(f"{path} cannot be checked against the acceptance rules: {reasons(found.checks)}.")
 
 
 def _write(folder: Path, reports: Mapping[str, bytes]) -> None:
@@ -108,19 +111,17 @@ def read_content(path: Path) -> ExportContent:
         OSError: It cannot be read.
         ContentError: It is a tileset that is not whole.
     """
+    from blocks.storage.content_file import make_content  # noqa: PLC0415  refusals need none of it
+
     folder = path.parent if path.name == "tileset.json" else path
     if (folder / "tileset.json").is_file():
-        from blocks.storage.tileset.verify import verify_tileset  # noqa: PLC0415  not for files
-
-        return ExportContent(tileset=verify_tileset(folder).content)
+        return make_content(folder, [])
     files = sorted(path.glob("*.[iI][fF][cC]")) if path.is_dir() else [path]
     if not files or not all(_is_ifc(file) for file in files):
         raise InputError(
             f"{path} is neither an IFC file nor a tileset. Name an IFC file, or a folder with tileset.json."
         )
-    from blocks.storage.content.ifc_content import read_ifc_content  # noqa: PLC0415  not for tilesets
-
-    return ExportContent(ifc=tuple(read_ifc_content(file) for file in files))
+    return make_content(folder, files)
 
 
 def _is_ifc(path: Path) -> bool:

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from blocks.errors import BatchFailedError, InputError
-from deployments.cli.tables import failure_table, report_table, wide_console
+from blocks.errors import BatchRejectedError, InputError, ReportedError
+from deployments.cli.tables import check_table, failure_table, rejected_table, report_table, wide_console
 from deployments.output_streams import write_json
 from flows.signatures import batch_request, ifc_request, mesh_request
+from tasks.judged_export import refusal_of
 from tasks.options import NEEDS_DEPLOYMENT, ExportRequest
 from tasks.reports import BatchReport, ExportReport
 
@@ -54,17 +55,19 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
         request = check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
         if isinstance(request, ExportRequest) and (unchanged := _find_unchanged(request)):
             print_report(unchanged, as_json=json)
+            raise_if_rejected(unchanged)
             return
         from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
 
         try:
             given = signature.bind(*positional, **asked).arguments
             report = run_flow(name, given, shows_progress=not (json or quiet), is_quiet=quiet)
-            print_report(report, as_json=json)
-        except BatchFailedError as failed:
-            if isinstance(failed.report, BatchReport):
+        except ReportedError as failed:
+            if isinstance(failed.report, BatchReport | ExportReport):
                 print_report(failed.report, as_json=json)
             raise
+        print_report(report, as_json=json)
+        raise_if_rejected(report)
 
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[first, *options, *own], return_annotation=None
@@ -79,10 +82,28 @@ def print_report(report: Report, *, as_json: bool) -> None:
         write_json(report.model_dump_json())
     elif isinstance(report, ExportReport):
         wide_console().print(report_table([report]))
+        if report.checks:
+            wide_console().print(check_table(report.checks))
     else:
         wide_console().print(report_table(report.reports))
+        if report.rejected:
+            wide_console().print(rejected_table(report.reports))
         if report.failures:
             wide_console().print(failure_table(report.failures))
+
+
+def raise_if_rejected(report: Report) -> None:
+    """End with the exit code of a rejected export, also where the rules let its run complete.
+
+    Raises:
+        RejectedError: The export is rejected, or could not be checked.
+        BatchRejectedError: An export of the batch is rejected.
+    """
+    if isinstance(report, ExportReport):
+        if refusal := refusal_of(report):
+            raise refusal
+    elif report.rejected:
+        raise BatchRejectedError(f"{report.rejected} exports are rejected by the acceptance rules.", report)
 
 
 ifc = export_command("ifc", ifc_request)

@@ -8,8 +8,10 @@ from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.manifest import Manifest, read_manifest
 from deployments.cli.listed_rows import Row
 
-PATTERNS = tuple(f"*/{chosen}{place}/{MANIFEST_NAME}" for chosen in ("ifc", "mesh") for place in ("", "/history/*"))
-"""Current exports, and earlier ones that were kept."""
+PATTERNS = tuple(
+    f"*/{chosen}{place}/{MANIFEST_NAME}" for chosen in ("ifc", "mesh") for place in ("", "/history/*", "/rejected/*")
+)
+"""Current exports, earlier ones that were kept, and those that acceptance rules rejected."""
 
 
 def list_exports(output_dir: Path) -> list[Row]:
@@ -42,6 +44,7 @@ def _row(folder: Path, manifest: Manifest) -> Row:
         "exported_at": manifest.created_at,
         "bytes": manifest.total_bytes,
         "result": manifest.result,
+        "verdict": None if manifest.verdict == "not_checked" else manifest.verdict,
         "warnings": len(manifest.warnings) or None,
         "folder": folder.as_posix(),
         "changeset_id": manifest.changeset_id,

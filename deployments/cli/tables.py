@@ -11,6 +11,7 @@ from rich.text import Text
 
 from blocks.shown_text import shown
 from blocks.storage.acceptance.checks import Check, value_text
+from blocks.storage.acceptance.judgement import reasons
 from tasks.reports import BatchFailure, ExportReport
 
 
@@ -39,6 +40,15 @@ def failure_table(failures: Iterable[BatchFailure]) -> Table:
     table = Table("iModel", "Format", "Why", title="Failed", title_justify="left")
     for failure in failures:
         add_row(table, failure.imodel_id, failure.format, failure.error)
+    return table
+
+
+def rejected_table(reports: Iterable[ExportReport]) -> Table:
+    """What the acceptance rules rejected, and why."""
+    table = Table("iModel", "Format", "Why", title="Rejected", title_justify="left")
+    for report in reports:
+        if report.verdict == "rejected":
+            add_row(table, report.imodel_name or report.imodel_id, report.format, reasons(report.checks))
     return table
 
 
@@ -81,4 +91,5 @@ def _outcome(report: ExportReport) -> str:
         name for name, is_so in (("skipped", report.skipped), ("adopted: only waited for it", report.adopted)) if is_so
     ]
     notes += [f"{report.tile_count} tiles"] if report.format == "mesh" else []
+    notes += [] if report.verdict == "not_checked" else [report.verdict]
     return f"{report.result} ({', '.join(notes)})" if notes else report.result

@@ -11,6 +11,7 @@ from tasks.addresses import is_id
 from tasks.current_export import find_current, report_unchanged
 from tasks.exported_changeset import find_changeset
 from tasks.ifc.options import IfcRequest
+from tasks.judged_export import judge_again
 from tasks.names import find_imodel
 from tasks.options import ExportRequest
 from tasks.reports import ExportReport
@@ -43,14 +44,15 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
         changeset = await find_changeset(apis, request.imodel_id, request.changeset_id, request.named_version)
         request = request.with_names(changeset_index=changeset.index, version=changeset.version)
         published = find_current(request, changeset.id, settings.api_url)
-    return report_unchanged(published, request) if published else None
+    return report_unchanged(judge_again(published, request), request) if published else None
 
 
 def _is_decided_here(request: ExportRequest) -> bool:
-    """False where Prefect is needed to know the credentials, or a request to know the version of the mapping file."""
+    """False where Prefect is needed to know credentials or rules, or a request to know the mapping file."""
     if request.policy.force or (isinstance(request, IfcRequest) and not _is_complete(request)):
         return False
-    return is_decided_without_prefect(request.credentials)
+    has_rules = request.acceptance is None or request.rules is not None
+    return has_rules and is_decided_without_prefect(request.credentials)
 
 
 def _is_complete(request: IfcRequest) -> bool:

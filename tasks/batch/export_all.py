@@ -17,11 +17,20 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from blocks.errors import BatchFailedError, ExportError, InputError, without_secrets
+from blocks.errors import (
+    BatchFailedError,
+    BatchRejectedError,
+    ExportError,
+    InputError,
+    RejectedError,
+    UndecidedError,
+    without_secrets,
+)
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
 from blocks.settings import read_settings
+from blocks.storage.acceptance.rules import GivenRules
 from tasks.addresses import is_id
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.page import counts_of
@@ -29,6 +38,7 @@ from tasks.batch.reports import keep_batch_report
 from tasks.batch.shown_batch import progress_key, show_batch
 from tasks.imodel import named_in_batch, resolve_itwin
 from tasks.imodel_selection import select_imodels
+from tasks.judged_export import is_failure, refusal_of
 from tasks.platform_slots import share_slots
 from tasks.progress_artifact import shown
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
@@ -38,8 +48,8 @@ TASK_RUNS_PER_EXPORT = 8
 SPARE_SHARE = 0.5
 """Exports that prepare or download, as a share of `max_active`: they run beside those that wait for the platform."""
 
-ItemStatus = Literal["waiting", "active", "exported", "skipped", "failed"]
-STATUSES: tuple[ItemStatus, ...] = ("waiting", "active", "exported", "skipped", "failed")
+ItemStatus = Literal["waiting", "active", "exported", "skipped", "failed", "rejected"]
+STATUSES: tuple[ItemStatus, ...] = ("waiting", "active", "exported", "skipped", "failed", "rejected")
 ExportFlow = Callable[..., Awaitable[ExportReport]]
 
 
@@ -157,7 +167,7 @@ async def export_all(
             await start_limiter.wait()
             with _tracked_status(progress, item):
                 report = await _run(export_flows[item.format], request, item)
-                progress.statuses[item] = "skipped" if report.skipped else "exported"
+                progress.statuses[item] = _status_of(report)
         if report.skipped:
             start_limiter.give_back()
         return report
@@ -178,25 +188,40 @@ async def publish_report(
     get_run_logger().info("%s", _summary_of(report))
 
 
-def raise_if_failed(report: BatchReport, fail_when: FailWhen) -> BatchReport:
+def raise_if_failed(report: BatchReport, fail_when: FailWhen, given: GivenRules | None = None) -> BatchReport:
     """Return the report, or raise an error that contains it, as `fail_when` says.
+
+    Args:
+        report: Of all exports.
+        fail_when: Whether some or all must have failed.
+        given: The acceptance rules; an export that fails by them counts here as failed.
 
     Raises:
         BatchFailedError: An export failed (`any`), or all exports failed (`all`).
+        BatchRejectedError: The same, and none failed otherwise than by the rules.
     """
-    succeeded = report.exported + report.skipped
-    if report.failed and (fail_when == "any" or (fail_when == "all" and not succeeded)):
-        first = report.failures[0]
-        raise BatchFailedError(f"{_summary_of(report)} The first: {first.error}", report)
-    return report
+    refused = [entry for entry in report.reports if is_failure(entry, given)]
+    succeeded = len(report.reports) - len(refused)
+    if fail_when == "never" or (fail_when == "all" and succeeded) or not (report.failures or refused):
+        return report
+    if report.failures:
+        raise BatchFailedError(f"{_summary_of(report)} The first: {report.failures[0].error}", report)
+    raise BatchRejectedError(f"{_summary_of(report)} The first: {refusal_of(refused[0])}", report)
 
 
 async def _run(export_flow: ExportFlow, request: BatchRequest, item: BatchItem) -> ExportReport:
-    """Run one export with those options of the batch that its flow has as parameters."""
+    """Run one export with those options of the batch that its flow has; one that is rejected has a report."""
     known = inspect.signature(export_flow).parameters
     options = {name: value for name, value in request.options.items() if name in known}
     with named_in_batch(item.imodel.display_name):
-        return await export_flow(imodel_id=item.imodel.id, **options)
+        try:
+            return await export_flow(imodel_id=item.imodel.id, **options)
+        except UndecidedError:
+            raise
+        except RejectedError as rejected:
+            if isinstance(rejected.report, ExportReport):
+                return rejected.report
+            raise
 
 
 @contextlib.contextmanager
@@ -220,15 +245,22 @@ def _summarize(
         for item, outcome in zip(items, outcomes, strict=True)
         if isinstance(outcome, BaseException)
     )
-    skipped = sum(report.skipped for report in reports)
+    counted = Counter(map(_status_of, reports))
     return BatchReport(
         itwin_id=itwin_id,
-        exported=len(reports) - skipped,
-        skipped=skipped,
+        exported=counted["exported"],
+        skipped=counted["skipped"],
         failed=len(failures),
+        rejected=counted["rejected"],
         reports=reports,
         failures=failures,
     )
+
+
+def _status_of(report: ExportReport) -> ItemStatus:
+    if report.verdict == "rejected":
+        return "rejected"
+    return "skipped" if report.skipped else "exported"
 
 
 def _message_of(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from blocks.errors import InputError
 from tasks.addresses import read_member, subject
-from tasks.options import ExportOptions, Options, OutputDir
+from tasks.options import ExportOptions, OptionalId, Options, OutputDir
 from tasks.reports import ExportFormat
 
 FailWhen = Literal["any", "all", "never"]
@@ -54,6 +54,7 @@ class BatchRequest(Options, frozen=True):
     fail_when: FailWhen = "any"
     output_dir: OutputDir
     credentials: str = "default"
+    acceptance: OptionalId = None
     options: dict[str, Any]
 
     @classmethod
@@ -67,7 +68,7 @@ class BatchRequest(Options, frozen=True):
         Raises:
             InputError: A parameter is invalid; the message names it and says what to do.
         """
-        own = cls.model_fields.keys() - {"options", "itwin_name", "output_dir", "credentials"}
+        own = cls.model_fields.keys() - {"options", "itwin_name", "output_dir", "credentials", "acceptance"}
         options = {name: value for name, value in parameters.items() if name not in own}
         checked = super().check(**parameters, options=options)
         for single in singles:

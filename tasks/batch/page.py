@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rich import filesize
 
+from blocks.storage.acceptance.judgement import reasons
 from tasks.export_progress import ExportProgress, duration
 from tasks.markdown import code, command, document, items, link, section, table, text
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
@@ -40,11 +41,12 @@ class BatchFacts:
 
 def batch_page(report: BatchReport, facts: BatchFacts) -> str:
     """The page of a batch; its size does not depend on the number of iModels."""
-    changed = [one for one in report.reports if not one.skipped]
+    changed = [one for one in report.reports if not one.skipped and one.verdict != "rejected"]
     return document(
         f"# {text(facts.itwin_name or report.itwin_id)}",
         f"**{counts_of(report)}.** Took {duration(facts.seconds)}.",
         section("Failed", _failed(report.failures, facts), *_advice(report, facts)),
+        section("Rejected by the acceptance rules", _rejected(report.reports, facts)),
         section("Exported", _exported(changed, facts)),
         section("Slowest", _slowest(changed, facts)),
         section("Details", items(_details(report, facts))),
@@ -53,12 +55,22 @@ def batch_page(report: BatchReport, facts: BatchFacts) -> str:
 
 def counts_of(report: BatchReport) -> str:
     """How many exports ended how."""
-    return f"{report.exported} exported, {report.skipped} skipped, {report.failed} failed"
+    rejected = f", {report.rejected} rejected" if report.rejected else ""
+    return f"{report.exported} exported, {report.skipped} skipped, {report.failed} failed{rejected}"
 
 
 def _failed(failures: Sequence[BatchFailure], facts: BatchFacts) -> str:
     rows = [[facts.subject(one.imodel_id, one.format), one.format, text(one.error)] for one in failures]
     return table(["iModel", "Format", "Why"], rows) if rows else ""
+
+
+def _rejected(reports: Sequence[ExportReport], facts: BatchFacts) -> str:
+    rows = [
+        [facts.subject(one.imodel_id, one.format), one.format, text(reasons(one.checks))]
+        for one in reports
+        if one.verdict == "rejected"
+    ]
+    return table(["iModel", "Format", "Rules that failed"], rows) if rows else ""
 
 
 def _advice(report: BatchReport, facts: BatchFacts) -> Iterator[str]:

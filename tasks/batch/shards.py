@@ -248,6 +248,7 @@ def _merge(itwin_id: str, reports: Sequence[BatchReport]) -> BatchReport:
         exported=sum(report.exported for report in reports),
         skipped=sum(report.skipped for report in reports),
         failed=sum(report.failed for report in reports),
+        rejected=sum(report.rejected for report in reports),
         reports=tuple(one for report in reports for one in report.reports),
         failures=tuple(one for report in reports for one in report.failures),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from blocks.disk import remove_folder
 from blocks.errors import ContentError
@@ -18,11 +19,12 @@ from blocks.storage.content.ifc_content import read_ifc
 from blocks.storage.content.models import ExportContent, IfcContent
 from blocks.storage.content_file import write_content, write_global_ids
 from blocks.storage.difference_to_before import compare_global_ids
-from blocks.storage.history import keep_linked, link_unchanged, prune
+from blocks.storage.history import KeptExport, keep_linked, link_files, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
 from blocks.storage.publish import check_publishable, publish_files
+from blocks.storage.rejected import put_aside
 from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
@@ -30,7 +32,8 @@ from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import Fetched, FetchedFile, blob_file_names
 from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
-from tasks.published import draft_manifest, report_published
+from tasks.judged_export import is_publishable, with_verdict
+from tasks.published import draft_manifest, publish_rejected, report_published
 from tasks.reports import ExportReport
 
 
@@ -53,6 +56,8 @@ async def publish(
 ) -> ExportReport:
     """Check the fetched files and swap them into place, whole or not at all.
 
+    What acceptance rules do not accept is put aside, unless they say otherwise.
+
     Raises:
         ContentError: A file is not the IFC that was asked for.
         DiskError: The disk refuses the files.
@@ -60,7 +65,7 @@ async def publish(
     current_progress().enter("checking")
     with closing_lost_run(spec.request, run):
         try:
-            manifest = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
+            kept = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
         except ContentError:
             remove_folder(fetched.folder)
             raise
@@ -68,12 +73,28 @@ async def publish(
     records = RunRecords(spec.request.state_dir.runs)
     async with credentials.get_client() as itwin:
         records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=itwin.client.server_now())
-    return report_published(manifest, spec.request, started_at=spec.first_started)
+    return report_published(kept, spec.request, started_at=spec.first_started)
+
+
+async def publish_rejected_files(
+    credentials: ItwinCredentials, request: IfcRequest, changeset_id: str
+) -> ExportReport | None:
+    """Check an identical export again that was rejected before, and publish it if it may be published now."""
+
+    def publish_again(folder: Path, manifest: Manifest) -> Manifest:
+        with request.staging_root.staging("accepted", str(flow_run.get_id())) as staging:
+            remove_folder(staging)
+            link_files(folder, manifest, staging)
+            published = _publish(request, [staging / file.path for file in manifest.files], manifest)
+            remove_folder(staging)
+        return published
+
+    return await publish_rejected(credentials, request, changeset_id, publish_again)
 
 
 def _check_and_publish(
     credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
-) -> Manifest:
+) -> KeptExport:
     models = _checked_models(spec, fetched)
     partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
     files = tuple(
@@ -104,9 +125,18 @@ def _check_and_publish(
     )
     manifest = add_preview(draft, fetched.folder)
     current_progress().enter("publishing")
-    published = _publish(spec.request, [fetched.folder / file.path for file in manifest.files], manifest)
+    kept = _settle(spec.request, fetched.folder, with_verdict(manifest, spec.request, content, fetched.folder))
     remove_folder(fetched.folder)
-    return published
+    return kept
+
+
+def _settle(request: IfcRequest, staging: Path, manifest: Manifest) -> KeptExport:
+    """Publish the files, or put them aside if they are not accepted."""
+    if is_publishable(manifest, request):
+        published = _publish(request, [staging / file.path for file in manifest.files], manifest)
+        return KeptExport(request.folder, published)
+    with file_lock(request.state_dir.publish_lock("ifc")):
+        return put_aside(staging, request.folder, manifest)
 
 
 def _checked_models(spec: RunSpec, fetched: Fetched) -> list[FetchedFile]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
-from blocks.disk import real_path
+from blocks.disk import real_path, remove_folder
 from blocks.errors import ContentError
 from blocks.file_lock import file_lock
 from blocks.itwin.apis import ItwinApis
@@ -17,21 +18,23 @@ from blocks.signed_url import SignedUrl
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.content_file import write_content
 from blocks.storage.difference_to_before import compare_tiles
-from blocks.storage.history import KeptExport
+from blocks.storage.history import KeptExport, link_files
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
+from blocks.storage.rejected import put_aside
 from blocks.storage.retry import BlobChangedError
-from blocks.storage.tileset.download import FetchedTileset, fetch_tileset
+from blocks.storage.tileset.download import FetchedTileset, checkpoint_path, fetch_tileset
 from blocks.storage.tileset.publish import check_tileset_publishable, previous_path, publish_tileset, recover
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
 from tasks.export_progress import current_progress
+from tasks.judged_export import is_publishable, with_verdict
 from tasks.mesh.export import RemoteMesh
 from tasks.mesh.finder import MeshSearch, best_of, not_found_error
 from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import Log, read_poll_backoff
-from tasks.published import draft_manifest, find_published, report_published
+from tasks.published import draft_manifest, find_published, publish_rejected, report_published
 from tasks.reports import ExportReport
 from tasks.retry import retries_after
 from tasks.state_dir import prepare
@@ -98,7 +101,7 @@ async def fetch_tiles(credentials: ItwinCredentials, spec: MeshSpec, mesh: Remot
 async def publish_tiles(
     credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, fetched: FetchedTiles
 ) -> ExportReport:
-    """Check that the tileset is whole and swap it into place.
+    """Check that the tileset is whole and swap it into place; put it aside if acceptance rules do not accept it.
 
     Raises:
         ContentError: Something is missing or not what it should be; the tileset before stays.
@@ -106,11 +109,25 @@ async def publish_tiles(
     """
     current_progress().enter("checking")
     manifest = _manifest(credentials, spec, mesh, fetched)
-    published = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    kept = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
     current_progress().enter("published")
-    for warning in published.warnings[len(mesh.warnings) :]:
+    for warning in kept.manifest.warnings[len(mesh.warnings) :]:
         get_run_logger().warning(warning)
-    return report_published(published, spec.request, started_at=spec.first_started)
+    return report_published(kept, spec.request, started_at=spec.first_started)
+
+
+async def publish_rejected_tiles(
+    credentials: ItwinCredentials, request: MeshRequest, changeset_id: str
+) -> ExportReport | None:
+    """Check an identical tileset again that was rejected before, and publish it if it may be published now."""
+
+    def publish_again(folder: Path, manifest: Manifest) -> Manifest:
+        with request.staging_root.staging("accepted", str(flow_run.get_id())) as staging:
+            remove_folder(staging)
+            link_files(folder, manifest, staging)
+            return _publish(request, staging, manifest)
+
+    return await publish_rejected(credentials, request, changeset_id, publish_again)
 
 
 @dataclass
@@ -181,8 +198,8 @@ def _listed(tile: FetchedTile) -> ManifestFile:
     )
 
 
-def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> Manifest:
-    """The manifest, with what the check found; publishing takes turns, should two processes export the same."""
+def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> KeptExport:
+    """The published or rejected tileset; its manifest has what the check found."""
     found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
     difference = compare_tiles(request.folder, manifest.files, request.options)
     content = ExportContent(tileset=found.content, difference=difference)
@@ -197,8 +214,20 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
     )
     complete = add_preview(complete, tileset.folder)
     current_progress().enter("publishing")
+    judged = with_verdict(complete, request, content, tileset.folder)
+    if is_publishable(judged, request):
+        return KeptExport(request.folder, _publish(request, tileset.folder, judged))
     with file_lock(request.state_dir.publish_lock("mesh")):
-        return publish_tileset(tileset.folder, request.folder, complete, keep=request.policy.keep)
+        kept = put_aside(tileset.folder, request.folder, judged)
+    checkpoint_path(tileset.folder).unlink(missing_ok=True)
+    remove_folder(tileset.folder)
+    return kept
+
+
+def _publish(request: MeshRequest, staging: Path, manifest: Manifest) -> Manifest:
+    """Swap a folder into place; two processes that export the same take turns."""
+    with file_lock(request.state_dir.publish_lock("mesh")):
+        return publish_tileset(staging, request.folder, manifest, keep=request.policy.keep)
 
 
 def _content_file(tileset: FetchedTileset, content: ExportContent) -> tuple[ManifestFile, ...]:

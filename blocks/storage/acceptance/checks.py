@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field
 Verdict = Literal["accepted", "rejected", "error", "not_checked"]
 CheckResult = Literal["passed", "failed", "error", "not_measured"]
 
+UNACCEPTABLE = frozenset({"failed", "error"})
+"""Results with which an export is not accepted."""
+
 
 class Check(BaseModel):
     """One rule and what it measured."""
@@ -31,7 +34,8 @@ class Check(BaseModel):
     def sentence(self) -> str:
         """The rule with its measured value and limit, for messages and tables."""
         measured = "not measured" if self.measured is None else f"measured {value_text(self.measured)}"
-        return f"{self.rule}: {measured}, limit {value_text(self.limit)}{f' ({self.note})' if self.note else ''}"
+        limit = "" if self.limit is None else f", limit {value_text(self.limit)}"
+        return f"{self.rule}: {measured}{limit}{f' ({self.note})' if self.note else ''}"
 
 
 def verdict_of(checks: Iterable[Check]) -> Verdict:
@@ -82,4 +86,6 @@ def value_text(value: JsonValue) -> str:
     """A limit or measured value for people; true and false as TOML writes them."""
     if isinstance(value, list):
         return f"[{', '.join(map(value_text, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

@@ -1,11 +1,11 @@
 """Decide whether the content of an export is what was agreed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blocks.errors import RejectedError, UndecidedError
-from blocks.storage.acceptance.checks import Check, Verdict, verdict_of
+from blocks.storage.acceptance.checks import UNACCEPTABLE, Check, Verdict, verdict_of
 from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.acceptance.ids_checks import CheckedIds, check_ids_documents
 from blocks.storage.acceptance.ifc_checks import check_ifc_rules
@@ -23,10 +23,6 @@ class Judgement(BaseModel):
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
     reports: dict[str, bytes] = Field(default={}, exclude=True, description="Reports on IDS documents, by file name.")
-
-    def reasons(self) -> str:
-        """The rules that failed or could not be measured, with measured value and limit."""
-        return "; ".join(check.sentence() for check in self.checks if check.result in {"failed", "error"})
 
 
 def judge(given: GivenRules | None, content: ExportContent, folder: Path, previous: PreviousExport | None) -> Judgement:
@@ -53,22 +49,9 @@ def judge(given: GivenRules | None, content: ExportContent, folder: Path, previo
     return Judgement(verdict=verdict_of(checks), checks=tuple(checks), warnings=warnings, reports=ids.reports)
 
 
-def raise_if_refused(found: Judgement, subject: str, report: object = None) -> None:
-    """Refuse an export that is rejected, or of which a rule could not be measured.
-
-    Args:
-        found: The verdict.
-        subject: Beginning of the message: “The export … is rejected”.
-        report: The report of the export, for whoever catches the error.
-
-    Raises:
-        RejectedError: A rule failed.
-        UndecidedError: None failed, and one could not be measured.
-    """
-    if found.verdict == "rejected":
-        raise RejectedError(f"{subject}: {found.reasons()}.", report)
-    if found.verdict == "error":
-        raise UndecidedError(f"{subject}, as far as it could be checked: {found.reasons()}.", report)
+def reasons(checks: Iterable[Check]) -> str:
+    """The rules that failed or could not be measured, with measured value and limit."""
+    return "; ".join(check.sentence() for check in checks if check.result in UNACCEPTABLE)
 
 
 def _nothing_for_it(given: GivenRules, table: str) -> str:

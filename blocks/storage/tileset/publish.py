@@ -13,7 +13,7 @@ from blocks.disk import (
     remove_folder,
     replace,
     require_link_target,
-    sync_file,
+    sync_all,
     sync_folder,
     trial_errors,
     trial_folder,
@@ -53,7 +53,7 @@ def publish_tileset(staging: Path, destination: Path, manifest: Manifest, *, kee
         files = tuple(with_modification_time(file, staging / file.path) for file in manifest.files)
         complete = manifest.model_copy(update={"files": files})
         write_manifest(staging, complete)
-        _sync(staging, complete)
+        sync_all(staging / file.path for file in files)  # everything before the swap
         destination.parent.mkdir(parents=True, exist_ok=True)
         _swap(staging, destination)
         sync_folder(destination.parent)
@@ -125,15 +125,6 @@ def _is_newer(folder: Path, other: Path) -> bool:
 def previous_path(destination: Path) -> Path:
     """Where the old tileset is while the new one takes its place, and the new one just before that."""
     return destination.with_name(f".{destination.name}.previous")
-
-
-def _sync(folder: Path, manifest: Manifest) -> None:
-    """Everything to the disk before the swap: one call where there is one, file by file elsewhere."""
-    if hasattr(os, "sync"):
-        os.sync()
-        return
-    for file in manifest.files:
-        sync_file(folder / file.path)
 
 
 def _swap(staging: Path, destination: Path) -> None:

@@ -1,7 +1,7 @@
-"""Publish the fifth night again and again, each time in a process that dies one change of the disk later.
+"""Publish or reject the fifth night again and again, each time in a process that dies one change of the disk later.
 
-Run as a program: `python -m tests.blocks.storage.killed_publisher FOLDER FORMAT`. Every attempt has its own folder; the
-last one came to its end.
+Run as a program: `python -m tests.blocks.storage.killed_publisher FOLDER FORMAT [reject]`. Every attempt has its own
+folder; the last one came to its end.
 """
 
 import os
@@ -22,12 +22,15 @@ def publish_nights(publisher: Publisher) -> None:
         publisher.publish(night, keep=3, version="Issued" if night == 2 else None)
 
 
-def publish_and_die(publisher: Publisher, change: int) -> bool:
+def act_and_die(publisher: Publisher, change: int, *, is_rejected: bool) -> bool:
     """Publish the fifth night in a process that dies before this change of the disk; false if it came to its end."""
     child = os.fork()
     if child == 0:
         sys.addaudithook(_death_before(change))
-        publisher.publish(5, keep=2)
+        if is_rejected:
+            publisher.reject(5)
+        else:
+            publisher.publish(5, keep=2)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) == KILLED
@@ -46,14 +49,14 @@ def _death_before(change: int) -> Any:
     return look
 
 
-def main(root: Path, export_format: Format) -> None:
+def main(root: Path, export_format: Format, *, is_rejected: bool) -> None:
     """Every attempt until one comes to its end."""
     for change in count():
         publisher = Publisher(root / f"{change:03}", export_format)
         publish_nights(publisher)
-        if not publish_and_die(publisher, change):
+        if not act_and_die(publisher, change, is_rejected=is_rejected):
             return
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), cast("Format", sys.argv[2]))
+    main(Path(sys.argv[1]), cast("Format", sys.argv[2]), is_rejected="reject" in sys.argv[3:])

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from blocks.disk import remove_folder
 from blocks.storage.history import keep_linked, link_unchanged, prune, read_history
 from blocks.storage.manifest import Manifest, ManifestFile, Role, VersionFacts, read_manifest
 from blocks.storage.publish import publish_files, verify_published
+from blocks.storage.rejected import put_aside
 from blocks.storage.tileset.publish import publish_tileset
 
 FIRST_NIGHT = datetime(2026, 11, 1, 2, tzinfo=UTC)
@@ -33,16 +35,7 @@ class Publisher:
 
     def publish(self, night: int, *, keep: int, version: str | None = None, attempt: int = 0) -> Manifest:
         """Publish the export of a night, as the tasks do; `attempt` makes another export of the same changeset."""
-        staging = self.root / ".itwin-export" / self.export_format
-        contents = {"model.ifc": f"night {night}".encode() * 100, "same.log": b"unchanged" * 1000}
-        staging.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            (staging / name).unlink(missing_ok=True)
-            before = self.folder / name
-            if self.export_format == "mesh" and before.is_file() and before.read_bytes() == content:
-                (staging / name).hardlink_to(before)  # as the download of a tileset does
-            else:
-                (staging / name).write_bytes(content)
+        staging, contents = self._stage(night)
         again = {"created_at": FIRST_NIGHT + timedelta(days=night - 1, minutes=attempt)}
         manifest = self._manifest(night, contents, version).model_copy(update=again)
         if self.export_format == "mesh":
@@ -55,6 +48,26 @@ class Publisher:
         if keep:
             prune(self.folder, keep)
         return published
+
+    def reject(self, night: int) -> None:
+        """Put the export of a night aside, as the tasks do with one that is not accepted."""
+        staging, contents = self._stage(night)
+        dated = {"created_at": FIRST_NIGHT + timedelta(days=night - 1), "verdict": "rejected"}
+        put_aside(staging, self.folder, self._manifest(night, contents, None).model_copy(update=dated))
+        remove_folder(staging)
+
+    def _stage(self, night: int) -> tuple[Path, dict[str, bytes]]:
+        staging = self.root / ".itwin-export" / self.export_format
+        contents = {"model.ifc": f"night {night}".encode() * 100, "same.log": b"unchanged" * 1000}
+        staging.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (staging / name).unlink(missing_ok=True)
+            before = self.folder / name
+            if self.export_format == "mesh" and before.is_file() and before.read_bytes() == content:
+                (staging / name).hardlink_to(before)  # as the download of a tileset does
+            else:
+                (staging / name).write_bytes(content)
+        return staging, contents
 
     def runs(self) -> dict[str, str]:
         """The exports that are there and whole: run by label, the current one under an empty label."""

@@ -9,11 +9,13 @@
         │   ├── followed/<flow run>.json      the export run that a flow run follows; touched every 30 s while it does
         │   ├── <export run>/                 an IFC export being downloaded: files, parts, checkpoints
         │   ├── mesh/, mesh.journal           a tileset being downloaded, and which of its files are finished
+        │   ├── accepted/                     an export that goes from rejected/ to its place
         │   ├── <name>-<flow run>/            the same, if another process uses that folder or locks are absent
         │   ├── <name>.lock                   held by the process that downloads into the folder of that name
         │   └── <format>-publish.lock         held while an export replaces the one before
-        ├── ifc/                              the published IFC files; earlier ones below history/
-        └── mesh/                             the published tileset; if this is a link, tilesets are downloaded into
+        ├── ifc/                              the published IFC files; earlier ones below history/, those that
+        │                                     acceptance rules rejected below rejected/
+        └── mesh/                             the same of tilesets; if this is a link, tilesets are downloaded into
                                               .itwin-export/<iModel>/ beside the target of the link
 
 `purge` removes everything that has not changed for a week, except locks in use, whenever a state folder is prepared

@@ -103,7 +103,8 @@ def raise_if_rejected(report: Report) -> None:
         if refusal := refusal_of(report):
             raise refusal
     elif report.rejected:
-        raise BatchRejectedError(f"{report.rejected} exports are rejected by the acceptance rules.", report)
+        total = len(report.reports) + report.failed
+        raise BatchRejectedError(f"Rejected by the acceptance rules: {report.rejected} of {total} exports.", report)
 
 
 ifc = export_command("ifc", ifc_request)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from blocks.storage.manifest import read_manifest
 from deployments.cli.unchanged import find_unchanged
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
@@ -30,10 +31,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def export_again(home: Path, imodel: str) -> "subprocess.CompletedProcess[str]":
+def export_again(home: Path, imodel: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """The command in a process of its own, without a Prefect server; it fails if it imports Prefect."""
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, "ifc", imodel, "--json"],
+        [sys.executable, "-c", SCRIPT, "ifc", imodel, "--json", *options],
         cwd=REPOSITORY,
         env=os.environ | {"PREFECT_HOME": str(home)},
         capture_output=True,
@@ -64,6 +65,25 @@ async def test_an_unchanged_export_is_reported_without_prefect(sandbox: RunningS
     assert looked == ["/itwins", "/imodels", f"/imodels/{SEEDED.bridge}/changesets"]
     unknown = await asyncio.to_thread(export_again, home, "Campus/Brigde")
     assert (unknown.returncode, "Near names: “Campus/Bridge”" in unknown.stderr) == (2, True)
+
+
+async def test_a_published_export_is_checked_without_prefect(sandbox: RunningSandbox, home: Path) -> None:
+    """New rules for an unchanged export end the command with 5 and the report, and note the verdict in the manifest."""
+    first = await export_ifc(SEEDED.bridge)
+    asked = len(sandbox.state.log)
+    rules = home.parent / "rules.toml"
+    rules.write_text("on_rejected = 'quarantine'\n[ifc]\nmin_elements = 5000")
+    done = await asyncio.to_thread(export_again, home, SEEDED.bridge, "--acceptance", str(rules))
+    assert done.returncode == 5, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["verdict"], report["checks"][0]["passed"], report["skipped"]) == ("rejected", False, True)
+    assert "is rejected by the acceptance rules: ifc.min_elements: measured" in done.stderr
+    manifest = read_manifest(Path(first.output_dir, first.files[0].path).parent)
+    assert manifest is not None
+    assert manifest.verdict == "rejected"
+    looked = [entry.path for entry in list(sandbox.state.log)[asked:] if not entry.path.startswith(("/connect", "/."))]
+    assert looked == [f"/imodels/{SEEDED.bridge}/changesets"]
+    assert find_unchanged(ifc_request(SEEDED.bridge, acceptance="a-block")) is None
 
 
 def save_block(home: Path) -> None:

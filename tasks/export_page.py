@@ -1,8 +1,10 @@
 """The page of one export: what happened, where it is, how long it took, and what to do next."""
 
+import base64
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich import filesize
@@ -10,6 +12,7 @@ from rich import filesize
 from blocks.errors import ExportError, FailedTask, InputError, NotAuthorizedError, RunFailedError, without_secrets
 from blocks.shown_text import shown
 from blocks.storage.acceptance.checks import Check, value_text
+from blocks.storage.preview_file import read_preview
 from tasks.export_progress import ExportProgress
 from tasks.judged_export import refusal_of
 from tasks.markdown import code, command, document, items, link, section, table, text
@@ -43,10 +46,9 @@ class PageFacts:
 
 def success_page(report: ExportReport, facts: PageFacts) -> str:
     """The page of an export that is there: published, or put aside because acceptance rules do not accept it."""
-    how = "was already there, whole and verified: nothing was exported" if report.skipped else "is exported"
     return document(
         heading(facts.progress, report),
-        f"{KINDS[report.format]} {how}. Result: **{text(report.result)}**.",
+        f"**{_outcome(report)}.** Result: {text(report.result)}.",
         facts.picture,
         items(_findings(report)),
         section("Acceptance rules", *_checks(report)),
@@ -57,6 +59,13 @@ def success_page(report: ExportReport, facts: PageFacts) -> str:
     )
 
 
+def _outcome(report: ExportReport) -> str:
+    kind = KINDS[report.format]
+    if report.verdict == "rejected":
+        return f"Exported as {kind}, and rejected by the acceptance rules"
+    return f"Nothing to do: {kind} is already there, whole and verified" if report.skipped else f"Exported as {kind}"
+
+
 def failure_page(error: Exception, facts: PageFacts) -> str:
     """The page of an export that failed."""
     failed = error.failed_tasks if isinstance(error, RunFailedError) else ()
@@ -64,7 +73,7 @@ def failure_page(error: Exception, facts: PageFacts) -> str:
         heading(facts.progress),
         f"**The {KINDS[facts.progress.format]} export failed** while {_activity(facts.progress)}.",
         f"> {text(_said(error))}",
-        section("What failed at the platform", _failed_tasks(failed) if failed else ""),
+        section("What failed at the platform", items((_failed_task(task) for task in failed), most=20)),
         section("What to do", _advice(error), command(facts.run.repeat)),
         section("What goes on", text(facts.going_on) if facts.going_on else ""),
         section("Time", step_times(facts.progress, facts.run.scheduled_at)),
@@ -87,11 +96,19 @@ def ended_page(how: str, facts: PageFacts) -> str:
     nothing = "Nothing goes on at the platform for this flow run, as far as it had noted."
     return document(
         heading(facts.progress),
-        f"**The flow run ended as {text(how)}.** Nothing of it is published; an earlier export is as it was.",
+        f"**The flow run {text(how)}.** Nothing of it is published; an earlier export is as it was.",
         section("What goes on at the platform", text(facts.going_on) if facts.going_on else nothing),
         section("What to do", "To go on from there:", command(facts.run.repeat)),
         section("Details", items(_details(facts))),
     )
+
+
+def picture_of(report: ExportReport) -> str:
+    """The picture of an export as a part of the page, or why there is none; reads the picture from the disk."""
+    content = read_preview(Path(report.output_dir) / report.preview) if report.preview else None
+    if content is None:
+        return f"No picture: {text(report.preview_reason)}" if report.preview_reason else ""
+    return f"![The exported model](data:image/png;base64,{base64.b64encode(content).decode()})"
 
 
 def heading(progress: ExportProgress, report: ExportReport | None = None) -> str:
@@ -179,28 +196,21 @@ def _place(report: ExportReport) -> str:
     return first.rpartition("/")[0]
 
 
-def _failed_tasks(failed: tuple[FailedTask, ...]) -> str:
-    header = ["Task", "Phase", "What happened", "Can you correct it?", "Read more"]
-    return table(header, [_failed_row(task) for task in failed], most=20)
-
-
-def _failed_row(task: FailedTask) -> list[str]:
-    answer = {True: "yes", False: "no", None: "not known"}[task.can_user_fix]
-    happened = " ".join(filter(None, [task.description, f"({task.code})" if task.code else ""])) or task.result
-    return [
-        code(task.id),
-        text(task.phase),
-        text(happened),
-        answer,
-        link("knowledge base", task.kb_article_link) if task.kb_article_link else "",
-    ]
+def _failed_task(task: FailedTask) -> str:
+    """One item of a list, because long texts in a table are cut at the edge of the page."""
+    answer = {True: "you can correct it", False: "you cannot correct it", None: "not said whether you can correct it"}
+    where = f" in phase {text(task.phase)}" if task.phase else ""
+    article = f" {link('Read more in the knowledge base', task.kb_article_link)}." if task.kb_article_link else ""
+    known_as = f"{text(task.code)}, " if task.code else ""
+    happened = text(task.description or task.result)
+    return f"**{happened}** Failed{where} ({known_as}task {code(task.id)}); {answer[task.can_user_fix]}.{article}"
 
 
 def _advice(error: Exception) -> str:
     """One sentence before the command that does it again."""
     match error:
         case RunFailedError(failed_tasks=failed) if any(task.can_user_fix for task in failed):
-            return "Correct what the table says in the iModel or the options, then:"
+            return "Correct what is said above in the iModel or the options, then:"
         case RunFailedError():
             return "Export again; if it fails in the same way, export another version or tell Bentley the run's id:"
         case NotAuthorizedError():

@@ -176,7 +176,7 @@ class ExportProgress:
         match self.step:
             case "waiting":
                 what = "export run" if self.format == "ifc" else "mesh export"
-                return f"at the platform: {what} {self.remote_state or 'asked for'}"
+                return f"at the platform, {what} {self.remote_state or 'asked for'}"
             case "fetching":
                 return f"fetching {self.transfer or 'the files'}"
             case step:

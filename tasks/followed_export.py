@@ -1,5 +1,6 @@
 """Follow an export: its progress while it runs, and one page about it in the Prefect UI, however it ends."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from blocks.errors import ReportedError
 from blocks.shown_text import in_markdown
 from tasks.artifacts import show_page
-from tasks.export_page import PageFacts, ended_page, failure_page, success_page
+from tasks.export_page import PageFacts, ended_page, failure_page, picture_of, success_page
 from tasks.export_progress import ExportProgress, following
 from tasks.flow_run_facts import facts_of, own_facts
 from tasks.imodel import name_in_batch
@@ -52,12 +53,12 @@ async def show_ended(
     flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], progress: ExportProgress, going_on: str
 ) -> None:
     """The page of a flow run that was cancelled or has crashed, for hooks, which may run in another process."""
-    how = state.name or state.type.value
+    how = "crashed" if state.is_crashed() else "was cancelled"
     page = ended_page(how, PageFacts(progress, facts_of(flow, flow_run, flow_run.parameters), going_on=going_on))
     created = ArtifactCreate(
         key=progress.key,
         type="markdown",
-        description=_titled(progress, how.lower()),
+        description=_titled(progress, how),
         data=page,
         flow_run_id=flow_run.id,
     )
@@ -85,7 +86,8 @@ async def _with_page(
 
 
 async def _show_report(report: ExportReport, progress: ExportProgress) -> None:
-    page = success_page(report, PageFacts(progress, own_facts()))
+    picture = await asyncio.to_thread(picture_of, report)
+    page = success_page(report, PageFacts(progress, own_facts(), picture=picture))
     verdicts = {"rejected": "rejected by the acceptance rules", "error": "not checked against the acceptance rules"}
     how = verdicts.get(report.verdict, "nothing to do" if report.skipped else "published")
     await show_page(page, key=progress.key, description=_titled(progress, how))

@@ -60,8 +60,10 @@ def counts_of(report: BatchReport) -> str:
 
 
 def _failed(failures: Sequence[BatchFailure], facts: BatchFacts) -> str:
-    rows = [[facts.subject(one.imodel_id, one.format), one.format, text(one.error)] for one in failures]
-    return table(["iModel", "Format", "Why"], rows) if rows else ""
+    """A list, because long texts in a table are cut at the edge of the page."""
+    return items(
+        f"**{facts.subject(one.imodel_id, one.format)}** ({one.format}): {text(one.error)}" for one in failures
+    )
 
 
 def _rejected(reports: Sequence[ExportReport], facts: BatchFacts) -> str:

@@ -56,7 +56,7 @@ async def test_a_skipped_export_says_so(prefect_server: str) -> None:
     await export_ifc(SEEDED.plant)
     await export_ifc(SEEDED.plant)
     said = newest(prefect_server, "markdown")[0]["data"]
-    assert "was already there" in said
+    assert "Nothing to do: IFC is already there" in said
     assert "## Time" not in said
 
 
@@ -78,8 +78,10 @@ async def test_a_failed_task_is_explained(prefect_server: str, sandbox: RunningS
     said = page(prefect_server)
     (run,) = sandbox.state.runs
     assert said.startswith("# Plant A, changeset 5\n")
-    assert "| Translate | No walls \\| at all" in said
-    assert "| yes | [knowledge base](https://bentleysystems.service-now.com/kb?id=1&n=%282%29) |" in said
+    assert "* **No walls \\| at all" in said
+    assert "Failed in phase Translate (" in said
+    assert "; you can correct it. [Read more in the knowledge base](" in said
+    assert "](https://bentleysystems.service-now.com/kb?id=1&n=%282%29)." in said
     assert f"    itwin-export ifc {SEEDED.plant} --model-ids 0x1 --model-ids 0x2 --no-save-logs\n" in said
     assert f"Export run `{run.id}`" in said
     assert [task.can_user_fix for task in failed.value.failed_tasks] == [True]
@@ -104,7 +106,7 @@ async def test_a_batch_has_one_page(prefect_server: str, sandbox: RunningSandbox
     (said,) = [one["data"] for one in newest(prefect_server, "markdown") if one["key"].startswith("export-itwin")]
     assert said.startswith("# Campus\n")
     assert "**1 exported, 0 skipped, 1 failed.**" in said
-    assert f"| Plant A | ifc | Export run {report.failures[0].error.split()[2]} of iModel" in said
+    assert f"* **Plant A** (ifc): Export run {report.failures[0].error.split()[2]} of iModel" in said
     assert f"| [Bridge](/artifacts/key/export-ifc-{SEEDED.bridge}) | ifc | `" in said
     assert "Requests to the platform: " in said
     assert "    itwin-export itwin Campus --imodel-ids" in said

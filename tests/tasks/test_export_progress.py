@@ -51,7 +51,7 @@ def test_the_sentence_says_what_is_waited_for() -> None:
     progress = ExportProgress("ifc", "imodel")
     progress.enter("waiting")
     progress.note_state("Queued")
-    assert str(progress) == "imodel: at the platform: export run Queued"
+    assert str(progress) == "imodel: at the platform, export run Queued"
     progress.enter("fetching")
     progress.note_bytes(0, 40_000_000)
     assert str(progress) == "imodel: fetching 0 bytes of 40.0 MB"

@@ -90,8 +90,8 @@ def test_lines_come_only_with_news(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         time.sleep(0.2)
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "10 %: Plant A: at the platform: export run Executing",
-        "40 %: Plant A: at the platform: export run Finalizing",
+        "10 %: Plant A: at the platform, export run Executing",
+        "40 %: Plant A: at the platform, export run Finalizing",
     ]
     assert plain_line(ActiveExports(Batch())).startswith("42 %: 70 waiting")
     assert plain_line(ActiveExports()) == ""

@@ -16,6 +16,7 @@ from tasks.followed_export import followed
 from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
+from tasks.ifc.ids_documents import with_documents
 from tasks.ifc.lost_output import retry_with_new_run
 from tasks.ifc.mapping_file import upload_mapping_file, with_mapping
 from tasks.ifc.options import IfcRequest
@@ -45,7 +46,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it."""
     itwin = await load_credentials(request.credentials)
     storage = await load_blob_storage(request.blob_storage, request)
-    request = await with_rules(request)
+    request = await with_documents(await with_rules(request))
     async with itwin.get_client() as apis:
         request = await with_imodel(itwin, request)
         request = await with_mapping(itwin, request, storage)

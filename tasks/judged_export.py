@@ -8,7 +8,7 @@ from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.acceptance.judgement import judge, reasons
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent, IfcSummary
-from blocks.storage.content_file import read_content
+from blocks.storage.content_file import read_content, replace_reports
 from blocks.storage.history import REJECTED, KeptExport
 from blocks.storage.manifest import AppliedRules, Manifest, read_manifest
 from blocks.storage.publish import replace_manifest
@@ -26,7 +26,8 @@ def with_verdict(manifest: Manifest, request: ExportRequest, content: ExportCont
         folder: Where its files are.
     """
     compared = manifest.model_copy(update={"previous": _previous_of(request.folder, manifest)})
-    return _judged(compared, request.rules, content, folder)
+    judged, reports = _judged(compared, request.rules, content, folder)
+    return judged.model_copy(update={"files": replace_reports(folder, judged.files, reports)})
 
 
 def is_publishable(manifest: Manifest, request: ExportRequest) -> bool:
@@ -47,8 +48,9 @@ def judge_again(kept: KeptExport, request: ExportRequest) -> KeptExport:
     if _is_decided(manifest, request.rules, previous) or (is_published and request.rules is None):
         return kept
     compared = manifest.model_copy(update={"previous": previous})
-    judged = _judged(compared, request.rules, read_content(kept.folder, manifest), kept.folder)
+    judged, reports = _judged(compared, request.rules, read_content(kept.folder, manifest), kept.folder)
     with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
+        judged = judged.model_copy(update={"files": replace_reports(kept.folder, judged.files, reports)})
         replace_manifest(kept.folder, request.staging_root.root, manifest, judged)
     return KeptExport(kept.folder, judged)
 
@@ -85,10 +87,14 @@ def is_failure(report: ExportReport, given: GivenRules | None) -> bool:
     return report.verdict in failing[on_rejected]
 
 
-def _judged(manifest: Manifest, given: GivenRules | None, content: ExportContent, folder: Path) -> Manifest:
+def _judged(
+    manifest: Manifest, given: GivenRules | None, content: ExportContent, folder: Path
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest with the verdict, and the reports on IDS documents by file name."""
     found = judge(given, content, folder, manifest.previous)
     applied = AppliedRules(source=given.source, sha256=given.sha256, warnings=found.warnings) if given else None
-    return manifest.model_copy(update={"verdict": found.verdict, "checks": found.checks, "acceptance": applied})
+    judged = {"verdict": found.verdict, "checks": found.checks, "acceptance": applied}
+    return manifest.model_copy(update=judged), found.reports
 
 
 def _is_decided(manifest: Manifest, given: GivenRules | None, previous: PreviousExport | None) -> bool:

@@ -1,13 +1,15 @@
 """The content report of an export, and the list of its GlobalIds, as files beside its manifest."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from blocks.disk import disk_errors, write_whole
-from blocks.shared_folder import read_bounded
+from blocks.shared_folder import read_bounded, remove_inside
 from blocks.storage.content.global_ids import GLOBAL_IDS_NAME, GlobalIds
 from blocks.storage.content.ifc_content import read_ifc_content
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
@@ -15,6 +17,7 @@ from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.publish import sha256_of
 from blocks.storage.tileset.verify import verify_tileset
 
+_REPORT = re.compile(r"acceptance(-\d+)?\.(html|json)")
 LONGEST_CONTENT = 64 * 1024 * 1024
 
 
@@ -34,6 +37,23 @@ def write_reports(folder: Path, reports: Mapping[str, bytes]) -> tuple[ManifestF
         DiskError: A file cannot be written.
     """
     return tuple(_write(folder, name, content) for name, content in reports.items())
+
+
+def replace_reports(
+    folder: Path, files: Sequence[ManifestFile], reports: Mapping[str, bytes]
+) -> tuple[ManifestFile, ...]:
+    """Write reports beside the files of an export in place of those of an earlier check; returns all its files.
+
+    Raises:
+        DiskError: A file cannot be written.
+    """
+    earlier = [file for file in files if file.role == "content" and _REPORT.fullmatch(file.path)]
+    written = write_reports(folder, reports)
+    for file in earlier:
+        if file.path not in reports:
+            with suppress(OSError):
+                remove_inside(folder, file.path)
+    return (*(file for file in files if file not in earlier), *written)
 
 
 def _write(folder: Path, name: str, content: bytes) -> ManifestFile:

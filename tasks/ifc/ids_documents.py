@@ -9,10 +9,22 @@ from blocks.storage.acceptance.ids.documents import read_document
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.blob_request import read_blob
 from blocks.storage.user_blob_storage import UserBlobStorage
+from tasks.ifc.options import IfcRequest
 from tasks.load_blocks import load_saved
 from tasks.local_file import local_path
 
 LINK_LIFE = timedelta(minutes=15)
+
+
+async def with_documents(request: IfcRequest) -> IfcRequest:
+    """The request with all IDS documents that its acceptance rules name.
+
+    Raises:
+        InputError: A document does not exist, or it cannot be read.
+    """
+    if request.rules is None or not request.rules.missing_documents:
+        return request
+    return request.model_copy(update={"rules": await load_documents(request.rules, request.blob_storage)})
 
 
 async def load_documents(given: GivenRules, blob_storage: str) -> GivenRules:

@@ -14,6 +14,7 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.run_outcome import evaluate_run
+from blocks.storage.acceptance.ids_checks import require_valid_documents
 from blocks.storage.content.global_ids import GlobalIds
 from blocks.storage.content.ifc_content import read_ifc
 from blocks.storage.content.models import ExportContent, IfcContent
@@ -42,7 +43,9 @@ async def check_files_publishable(itwin: ItwinApis, request: IfcRequest, changes
 
     Raises:
         ConfigurationError: It does not work there.
+        InputError: An IDS document of the acceptance rules is invalid.
     """
+    await asyncio.to_thread(require_valid_documents, request.rules)
     name = "file"
     if request.output_location == "USER_BLOB_STORAGE" or request.file_name:  # named by us, so its very name is tried
         imodel = await itwin.imodels.get_imodel(request.imodel_id)

@@ -17,9 +17,9 @@ DTD = f'{START}<!DOCTYPE ids SYSTEM "http://127.0.0.1:9/ids.dtd">{PASSING.split(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (BOMB.encode(), "document type"),
-        (EXTERNAL.encode(), "document type"),
-        (DTD.encode(), "document type"),
+        (BOMB.encode(), "declares a document type"),
+        (EXTERNAL.encode(), "declares a document type"),
+        (DTD.encode(), "declares a document type"),
         (EXTERNAL.encode("utf-16"), "no valid XML"),
         (EXTERNAL.encode("cp037"), "no valid XML"),
         (b"ISO-10303-21;", "no valid XML"),

@@ -1,4 +1,4 @@
-"""The process that draws: `python -m blocks.storage.preview PARENT SECONDS ifc|mesh FOLDER SOURCE…`.
+"""The process that draws: `python -m blocks.storage.preview PARENT SECONDS MEMORY ifc|mesh FOLDER SOURCE…`.
 
 It alone parses foreign data for the picture. It may crash, and it has limits; it writes `preview.png` into the folder,
 or `reason` if there is nothing to draw.
@@ -12,9 +12,9 @@ from blocks.storage.preview.limits import READING_SHARE, limit_this_process
 from blocks.storage.preview.shapes import Model, NoPictureError
 
 
-def main(parent: str, seconds: str, kind: str, folder: str, *sources: str) -> None:
+def main(parent: str, seconds: str, memory: str, kind: str, folder: str, *sources: str) -> None:
     """Draw the sources into a folder."""
-    limit_this_process(int(parent), int(seconds))
+    limit_this_process(int(parent), int(seconds), int(memory))
     deadline = time.monotonic() + READING_SHARE * int(seconds)
     try:
         from blocks.storage.preview.scene import draw  # noqa: PLC0415  VTK, within the limits
@@ -22,8 +22,6 @@ def main(parent: str, seconds: str, kind: str, folder: str, *sources: str) -> No
         draw(_read(kind, [Path(source) for source in sources], deadline), Path(folder) / "preview.png")
     except NoPictureError as reason:
         (Path(folder) / "reason").write_text(str(reason), encoding="utf-8")
-    except MemoryError:
-        (Path(folder) / "reason").write_text("it needs too much memory", encoding="utf-8")
 
 
 def _read(kind: str, sources: list[Path], deadline: float) -> Model:

@@ -13,9 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from blocks.bounds import MIB
 from blocks.errors import without_secrets
 from blocks.shown_text import shown
-from blocks.storage.preview.limits import LARGEST_PICTURE, LONGEST_ERROR, SECONDS
+from blocks.storage.preview.free_memory import free_memory
+from blocks.storage.preview.limits import LARGEST_PICTURE, LEAST_MEMORY, LONGEST_ERROR, MOST_MEMORY, SECONDS
 
 PACKAGES = ("ifcopenshell", "numpy", "PIL", "vtkmodules")
 """What the extra “preview” installs."""
@@ -26,11 +28,14 @@ _DRAWING = {
     "VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow" if sys.platform == "linux" else "",
     "LIBGL_ALWAYS_SOFTWARE": "1",  # the same picture with and without a graphics card
     "MESA_SHADER_CACHE_DISABLE": "true",
+    "OPENBLAS_NUM_THREADS": "1",  # each thread takes memory, and nothing here uses them
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-_AT_ONCE = threading.BoundedSemaphore(2)
+_AT_ONCE = 2
 """A batch publishes many exports at once, and each picture takes a processor and up to 2 GB."""
+_turns = threading.BoundedSemaphore(_AT_ONCE)
 _LONGEST_WAIT = 60.0
+_NO_MEMORY = (b"bad_alloc", b"MemoryError", b"Unable to allocate", b"Memory allocation")
 
 Kind = Literal["ifc", "mesh"]
 
@@ -48,31 +53,73 @@ def missing_packages() -> list[str]:
     return [name for name in PACKAGES if find_spec(name) is None]
 
 
-def draw(kind: Kind, sources: Sequence[Path], *, seconds: int = SECONDS) -> Drawing:
+@dataclass(frozen=True)
+class Limits:
+    """What a picture may take: seconds, and bytes of memory."""
+
+    seconds: int = SECONDS
+    memory: int = MOST_MEMORY
+
+    @property
+    def command(self) -> list[str]:
+        """As the process takes them."""
+        return [f"{self.seconds}", f"{self.memory}"]
+
+    @property
+    def too_long(self) -> str:
+        """The reason where the time is over."""
+        return f"drawing it takes more than {self.seconds} s"
+
+    @property
+    def too_large(self) -> str:
+        """The reason where the memory does not suffice."""
+        return f"drawing it takes more than {self.memory // MIB} MiB of memory"
+
+
+def draw(kind: Kind, sources: Sequence[Path], limits: Limits | None = None) -> Drawing:
     """Draw IFC files, or the tileset in a folder; whatever happens, there is a drawing or a reason."""
     try:
         with _turn() as is_free, tempfile.TemporaryDirectory(prefix="itwin-export-preview-") as folder:
             if not is_free:
                 return Drawing(reason="too many other pictures are being drawn")
-            return _draw_into(Path(folder), kind, sources, seconds)
+            limits = limits or Limits(memory=_memory())
+            if not limits.memory:
+                return Drawing(reason=f"less than {_AT_ONCE * LEAST_MEMORY // MIB} MiB of memory are free")
+            return _draw_into(Path(folder), kind, sources, limits)
     except OSError as error:
         return Drawing(reason=f"the process that draws cannot be started ({error.strerror or type(error).__name__})")
 
 
+def _memory() -> int:
+    """So many bytes that another picture can have the same; 0 if that is not enough for one."""
+    free = free_memory()
+    memory = MOST_MEMORY if free is None else min(MOST_MEMORY, free // _AT_ONCE)
+    return memory if memory >= LEAST_MEMORY else 0
+
+
 @contextmanager
 def _turn() -> Generator[bool]:
-    is_free = _AT_ONCE.acquire(timeout=_LONGEST_WAIT)
+    is_free = _turns.acquire(timeout=_LONGEST_WAIT)
     try:
         yield is_free
     finally:
         if is_free:
-            _AT_ONCE.release()
+            _turns.release()
 
 
-def _draw_into(folder: Path, kind: Kind, sources: Sequence[Path], seconds: int) -> Drawing:
+def _draw_into(folder: Path, kind: Kind, sources: Sequence[Path], limits: Limits) -> Drawing:
     said = folder / "stderr"
     # -P: files of the export are not to be imported. The folder is empty for the same reason.
-    command = [sys.executable, "-P", "-m", "blocks.storage.preview", f"{os.getpid()}", f"{seconds}", kind, str(folder)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "blocks.storage.preview",
+        f"{os.getpid()}",
+        *limits.command,
+        kind,
+        str(folder),
+    ]
     with said.open("wb") as stderr:
         try:
             ended = subprocess.run(  # noqa: S603  our own module
@@ -82,13 +129,13 @@ def _draw_into(folder: Path, kind: Kind, sources: Sequence[Path], seconds: int) 
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                timeout=seconds + 1,
+                timeout=limits.seconds + 1,
                 check=False,
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
-            return Drawing(reason=_too_long(seconds))
-    return _outcome(folder, ended.returncode, seconds)
+            return Drawing(reason=limits.too_long)
+    return _outcome(folder, ended.returncode, limits)
 
 
 def _environment() -> dict[str, str]:
@@ -97,22 +144,21 @@ def _environment() -> dict[str, str]:
     return passed_on | _DRAWING | {"PYTHONPATH": str(_ROOT)}
 
 
-def _outcome(folder: Path, exit_code: int, seconds: int) -> Drawing:
+def _outcome(folder: Path, exit_code: int, limits: Limits) -> Drawing:
     png, reason = _read(folder / "preview.png", LARGEST_PICTURE), _read(folder / "reason", LONGEST_ERROR)
     if exit_code == 0 and png.startswith(PNG_MAGIC):
         return Drawing(png)
     if exit_code == 0 and reason:
         return Drawing(reason=_safe(reason))
     if exit_code == -getattr(signal, "SIGALRM", 0):
-        return Drawing(reason=_too_long(seconds))
+        return Drawing(reason=limits.too_long)
+    said = _read(folder / "stderr", LONGEST_ERROR)
+    if any(sign in said for sign in _NO_MEMORY):
+        return Drawing(reason=limits.too_large)
     if exit_code < 0:
         return Drawing(reason=f"the process that draws it crashed ({signal.strsignal(-exit_code)})")
-    lines = _read(folder / "stderr", LONGEST_ERROR).strip().splitlines() or [b"no error"]
+    lines = said.strip().splitlines() or [b"no error"]
     return Drawing(reason=f"the process that draws it failed ({_safe(lines[-1])})")
-
-
-def _too_long(seconds: int) -> str:
-    return f"drawing it takes more than {seconds} s"
 
 
 def _read(path: Path, longest: int) -> bytes:

@@ -70,12 +70,14 @@ def read_ifc(paths: list[Path], deadline: float) -> Model:
         NoPictureError: There is nothing to show.
     """
     collection = ShapeCollection()
-    total, has_north = 0, False
+    total, has_north, is_sized = 0, False, True
     for path in paths:
         file: Any = _library.open(str(path), format=".ifc")
         products = _products_of(file)
         total += len(products)
-        ordered = SizeEstimator(file, _SIZING_SHARE * (deadline - time.monotonic())).largest_first(products)
+        estimator = SizeEstimator(file, _SIZING_SHARE * (deadline - time.monotonic()))
+        ordered = estimator.largest_first(products)
+        is_sized = is_sized and estimator.is_complete
         rotation = rotation_to_north(file)
         has_north = has_north or rotation is not None
         _collect(file, ordered[:MOST_ELEMENTS], np.eye(3) if rotation is None else rotation, collection, deadline)
@@ -84,12 +86,13 @@ def read_ifc(paths: list[Path], deadline: float) -> Model:
     shown = len(collection.points)
     far = collection.without_far_ones()
     points, triangles, colors = collection.joined(deadline)
-    return Model(points, triangles, colors, _caption(shown - far, total, far), has_north)
+    return Model(points, triangles, colors, _caption(shown - far, total, far, is_sized=is_sized), has_north)
 
 
-def _caption(shown: int, total: int, far: int) -> str:
+def _caption(shown: int, total: int, far: int, *, is_sized: bool) -> str:
     """What is not in the picture; nothing if it is all there."""
-    parts = [f"largest {grouped(shown)} of {grouped(total)} elements shown"] if shown + far < total else []
+    largest = "largest " if is_sized else ""
+    parts = [f"{largest}{grouped(shown)} of {grouped(total)} elements shown"] if shown + far < total else []
     parts += [f"{far} far from all others left out"] if far else []
     return ", ".join(parts)
 

@@ -13,8 +13,8 @@ SECONDS = 30
 """From the start of the process that draws to its end."""
 READING_SHARE = 0.6
 """Of that time; then what has been read is drawn."""
-MEMORY = 2048 * MIB
-"""Bytes of data; VTK needs 250 MB of it, a file of 130 MB 900."""
+MOST_MEMORY, LEAST_MEMORY = 2048 * MIB, 512 * MIB
+"""Bytes of data: the picture itself takes 450 MB, a file of 130 MB another 650."""
 LARGEST_PICTURE = 150_000
 """Bytes: it is shown within a page."""
 WIDTH, HEIGHT = 1000, 700
@@ -27,7 +27,7 @@ _LARGEST_FILE = 4 * MIB
 _KILLED_WITH_PARENT = 1
 
 
-def limit_this_process(parent: int, seconds: int) -> None:
+def limit_this_process(parent: int, seconds: int, memory: int) -> None:
     """End this process when its time is over, it needs too much memory, or its parent ends; call it once, at first.
 
     Where a system lacks such a limit (Windows), the parent ends the process when the time is over.
@@ -39,7 +39,7 @@ def limit_this_process(parent: int, seconds: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while foreign code runs
     signal.alarm(seconds)
     for kind, most in (
-        (resource.RLIMIT_DATA, MEMORY),
+        (resource.RLIMIT_DATA, memory),
         (resource.RLIMIT_FSIZE, _LARGEST_FILE),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from blocks.storage.preview import drawing
-from blocks.storage.preview.drawing import draw
+from blocks.storage.preview.drawing import Limits, draw
 from blocks.storage.preview.limits import LARGEST_PICTURE
 from deployments.sandbox.content.ifc import SCHEMAS, IfcSubject, build_ifc
 from tests.blocks.storage.preview.models import (
@@ -22,8 +22,8 @@ from tests.blocks.storage.preview.models import (
     tileset,
 )
 
-PATIENT = 150
-"""Seconds: the machine may do something else meanwhile."""
+PATIENT = Limits(seconds=150)
+"""The machine may do something else meanwhile."""
 
 
 def assert_fair(png: bytes) -> None:
@@ -39,7 +39,7 @@ def test_each_ifc_version_is_drawn(version: str, tmp_path: Path) -> None:
     """A file of the stand-in platform in each IFC version is drawn, and its model fills the picture."""
     path = tmp_path / "Plant A.ifc"
     path.write_bytes(build_ifc(IfcSubject("Plant A", "imodel", "a" * 40, version), 40))
-    drawn = draw("ifc", [path], seconds=PATIENT)
+    drawn = draw("ifc", [path], PATIENT)
     assert drawn.reason == ""
     assert_fair(drawn.png)
 
@@ -47,14 +47,14 @@ def test_each_ifc_version_is_drawn(version: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("tiles", [64, 600])
 def test_tilesets_are_drawn(tiles: int, tmp_path: Path) -> None:
     """Both tilesets of the stand-in platform, of Plant A and of the stadium, are drawn."""
-    drawn = draw("mesh", [sandbox_tiles(tmp_path, tiles)], seconds=PATIENT)
+    drawn = draw("mesh", [sandbox_tiles(tmp_path, tiles)], PATIENT)
     assert drawn.reason == ""
     assert_fair(drawn.png)
 
 
 def test_colors_are_those_of_the_materials(tmp_path: Path) -> None:
     """A roof has the very color of its style, and all else a shade of it."""
-    drawn = draw("ifc", [boxes(tmp_path / "red.ifc", [1.0], (0.8, 0.2, 0.1))], seconds=PATIENT)
+    drawn = draw("ifc", [boxes(tmp_path / "red.ifc", [1.0], (0.8, 0.2, 0.1))], PATIENT)
     pixels = pixels_of(drawn.png).reshape(-1, 3)
     roof = np.abs(pixels - (204, 51, 26)).max(axis=1) <= 6
     assert roof.mean() > 0.05
@@ -66,7 +66,7 @@ def test_colors_of_tiles_are_those_of_their_materials(tmp_path: Path) -> None:
     """A blue material of a batched model, far from the origin of its file, is drawn blue."""
     model = b3dm(cube_glb(), {"BATCH_LENGTH": 0, "RTC_CENTER": [4_000_000.0, 1_000_000.0, 4_800_000.0]})
     folder = tileset(tmp_path / "mesh", {"geometricError": 0, "content": {"uri": "a.b3dm"}}, a_b3dm=model)
-    drawn = draw("mesh", [folder], seconds=PATIENT)
+    drawn = draw("mesh", [folder], PATIENT)
     assert_fair(drawn.png)
     pixels = pixels_of(drawn.png).reshape(-1, 3)
     assert ((pixels[:, 2] > 90) & (pixels[:, 0] < 60)).mean() > 0.05
@@ -118,7 +118,7 @@ def test_what_the_process_says_last_is_the_reason(tmp_path: Path) -> None:
 
 def test_a_picture_has_a_time_limit(tmp_path: Path) -> None:
     """A file that takes longer than the limit is given up, and the reason names the limit."""
-    drawn = draw("ifc", [boxes(tmp_path / "a.ifc", [1.0] * 20_000)], seconds=1)
+    drawn = draw("ifc", [boxes(tmp_path / "a.ifc", [1.0] * 20_000)], Limits(seconds=1))
     assert drawn.reason == "drawing it takes more than 1 s"
 
 
@@ -130,7 +130,7 @@ def test_files_of_an_export_are_not_imported(tmp_path: Path) -> None:
     previous = Path.cwd()
     os.chdir(folder)
     try:
-        assert draw("mesh", [folder], seconds=PATIENT).reason == ""
+        assert draw("mesh", [folder], PATIENT).reason == ""
     finally:
         os.chdir(previous)
 

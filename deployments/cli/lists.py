@@ -24,7 +24,7 @@ from deployments.cli.listed_rows import (
 from deployments.cli.platform_access import with_platform
 from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
-from tasks.addresses import EXPECTED, Kind, read_subject
+from tasks.addresses import EXPECTED, LONGEST_NAME, Kind, read_subject
 from tasks.names import imodel_id_of, itwin_id_of
 from tasks.options import check_output_dir
 
@@ -49,6 +49,7 @@ Rows = Callable[[ItwinApis, int | None], AsyncIterator[Row]]
 @app.command
 def itwins(*, search: Search = "", top: Top = None, credentials: Credentials = "default", json: AsJson = False) -> None:
     """List the iTwins that this client is a member of."""
+    _require_searchable(search)
     _show(lambda apis, size: itwin_rows(apis, search, size), "iTwins", top, credentials, as_json=json)
 
 
@@ -57,6 +58,7 @@ def imodels(
     itwin: ITwin, *, search: Search = "", top: Top = None, credentials: Credentials = "default", json: AsJson = False
 ) -> None:
     """List the iModels of an iTwin."""
+    _require_searchable(search)
     rows = _of(itwin, "iTwin", lambda apis, key, size: imodel_rows(apis, key, search, size))
     _show(rows, "iModels", top, credentials, as_json=json)
 
@@ -93,6 +95,11 @@ def exports(folder: Folder = None, *, top: Top = None, json: AsJson = False) -> 
     """List the exports that are published in a folder, earlier ones too."""
     rows = list_exports(check_output_dir(folder))
     _print(rows[: _limit(top, as_json=json)], len(rows) - (_limit(top, as_json=json) or 0), "Exports", as_json=json)
+
+
+def _require_searchable(text: str) -> None:
+    if len(text) > LONGEST_NAME:
+        raise InputError(f"--search has {len(text)} characters; names have at most {LONGEST_NAME}.")
 
 
 def _of(given: str, kind: Kind, rows: Callable[[ItwinApis, str, int | None], AsyncIterator[Row]]) -> Rows:

@@ -39,6 +39,7 @@ sys.exit(code)
         (["check", "model.ifc", "--ids", "nowhere.ids"], 2),
         (["list", "--help"], 0),
         (["list", "imodels", "/"], 2),
+        (["list", "itwins", "--search", "x" * 256], 2),
         (["list", "exports", "nowhere"], 2),
         (["check", "--help"], 0),
         (["check", "nowhere"], 2),

@@ -12,6 +12,16 @@ from blocks.shared_folder import home_expanded, open_regular
 from blocks.shown_text import shown
 from blocks.storage.acceptance.rules import GivenRules, IfcRules, MeshRules, Rules
 
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+"""Errors of pydantic for values of another kind, and the words of TOML for the right one."""
 LONGEST_RULES = 1024 * 1024
 _TABLES: dict[str, type[BaseModel]] = {"": Rules, "ifc": IfcRules, "mesh": MeshRules}
 
@@ -58,9 +68,11 @@ def describe_fault(error: ValidationError) -> str:
             choices = str(fault.get("ctx", {}).get("expected")).replace("'", "").replace(" or ", ", ")
             return f"have “{shown(str(fault['input']), 100)}” as {name}. Choose one of: {choices}."
         case "value_error" if not key and not table:
-            return f"cannot be used: {_reason(fault['msg'])}."
+            return f"cannot be used{_reason(fault['msg'])}."
+        case kind if kind in _KINDS:
+            return f"have {_written(fault['input'])} as {name}. It should be {_KINDS[kind]}."
         case _:
-            return f"have {_written(fault['input'])} as {name}: {_reason(fault['msg'])}."
+            return f"have {_written(fault['input'])} as {name}{_reason(fault['msg'])}."
 
 
 def _read_text(path: Path) -> str:
@@ -100,11 +112,14 @@ def _hint(table: str, key: str) -> str:
 
 
 def _written(value: object) -> str:
-    """A value about as TOML writes it."""
+    """A value about as TOML writes it; a text is named as such, for it may be a number in quotes."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"“{shown(text, 100)}”"
+    return f"{'the text ' if isinstance(value, str) else ''}“{shown(text, 100)}”"
 
 
 def _reason(message: str) -> str:
-    reason = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    return reason if reason != message or message.startswith("Value error") else message[:1].lower() + message[1:]
+    """What pydantic or a validator of ours says, to follow the value."""
+    ours = message.removeprefix("Value error, ")
+    if ours != message:
+        return f": {ours}"
+    return f". It should be {message.removeprefix('Input should be ')}" if "should be" in message else f": {message}"

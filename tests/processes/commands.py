@@ -131,6 +131,7 @@ class CliSandbox:
         assert report.run_id == run.id
         assert {path.name for path in self.published} == {
             "content.json",
+            "global-ids.bin",
             "manifest.json",
             *(Path(f.path).name for f in report.files),
         }

@@ -15,6 +15,7 @@ from typing import TextIO
 from urllib.parse import quote
 
 import uvicorn
+from rich import filesize
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -24,8 +25,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from blocks.bounds import LONGEST_NAME
 from blocks.errors import ConfigurationError, InputError
+from blocks.shown_text import shown
 from blocks.storage.file_names import MANIFEST_NAME
+from blocks.storage.manifest import Manifest, read_manifest
 from blocks.storage.tileset.references import ROOT
 from deployments.node_tools import MODULES
 
@@ -38,11 +42,12 @@ _POLICY = "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'"
 
 @dataclass(frozen=True)
 class ViewableItem:
-    """A tileset or an IFC file that the page can show; `url` is relative to the page."""
+    """A tileset or an IFC file that the page can show; `url` is relative to the page, `facts` what is known of it."""
 
     name: str
     kind: str
     url: str
+    facts: tuple[str, ...] = ()
 
 
 def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
@@ -102,10 +107,25 @@ def find_items(folder: Path) -> list[ViewableItem]:
 def _items_of(export: Path, folder: Path) -> list[ViewableItem]:
     tilesets = [(path, "tileset") for path in [export / ROOT] if path.is_file()]
     models = [(path, "ifc") for path in sorted(export.glob("*.ifc"))]
+    facts = _facts_of(read_manifest(export))
     return [
-        ViewableItem(path.relative_to(folder).as_posix(), kind, f"data/{quote(path.relative_to(folder).as_posix())}")
+        ViewableItem(
+            path.relative_to(folder).as_posix(), kind, f"data/{quote(path.relative_to(folder).as_posix())}", facts
+        )
         for path, kind in [*tilesets, *models]
     ]
+
+
+def _facts_of(manifest: Manifest | None) -> tuple[str, ...]:
+    """Name, version, size and content of an export; empty without a manifest."""
+    if manifest is None:
+        return ()
+    index = manifest.changeset_index
+    version = manifest.named_version.name if manifest.named_version else f"changeset {index}" if index else ""
+    content = manifest.content.sentence() if manifest.content else ""
+    verdict = "" if manifest.verdict == "not_checked" else manifest.verdict
+    known = (manifest.imodel_name or "", version, verdict, filesize.decimal(manifest.total_bytes), content)
+    return tuple(shown(fact, LONGEST_NAME) for fact in known if fact)
 
 
 async def _answer(found: list[dict[str, str]], _: Request) -> JSONResponse:

@@ -5,7 +5,15 @@ function load(source) {
   });
 }
 
-export async function show(url, container, report) {
+// What is clicked on, as its file and that file's bytes.
+async function describe(picked) {
+  const uri = picked?.content?.url;
+  if (!uri) return "";
+  const { headers } = await fetch(uri, { method: "HEAD" });
+  return `${decodeURIComponent(new URL(uri, location.href).pathname.split("/data/").pop())} · ${headers.get("content-length")} bytes`;
+}
+
+export async function show(url, container, report, pick) {
   window.CESIUM_BASE_URL = new URL("../cesium/", import.meta.url).href;
   await load("cesium/Cesium.js");
   const { Cesium } = window;
@@ -38,6 +46,10 @@ export async function show(url, container, report) {
   detail.oninput = () => (tileset.maximumScreenSpaceError = 32 / 2 ** (detail.value / 2));
   detail.oninput();
   viewer.scene.primitives.add(tileset);
+  viewer.screenSpaceEventHandler.setInputAction(
+    async ({ position }) => pick(await describe(viewer.scene.pick(position))),
+    Cesium.ScreenSpaceEventType.LEFT_CLICK,
+  );
   const whole = 2.2 * tileset.boundingSphere.radius; // CesiumJS itself goes too near to see all of it
   await viewer.zoomTo(tileset, new Cesium.HeadingPitchRange(0, -0.6, whole));
 }

@@ -2,7 +2,9 @@
 const items = await (await fetch("items.json")).json();
 const choice = document.getElementById("item");
 choice.append(...items.map((item) => new Option(item.name, item.url)));
-choice.value = decodeURIComponent(location.hash.slice(1)) || items[0].url;
+const wanted = decodeURIComponent(location.hash.slice(1));
+const item = items.find(({ url }) => decodeURIComponent(url) === decodeURIComponent(wanted)) ?? items[0];
+choice.value = item.url;
 choice.onchange = () => {
   location.hash = encodeURIComponent(choice.value);
   location.reload();
@@ -14,6 +16,11 @@ export function report(state, facts = {}) {
   Object.assign(document.body.dataset, { state, ...facts });
 }
 
-const item = items.find(({ url }) => url === choice.value) ?? items[0];
+export function pick(words) {
+  document.getElementById("picked").textContent = words;
+  document.body.dataset.picked = words;
+}
+
+document.getElementById("facts").textContent = item.facts.join(" · ");
 const { show } = await import(item.kind === "ifc" ? "./ifc.js" : "./tileset.js");
-show(item.url, document.getElementById("view"), report).catch((error) => report("error", { message: String(error) }));
+show(item.url, document.getElementById("view"), report, pick).catch((error) => report("error", { message: String(error) }));

@@ -44,7 +44,7 @@ def with_signature(
 
 
 def ifc_request(
-    imodel_id: Annotated[str, titled("iModel", example="Campus/Plant A")],
+    imodel_id: Annotated[str, titled("iModel")],
     ifc_version: Annotated[IfcVersion, titled("IFC version")] = "IFC4.3",
     saved_view_id: Annotated[OptionalText, titled("Saved view")] = None,
     model_ids: Annotated[OptionalList, titled("Models")] = None,
@@ -132,7 +132,7 @@ def ifc_request(
 
 
 def mesh_request(
-    imodel_id: Annotated[str, titled("iModel", example="Campus/Plant A")],
+    imodel_id: Annotated[str, titled("iModel")],
     export_type: Annotated[MeshType, titled("Kind of tiles")] = "3DTiles",
     tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
     named_version: Annotated[OptionalText, titled("Named version")] = None,
@@ -184,7 +184,7 @@ def mesh_request(
 
 
 def batch_request(
-    itwin_id: Annotated[str, titled("iTwin", example="Campus")],
+    itwin_id: Annotated[str, titled("iTwin")],
     formats: Annotated[list[ExportFormat], titled("Formats")] = ["ifc"],  # noqa: B006  the form shows it; nobody changes it
     imodel_ids: Annotated[OptionalList, titled("iModels")] = None,
     name_contains: Annotated[OptionalText, titled("Name contains")] = None,
@@ -222,7 +222,7 @@ def batch_request(
     """Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.
 
     Args:
-        itwin_id: The iTwin: its id, its name, or its address in the browser.
+        itwin_id: The iTwin: its id, its name, as Campus, or its address in the browser.
         formats: What to export of each iModel: ifc, mesh, or both.
         imodel_ids: iModels of this iTwin by id, name or address; only these are exported. Empty for all.
         name_contains: Export only iModels whose name contains this text; upper and lower case are the same.

@@ -19,10 +19,9 @@ OptionalList = Annotated[
 """The same for a list of texts, which is shown as a list instead of a choice between “list” and “None”."""
 
 
-def titled(title: str, example: str = "") -> Any:
+def titled(title: str) -> Any:
     """A title for a parameter, for use inside `Annotated`; without it the form shows the parameter name.
 
-    Prefect overwrites `title` in the schema, but keeps what `json_schema_extra` holds. The classic form shows the
-    example in the empty field of a required text.
+    Prefect overwrites `title` in the schema, but keeps what `json_schema_extra` holds.
     """
-    return Field(json_schema_extra={"title": title, "examples": [example]} if example else {"title": title})
+    return Field(json_schema_extra={"title": title})

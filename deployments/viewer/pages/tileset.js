@@ -50,6 +50,7 @@ export async function show(url, container, report, pick) {
     async ({ position }) => pick(await describe(viewer.scene.pick(position))),
     Cesium.ScreenSpaceEventType.LEFT_CLICK,
   );
-  const whole = 2.2 * tileset.boundingSphere.radius; // CesiumJS itself goes too near to see all of it
+  const flat = Math.max(1, container.clientWidth / container.clientHeight / 1.6); // then less is seen above and below
+  const whole = 2.2 * flat * tileset.boundingSphere.radius; // CesiumJS itself goes too near to see all of it
   await viewer.zoomTo(tileset, new Cesium.HeadingPitchRange(0, -0.6, whole));
 }

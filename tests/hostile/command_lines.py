@@ -81,7 +81,7 @@ def positions() -> Iterator[Case]:
     for name in ("ifc", "itwin", "list imodels", "list runs"):
         for value in (*TEXTS, "a/b/c/d", f"https://user:{SECRET}@evil.example/", "/" * 3000, " "):
             if value != "--json":
-                yield Case((*name.split(), value), named=("iModel", "iTwin"))
+                yield Case((*name.split(), value), named=("iModel", "iTwin", "UTF-8"))
     for value in (*TEXTS, "ifcc", "ifc\x00"[:3] + " "):
         yield Case((value,), named=("command", "Usage", "JSON", "--json"))
     for words in (("list",), ("list", LONG), ("webhooks", "\x1b[2J"), ("list", "[red]"), ("ifc", "a", "b"), ("ifc",)):

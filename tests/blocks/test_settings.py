@@ -31,6 +31,8 @@ def test_defaults_are_the_promised_ones() -> None:
         "poll_seconds": 5,
         "poll_max_seconds": 60,
         "output_dir": Path("exports"),
+        "ids_memory_mb": 4096,
+        "ids_seconds": 900,
         "preview": "auto",
         "requests_per_minute": 450,
         "share_requests": False,

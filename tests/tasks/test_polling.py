@@ -81,7 +81,7 @@ def test_pauses_stay_between_the_settings() -> None:
 
 async def test_each_state_is_logged_once(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     """Each state of a run is logged once, in order, however often the run is polled."""
-    with caplog.at_level(logging.INFO, LOG.name):
+    with caplog.at_level(logging.DEBUG, LOG.name):
         await (await poller_on(platform, 600)).finished()
     said = [record.getMessage().rpartition(" ")[2] for record in caplog.records]
     assert said == ["NotStarted", "Queued", "Executing", "Finalizing", "Completed"]

@@ -8,10 +8,9 @@ from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.acceptance.judgement import judge, reasons
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent, IfcSummary
-from blocks.storage.content_file import read_content, replace_reports
+from blocks.storage.content_file import read_content, replace_reports, replace_verdict
 from blocks.storage.history import REJECTED, KeptExport
 from blocks.storage.manifest import AppliedRules, Manifest, read_manifest
-from blocks.storage.publish import replace_manifest
 from tasks.options import ExportRequest
 from tasks.reports import ExportReport
 
@@ -50,8 +49,7 @@ def judge_again(kept: KeptExport, request: ExportRequest) -> KeptExport:
     compared = manifest.model_copy(update={"previous": previous})
     judged, reports = _judged(compared, request.rules, read_content(kept.folder, manifest), kept.folder)
     with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
-        judged = judged.model_copy(update={"files": replace_reports(kept.folder, judged.files, reports)})
-        replace_manifest(kept.folder, request.staging_root.root, manifest, judged)
+        judged = replace_verdict(kept.folder, request.staging_root.root, manifest, judged, reports)
     return KeptExport(kept.folder, judged)
 
 

@@ -84,8 +84,8 @@ def check_publishable(staging_root: Path, destination: Path, name: str = "file")
         sync_folder(folder)
 
 
-def replace_manifest(folder: Path, staging_root: Path, before: Manifest, now: Manifest) -> None:
-    """Replace the manifest of published files that stay as they are, unless another process has published meanwhile.
+def replace_manifest(folder: Path, staging_root: Path, before: Manifest, now: Manifest) -> bool:
+    """Replace the manifest of published files that stay as they are; false if another process has published meanwhile.
 
     Raises:
         DiskError: The manifest cannot be written; the one before stays.
@@ -93,8 +93,10 @@ def replace_manifest(folder: Path, staging_root: Path, before: Manifest, now: Ma
     with disk_errors(staging_root):
         staging_root.mkdir(parents=True, exist_ok=True)
         with trial_folder(staging_root) as staging:
-            if read_manifest(folder) == before:
+            is_unchanged = read_manifest(folder) == before
+            if is_unchanged:
                 _publish_manifest(now, staging, folder)
+            return is_unchanged
 
 
 def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> None:

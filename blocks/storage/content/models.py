@@ -100,9 +100,9 @@ class IfcSummary(BaseModel):
         """The figures that people look at first, in one line."""
         lies = f"{self.georeferences} georeferences" if self.georeferences > 1 else "georeferenced"
         facts = [
-            f"{self.elements} elements ({self.proxy_percent:g} % proxies)",
-            f"{self.storeys} storeys",
-            f"{self.spaces} spaces",
+            f"{_counted(self.elements, 'element')} ({self.proxy_percent:g} % proxies)",
+            _counted(self.storeys, "storey"),
+            _counted(self.spaces, "space"),
             lies if self.georeferences else "no georeference",
         ]
         if self.duplicate_global_ids:
@@ -110,6 +110,10 @@ class IfcSummary(BaseModel):
         if self.missing_references:
             facts.append(f"{self.missing_references} instances are missing that others refer to")
         return f"{self.ifc_schema}: {', '.join(facts)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class EarthExtent(BaseModel):

@@ -1,19 +1,20 @@
-"""Publish or reject the fifth night again and again, each time in a process that dies one change of the disk later.
+"""Publish, reject or check an export again and again, each time in a process that dies one change of the disk later.
 
-Run as a program: `python -m tests.blocks.storage.killed_publisher FOLDER FORMAT [reject]`. Every attempt has its own
-folder; the last one came to its end.
+Run as a program: `python -m tests.blocks.storage.killed_publisher FOLDER FORMAT publish|reject|check`. Every attempt
+has its own folder; the last one came to its end.
 """
 
 import os
 import sys
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from tests.blocks.storage.publishing import Format, Publisher
 
 CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
 KILLED = 9
+Action = Literal["publish", "reject", "check"]
 
 
 def publish_nights(publisher: Publisher) -> None:
@@ -22,15 +23,18 @@ def publish_nights(publisher: Publisher) -> None:
         publisher.publish(night, keep=3, version="Issued" if night == 2 else None)
 
 
-def act_and_die(publisher: Publisher, change: int, *, is_rejected: bool) -> bool:
-    """Publish the fifth night in a process that dies before this change of the disk; false if it came to its end."""
+def act_and_die(publisher: Publisher, change: int, action: Action) -> bool:
+    """Do it in a process that dies before this change of the disk; false if it came to its end."""
     child = os.fork()
     if child == 0:
         sys.addaudithook(_death_before(change))
-        if is_rejected:
-            publisher.reject(5)
-        else:
-            publisher.publish(5, keep=2)
+        match action:
+            case "publish":
+                publisher.publish(5, keep=2)
+            case "reject":
+                publisher.reject(5)
+            case "check":
+                publisher.check("rejected")
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) == KILLED
@@ -49,14 +53,16 @@ def _death_before(change: int) -> Any:
     return look
 
 
-def main(root: Path, export_format: Format, *, is_rejected: bool) -> None:
+def main(root: Path, export_format: Format, action: Action) -> None:
     """Every attempt until one comes to its end."""
     for change in count():
         publisher = Publisher(root / f"{change:03}", export_format)
         publish_nights(publisher)
-        if not act_and_die(publisher, change, is_rejected=is_rejected):
+        if action == "check":
+            publisher.check("accepted")
+        if not act_and_die(publisher, change, action):
             return
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), cast("Format", sys.argv[2]), is_rejected="reject" in sys.argv[3:])
+    main(Path(sys.argv[1]), cast("Format", sys.argv[2]), cast("Action", sys.argv[3]))

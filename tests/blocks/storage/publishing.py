@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from blocks.disk import remove_folder
+from blocks.storage.acceptance.checks import Verdict
+from blocks.storage.content_file import replace_verdict
 from blocks.storage.history import keep_linked, link_unchanged, prune, read_history
 from blocks.storage.manifest import Manifest, ManifestFile, Role, VersionFacts, read_manifest
 from blocks.storage.publish import publish_files, verify_published
@@ -55,6 +57,13 @@ class Publisher:
         dated = {"created_at": FIRST_NIGHT + timedelta(days=night - 1), "verdict": "rejected"}
         put_aside(staging, self.folder, self._manifest(night, contents, None).model_copy(update=dated))
         remove_folder(staging)
+
+    def check(self, verdict: Verdict) -> None:
+        """Note a verdict on the published export with a report on IDS documents, as a new check does."""
+        before = read_manifest(self.folder)
+        assert before is not None
+        judged = before.model_copy(update={"verdict": verdict})
+        replace_verdict(self.folder, self.root / ".itwin-export", before, judged, {"acceptance.html": verdict.encode()})
 
     def _stage(self, night: int) -> tuple[Path, dict[str, bytes]]:
         staging = self.root / ".itwin-export" / self.export_format

@@ -7,8 +7,10 @@ from typing import cast
 
 import pytest
 
+from blocks.storage.manifest import read_manifest
 from blocks.storage.publish import verify_published
 from blocks.storage.rejected import MOST_REJECTED, read_rejected
+from tests.blocks.storage.killed_publisher import Action
 from tests.blocks.storage.publishing import Format, Publisher
 
 
@@ -52,13 +54,17 @@ def test_the_next_export_leaves_them(publisher: Publisher, keep: int) -> None:
     assert {path.name for path in publisher.root.iterdir()} == {".itwin-export", publisher.export_format}
 
 
+def attempts_at(action: Action, publisher: Publisher) -> list[Publisher]:
+    """What processes leave that die at one change of the disk after the other while they do it."""
+    program = [sys.executable, "-m", "tests.blocks.storage.killed_publisher"]
+    command = [*program, str(publisher.root), publisher.export_format, action]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=120)
+    return [Publisher(path, publisher.export_format) for path in sorted(publisher.root.iterdir())]
+
+
 def test_whatever_the_moment_it_is_whole_or_absent(publisher: Publisher) -> None:
     """A process that dies at any change of the disk leaves the published export, and a rejected one whole or absent."""
-    command = [sys.executable, "-m", "tests.blocks.storage.killed_publisher", str(publisher.root)]
-    subprocess.run(
-        [*command, publisher.export_format, "reject"], check=True, cwd=Path(__file__).parents[3], timeout=120
-    )
-    attempts = [Publisher(path, publisher.export_format) for path in sorted(publisher.root.iterdir())]
+    attempts = attempts_at("reject", publisher)
     assert len(attempts) > 10
     for attempt in attempts:
         assert attempt.runs()[""] == "run 4"
@@ -68,3 +74,16 @@ def test_whatever_the_moment_it_is_whole_or_absent(publisher: Publisher) -> None
         assert rejected_runs(attempt) == ["run 6", *before]
         labels = {path.name for path in (attempt.folder / "rejected").iterdir()}
         assert len(labels) == 1 + len(before)
+
+
+def test_a_new_verdict_leaves_the_export_whole_at_every_moment(publisher: Publisher) -> None:
+    """A process that dies while it replaces verdict and report leaves one of the verdicts, or none, and whole files."""
+    attempts = attempts_at("check", publisher)
+    assert len(attempts) > 5
+    verdicts: list[str] = []
+    for attempt in attempts:
+        assert attempt.runs()[""] == "run 4"
+        manifest = read_manifest(attempt.folder)
+        assert manifest
+        verdicts.append(manifest.verdict)
+    assert list(dict.fromkeys(verdicts)) == ["accepted", "not_checked", "rejected"]

@@ -216,3 +216,5 @@ def test_the_short_form_adds_up_files(tmp_path: Path) -> None:
     assert isinstance(summary, IfcSummary)
     assert (summary.elements, summary.instances, summary.georeferences) == (4, 10, 0)
     assert summary.sentence() == "IFC4: 4 elements (0 % proxies), 0 storeys, 0 spaces, no georeference"
+    single = summary.model_copy(update={"elements": 1, "storeys": 1, "spaces": 1})
+    assert single.sentence() == "IFC4: 1 element (0 % proxies), 1 storey, 1 space, no georeference"

@@ -62,6 +62,7 @@ def attempts_at(action: Action, publisher: Publisher) -> list[Publisher]:
     return [Publisher(path, publisher.export_format) for path in sorted(publisher.root.iterdir())]
 
 
+@pytest.mark.crash
 def test_whatever_the_moment_it_is_whole_or_absent(publisher: Publisher) -> None:
     """A process that dies at any change of the disk leaves the published export, and a rejected one whole or absent."""
     attempts = attempts_at("reject", publisher)
@@ -76,6 +77,7 @@ def test_whatever_the_moment_it_is_whole_or_absent(publisher: Publisher) -> None
         assert len(labels) == 1 + len(before)
 
 
+@pytest.mark.crash
 def test_a_new_verdict_leaves_the_export_whole_at_every_moment(publisher: Publisher) -> None:
     """A process that dies while it replaces verdict and report leaves one of the verdicts, or none, and whole files."""
     attempts = attempts_at("check", publisher)

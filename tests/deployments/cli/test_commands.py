@@ -46,12 +46,11 @@ def test_an_export_prints_one_report_on_stdout(server: RunningSandbox, tmp_path:
 def test_an_export_is_named_and_not_numbered(server: RunningSandbox) -> None:
     """From nothing but names a process exports the changeset of the named version, and its table shows that name."""
     state = server.state
-    imodel = state.add_imodel(state.add_itwin("Campus").id, "Plant A", changesets=4)
-    version = state.name_version(imodel.id, "Issued for construction", index=3)
-    done = itwin_export("ifc", "Campus/Plant A", "--named-version", "Issued for construction")
+    version = state.name_version(SEEDED.plant, "Issued for tender", index=3)
+    done = itwin_export("ifc", "Campus/Plant A", "--named-version", "Issued for tender")
     assert done.returncode == 0, done.stderr
-    assert f"{str(version.changeset_id)[:10]} (Issued for construction)" in done.stdout
-    assert [(run.imodel_id, run.changeset_id) for run in state.runs] == [(imodel.id, version.changeset_id)]
+    assert f"{str(version.changeset_id)[:10]} (Issued for tender)" in done.stdout
+    assert [(run.imodel_id, run.changeset_id) for run in state.runs] == [(SEEDED.plant, version.changeset_id)]
 
 
 @pytest.mark.parametrize("location", ["STORAGE", "USER_BLOB_STORAGE"])

@@ -103,14 +103,17 @@ def test_the_log_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     logger.addHandler(handler)
     levels = {one: one.level for one in logger.handlers}
+    level, here = logger.level, {"send_to_api": False}
+    logger.setLevel(logging.INFO)
     try:
         quiet_console()
-        logger.warning("of one export")
+        logger.warning("of one export", extra=here)
         share_slots(1)
         with following(export()):
-            logger.error("of one of many")
-            logger.info("of no use")
+            logger.error("of one of many", extra=here)
+            logger.info("of no use", extra=here)
     finally:
+        logger.setLevel(level)
         logger.removeHandler(handler)
         for one, level in levels.items():
             one.setLevel(level)

@@ -186,6 +186,7 @@ def test_a_batch_is_spread_over_the_workers(team: LocalMachine, sandbox: Running
     assert min(_shards_of(team, worker) for worker in ("first", "second")) >= 1
 
 
+@pytest.mark.crash
 def test_a_killed_worker_loses_nothing(team: LocalMachine, sandbox: RunningSandbox) -> None:
     """Killed with all it runs, a worker's shard goes to the other one, which takes up the runs that were started."""
     batch = start_batch(team, sandbox, "Rescued", 8)

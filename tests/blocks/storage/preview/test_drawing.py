@@ -34,7 +34,10 @@ def assert_fair(png: bytes) -> None:
     assert across > 0.85
 
 
-@pytest.mark.parametrize("version", SCHEMAS)
+ONE, *OTHERS = SCHEMAS
+
+
+@pytest.mark.parametrize("version", [ONE, *(pytest.param(one, marks=pytest.mark.campaign) for one in OTHERS)])
 def test_each_ifc_version_is_drawn(version: str, tmp_path: Path) -> None:
     """A file of the stand-in platform in each IFC version is drawn, and its model fills the picture."""
     path = tmp_path / "Plant A.ifc"
@@ -44,7 +47,7 @@ def test_each_ifc_version_is_drawn(version: str, tmp_path: Path) -> None:
     assert_fair(drawn.png)
 
 
-@pytest.mark.parametrize("tiles", [64, 600])
+@pytest.mark.parametrize("tiles", [64, pytest.param(600, marks=pytest.mark.campaign)])
 def test_tilesets_are_drawn(tiles: int, tmp_path: Path) -> None:
     """Both tilesets of the stand-in platform, of Plant A and of the stadium, are drawn."""
     drawn = draw("mesh", [sandbox_tiles(tmp_path, tiles)], PATIENT)

@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import time
+from contextvars import copy_context
 
 import pytest
 from rich.console import Console
@@ -97,27 +98,34 @@ def test_lines_come_only_with_news(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert plain_line(ActiveExports()) == ""
 
 
+def say_in_a_batch(logger: logging.Logger) -> None:
+    """Log as a single export does, and as one of a batch."""
+    here = {"send_to_api": False}  # no flow run is there to take it
+    logger.warning("of one export", extra=here)
+    share_slots(1)
+    with following(export()):
+        logger.error("of one of many", extra=here)
+        logger.info("of no use", extra=here)
+
+
 def test_the_log_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """A line has time and sentence; in a batch what single exports say is left out, but for warnings."""
     logger = logging.getLogger("prefect.task_runs")
     handler = logging.StreamHandler(sys.stderr)
     logger.addHandler(handler)
-    levels = {one: one.level for one in logger.handlers}
-    level, here = logger.level, {"send_to_api": False}
+    before = [(one, one.level, one.formatter, list(one.filters)) for one in logger.handlers]
+    level = logger.level
     logger.setLevel(logging.INFO)
     try:
         quiet_console()
-        logger.warning("of one export", extra=here)
-        share_slots(1)
-        with following(export()):
-            logger.error("of one of many", extra=here)
-            logger.info("of no use", extra=here)
+        copy_context().run(say_in_a_batch, logger)  # slots are shared in a context, here in one of its own
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
-        for one, level in levels.items():
-            one.setLevel(level)
-            one.filters.clear()
+        for one, its_level, formatter, filters in before:
+            one.setLevel(its_level)
+            one.setFormatter(formatter)
+            one.filters[:] = filters
     said = capsys.readouterr().err
     assert "  Warning: of one export\n" in said
     assert "  Error: of one of many\n" in said

@@ -55,7 +55,7 @@ def reports_in(folder: Path) -> set[str]:
 
 
 async def test_a_document_decides(sandbox: RunningSandbox, agreed: Write, tmp_path: Path) -> None:
-    """A failing document rejects the export with its reports; once it passes, the export is published with new ones.
+    """An export that fails an IDS document lies in `rejected/` with its reports; when it passes, it is published.
 
     Where the document changes after that, what is published is checked anew, and nothing is asked of the platform.
     """

@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from blocks.storage.preview.limits import READING_SHARE, limit_this_process
+from blocks.storage.preview.limits import READING_SHARE, limit_drawing
 from blocks.storage.preview.shapes import Model, NoPictureError
 
 
 def main(parent: str, seconds: str, memory: str, kind: str, folder: str, *sources: str) -> None:
     """Draw the sources into a folder."""
-    limit_this_process(int(parent), int(seconds), int(memory))
+    limit_drawing(int(parent), int(seconds), int(memory))
     deadline = time.monotonic() + READING_SHARE * int(seconds)
     try:
         from blocks.storage.preview.scene import draw  # noqa: PLC0415  VTK, within the limits

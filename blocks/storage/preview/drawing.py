@@ -15,6 +15,7 @@ from typing import Literal
 
 from blocks.bounds import MIB
 from blocks.errors import without_secrets
+from blocks.limited_process import minimal_environment, module_command
 from blocks.shown_text import shown
 from blocks.storage.preview.free_memory import free_memory
 from blocks.storage.preview.limits import LARGEST_PICTURE, LEAST_MEMORY, LONGEST_ERROR, MOST_MEMORY, SECONDS
@@ -22,13 +23,10 @@ from blocks.storage.preview.limits import LARGEST_PICTURE, LEAST_MEMORY, LONGEST
 PACKAGES = ("ifcopenshell", "numpy", "PIL", "vtkmodules")
 """What the extra “preview” installs."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_ROOT = Path(__file__).parents[3]
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 _DRAWING = {
     "VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow" if sys.platform == "linux" else "",
     "LIBGL_ALWAYS_SOFTWARE": "1",  # the same picture with and without a graphics card
     "MESA_SHADER_CACHE_DISABLE": "true",
-    "OPENBLAS_NUM_THREADS": "1",  # each thread takes memory, and nothing here uses them
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 _AT_ONCE = 2
@@ -109,23 +107,14 @@ def _turn() -> Generator[bool]:
 
 def _draw_into(folder: Path, kind: Kind, sources: Sequence[Path], limits: Limits) -> Drawing:
     said = folder / "stderr"
-    # -P: files of the export are not to be imported. The folder is empty for the same reason.
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "blocks.storage.preview",
-        f"{os.getpid()}",
-        *limits.command,
-        kind,
-        str(folder),
-    ]
+    # The folder is empty, so that no file of the export is imported.
+    command = [*module_command("blocks.storage.preview"), f"{os.getpid()}", *limits.command, kind, str(folder)]
     with said.open("wb") as stderr:
         try:
             ended = subprocess.run(  # noqa: S603  our own module
                 [*command, *(str(source.absolute()) for source in sources)],
                 cwd=folder,
-                env=_environment(),
+                env=minimal_environment(_DRAWING),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -136,12 +125,6 @@ def _draw_into(folder: Path, kind: Kind, sources: Sequence[Path], limits: Limits
         except subprocess.TimeoutExpired:
             return Drawing(reason=limits.too_long)
     return _outcome(folder, ended.returncode, limits)
-
-
-def _environment() -> dict[str, str]:
-    """Nothing but what a process needs to run: it reads foreign data."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | _DRAWING | {"PYTHONPATH": str(_ROOT)}
 
 
 def _outcome(folder: Path, exit_code: int, limits: Limits) -> Drawing:
@@ -162,7 +145,7 @@ def _outcome(folder: Path, exit_code: int, limits: Limits) -> Drawing:
 
 
 def _read(path: Path, longest: int) -> bytes:
-    """The end of a file, so many bytes of it; empty if it is missing."""
+    """The last `longest` bytes of a file; empty if the file is missing."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - longest))

@@ -1,4 +1,4 @@
-"""How much memory this machine or container has left, so that a picture never costs the export beside it.
+"""Free memory of this machine or container, by which the drawing process is limited.
 
 Linux says it in https://docs.kernel.org/filesystems/proc.html (MemAvailable) and
 https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files. Kubernetes may end a whole container when one

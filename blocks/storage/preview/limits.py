@@ -1,13 +1,10 @@
 """Limits of a picture and of the process that draws it."""
 
-import ctypes
-import os
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 from blocks.bounds import MIB
+from blocks.limited_process import limit_this_process
 
 SECONDS = 30
 """From the start of the process that draws to its end."""
@@ -24,30 +21,11 @@ LARGEST_IFC = 200 * MIB
 """Larger files are drawn only with `ITWIN_PREVIEW=on`."""
 LONGEST_ERROR = 4096
 _LARGEST_FILE = 4 * MIB
-_KILLED_WITH_PARENT = 1
 
 
-def limit_this_process(parent: int, seconds: int, memory: int) -> None:
-    """End this process when its time is over, it needs too much memory, or its parent ends; call it once, at first.
-
-    Where a system lacks such a limit (Windows), the parent ends the process when the time is over.
-    """
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415  not on Windows
-
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while foreign code runs
-    signal.alarm(seconds)
-    for kind, most in (
-        (resource.RLIMIT_DATA, memory),
-        (resource.RLIMIT_FSIZE, _LARGEST_FILE),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with suppress(OSError, ValueError):  # the system allows less
-            resource.setrlimit(kind, (most, most))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("1000")  # before any other process of the container
-        if os.getppid() != parent:
-            sys.exit("Its parent has ended.")
+def limit_drawing(parent: int, seconds: int, memory: int) -> None:
+    """End this process when its time is over, it needs too much memory, or its parent ends; call it once, at first."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while foreign code runs
+        signal.alarm(seconds)
+    limit_this_process(parent, {"RLIMIT_DATA": memory, "RLIMIT_FSIZE": _LARGEST_FILE})

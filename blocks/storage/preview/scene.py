@@ -23,7 +23,7 @@ _LONG_EDGE = 16.0
 """Pixels."""
 _OPAQUE = 255
 _LIGHT = (-0.24, -0.42, 0.6)
-"""Towards the sun: a roof has the color of its material, what faces south 0.82 of it, west 0.64, and north 0.4."""
+"""Direction to the light: roofs get the color of their material, south walls 0.82 of it, west 0.64, north 0.4."""
 _AMBIENT = 0.4
 _LIBRARIES = ("libEGL.so.1", "libOSMesa.so.8")
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from pydantic import ValidationError
 
 from blocks.bounds import MIB
 from blocks.errors import InputError
+from blocks.limited_process import minimal_environment, module_command
 from blocks.shared_folder import read_bounded
-from blocks.storage.acceptance.ids import worker
 from blocks.storage.acceptance.ids.models import IdsDocument, IdsReport
 
 LISTED = 100
@@ -25,8 +24,7 @@ LARGEST_REPORT = 8 * MIB
 _BYTES_PER_BYTE = 4
 """Memory that ifcopenshell needs for each byte of a file, at least; measured were 5 and more."""
 _EXTRA_SECONDS = 10
-_INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-_SINGLE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads reserve memory for each
+_SINGLE_THREAD = {"OMP_NUM_THREADS": "1"}  # each thread reserves memory
 
 
 class IdsCheckError(Exception):
@@ -113,8 +111,8 @@ def _written(folder: Path, number: int, document: IdsDocument) -> dict[str, str]
 
 
 def _wait_for(task: Path, limits: IdsLimits) -> None:
-    command = [sys.executable, "-P", worker.__file__, str(task)]
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _SINGLE_THREAD
+    command = [*module_command("blocks.storage.acceptance.ids.worker"), str(task)]
+    environment = minimal_environment(_SINGLE_THREAD)
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, stderr=quiet) as process:  # noqa: S603
         try:

@@ -1,24 +1,22 @@
 """A program of its own: check an IFC file against IDS documents with ifctester, within limits on memory and time.
 
-`python worker.py TASK` reads the JSON file TASK and writes `result.json` and `report.html` into the folder it names. It
-imports nothing of this application, so that it starts fast, and opens no connection.
+`python -m blocks.storage.acceptance.ids.worker TASK` reads the JSON file TASK and writes `result.json` and
+`report.html` into the folder it names. It imports little of this application, so that it starts fast, and opens no
+connection.
 """
 
-import ctypes
 import importlib
 import json
-import os
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from blocks.limited_process import limit_this_process
+
 Members = dict[str, Any]
 LONGEST_TEXT = 500
-_KILLED_WITH_PARENT = 1
 _FONTS = '<link href="https://fonts.googleapis.com/'
 _CLOSED = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
 _NO_CONNECTION = frozenset({"socket.connect", "socket.getaddrinfo", "socket.bind", "subprocess.Popen", "os.system"})
@@ -27,38 +25,14 @@ _NO_CONNECTION = frozenset({"socket.connect", "socket.getaddrinfo", "socket.bind
 def main() -> None:
     """Do the task; what went wrong is part of the result."""
     task: Members = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    limit_this_process(task)
-    end_with_parent(task["parent"])
+    limits = {"RLIMIT_AS": task["memory"], "RLIMIT_CPU": task["seconds"], "RLIMIT_FSIZE": task["largest_file"]}
+    limit_this_process(task["parent"], limits)
     sys.addaudithook(_refuse_connections)
     try:
         result = run(task)
     except MemoryError:
         result = {"fault": "memory"}
     Path(task["folder"], "result.json").write_text(json.dumps(result), "utf-8")
-
-
-def limit_this_process(task: Members) -> None:
-    """Limit memory, processor time and files; Windows has no such limits, and there the parent watches the time."""
-    with suppress(ImportError):
-        import resource  # noqa: PLC0415  not on Windows
-
-        limits = {
-            resource.RLIMIT_AS: (task["memory"], task["memory"]),
-            resource.RLIMIT_CPU: (task["seconds"], task["seconds"] + 5),  # SIGXCPU, which tells it from other ends
-            resource.RLIMIT_FSIZE: (task["largest_file"], task["largest_file"]),
-            resource.RLIMIT_CORE: (0, 0),
-        }
-        for kind, limit in limits.items():
-            with suppress(OSError, ValueError):  # the system allows less
-                resource.setrlimit(kind, limit)
-
-
-def end_with_parent(parent: int) -> None:
-    """On Linux this process ends when the one that started it ends, however that happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit("The process that started it has ended.")
 
 
 def _refuse_connections(event: str, _arguments: object) -> None:

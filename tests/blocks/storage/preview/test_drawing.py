@@ -1,4 +1,4 @@
-"""Pictures, as the process that draws makes them."""
+"""The drawing process: the pictures it writes, and the reasons it gives where it writes none."""
 
 import os
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_an_ifc_file_that_cannot_be_drawn_has_a_reason(body: str, reason: str, t
     ids=["draco", "glTF 1", "points", "no triangles"],
 )
 def test_a_tileset_that_cannot_be_drawn_has_a_reason(content: bytes, reason: str, tmp_path: Path) -> None:
-    """Compressed and unknown formats of tiles are named."""
+    """A tileset of compressed or unsupported tiles has no picture, and the reason names the format."""
     drawn = draw(
         "mesh", [tileset(tmp_path / "mesh", {"geometricError": 0, "content": {"uri": "a.glb"}}, a_glb=content)]
     )

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger
+from prefect.runtime import flow_run
 
+from blocks.disk import remove_folder
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.storage.history import KeptExport, remove_export
+from blocks.storage.history import KeptExport, link_files, remove_export
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from tasks.current_export import find_current, find_rejected, report_of, report_unchanged
 from tasks.judged_export import is_failure, is_publishable, judge_again, refusal_of
@@ -54,7 +56,7 @@ async def publish_rejected(
         credentials: Of the platform that exported it.
         request: Its rules decide.
         changeset_id: Empty for the baseline.
-        publish: Publishes the files of a folder with their manifest; returns that as written.
+        publish: Publishes the files of a staging folder with their manifest; returns that as written.
 
     Raises:
         RejectedError: It is still rejected.
@@ -66,11 +68,21 @@ async def publish_rejected(
     judged = await asyncio.to_thread(judge_again, found, request)
     if not is_publishable(judged.manifest, request):
         return report_skipped(judged, request)
-    manifest = await asyncio.to_thread(publish, judged.folder, judged.manifest)
+    manifest = await asyncio.to_thread(_publish_linked, judged, request, publish)
     await asyncio.to_thread(remove_export, judged)
     get_run_logger().info("Nothing is asked of the platform: the export was in %s.", judged.folder)
     kept = KeptExport(request.folder, manifest)
     return raise_if_refused(report_published(kept, request, started_at=started_at), request)
+
+
+def _publish_linked(export: KeptExport, request: ExportRequest, publish: Publish) -> Manifest:
+    """Publish links to the files of an export, which stays where it is."""
+    with request.staging_root.staging("accepted", str(flow_run.get_id())) as staging:
+        remove_folder(staging)
+        link_files(export.folder, export.manifest, staging)
+        published = publish(staging, export.manifest)
+        remove_folder(staging)
+    return published
 
 
 def report_published(kept: KeptExport, request: ExportRequest, *, started_at: datetime) -> ExportReport:

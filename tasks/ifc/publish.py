@@ -5,7 +5,6 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from blocks.disk import remove_folder
 from blocks.errors import ContentError
@@ -20,7 +19,7 @@ from blocks.storage.content.ifc_content import read_ifc
 from blocks.storage.content.models import ExportContent, IfcContent
 from blocks.storage.content_file import write_content, write_global_ids
 from blocks.storage.difference_to_before import compare_global_ids
-from blocks.storage.history import KeptExport, keep_linked, link_files, link_unchanged, prune
+from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
@@ -84,13 +83,8 @@ async def publish_rejected_files(
 ) -> ExportReport | None:
     """Check an identical export again that was rejected before, and publish it if it may be published now."""
 
-    def publish_again(folder: Path, manifest: Manifest) -> Manifest:
-        with request.staging_root.staging("accepted", str(flow_run.get_id())) as staging:
-            remove_folder(staging)
-            link_files(folder, manifest, staging)
-            published = _publish(request, [staging / file.path for file in manifest.files], manifest)
-            remove_folder(staging)
-        return published
+    def publish_again(staging: Path, manifest: Manifest) -> Manifest:
+        return _publish(request, [staging / file.path for file in manifest.files], manifest)
 
     return await publish_rejected(credentials, request, changeset_id, publish_again)
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from blocks.disk import real_path, remove_folder
 from blocks.errors import ContentError
@@ -18,7 +18,7 @@ from blocks.signed_url import SignedUrl
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.content_file import write_content
 from blocks.storage.difference_to_before import compare_tiles
-from blocks.storage.history import KeptExport, link_files
+from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
 from blocks.storage.rejected import put_aside
@@ -120,14 +120,7 @@ async def publish_rejected_tiles(
     credentials: ItwinCredentials, request: MeshRequest, changeset_id: str
 ) -> ExportReport | None:
     """Check an identical tileset again that was rejected before, and publish it if it may be published now."""
-
-    def publish_again(folder: Path, manifest: Manifest) -> Manifest:
-        with request.staging_root.staging("accepted", str(flow_run.get_id())) as staging:
-            remove_folder(staging)
-            link_files(folder, manifest, staging)
-            return _publish(request, staging, manifest)
-
-    return await publish_rejected(credentials, request, changeset_id, publish_again)
+    return await publish_rejected(credentials, request, changeset_id, partial(_publish, request))
 
 
 @dataclass

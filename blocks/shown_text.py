@@ -32,7 +32,7 @@ def shown(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def in_terminal(sentence: str) -> str:
-    """A sentence on one line, without control characters, that repeats little of a long input and has its own end."""
+    """A sentence on one line: control characters are escaped, long words and the middle of a long sentence are cut."""
     short = _LONG_WORD.sub(rf"\1{CUT}", _LINE_ENDS.sub(" ", sentence))
     half = LONGEST_TEXT // 2
     return without_controls(short if len(short) <= LONGEST_TEXT else f"{short[:half]} {CUT} {short[-half:]}")

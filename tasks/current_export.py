@@ -112,13 +112,7 @@ def report_of(
         warnings=(*manifest.warnings, *(applied.warnings if applied else ())),
         verdict=manifest.verdict if request.rules else "not_checked",
         checks=manifest.checks if request.rules else (),
-        files=tuple(
-            ExportedFile.model_validate(
-                {"path": f"{place}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
-            )
-            for file in manifest.files
-            if file.role not in {"tile", "content", "preview"}
-        ),
+        files=_reported_files(manifest, place),
         tile_count=manifest.tile_count,
         total_bytes=manifest.total_bytes,
         content=manifest.content,
@@ -128,4 +122,15 @@ def report_of(
         output_dir=str(request.output_dir),
         started_at=started_at,
         finished_at=datetime.now(UTC),
+    )
+
+
+def _reported_files(manifest: Manifest, place: str) -> tuple[ExportedFile, ...]:
+    """Models, logs and tileset documents, with paths in the output folder."""
+    return tuple(
+        ExportedFile.model_validate(
+            {"path": f"{place}/{file.path}", "role": file.role, "size": file.size, "sha256": file.sha256}
+        )
+        for file in manifest.files
+        if file.role not in {"tile", "content", "preview"}
     )

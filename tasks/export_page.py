@@ -45,7 +45,7 @@ class PageFacts:
 
 
 def success_page(report: ExportReport, facts: PageFacts) -> str:
-    """The page of an export that is there: published, or put aside because acceptance rules do not accept it."""
+    """The page of a finished export, which is published or lies in `rejected/`."""
     return document(
         heading(facts.progress, report),
         f"**{_outcome(report)}.** Result: {text(report.result)}.",
@@ -135,7 +135,7 @@ def _version(progress: ExportProgress, report: ExportReport | None) -> str:
 
 
 def _findings(report: ExportReport) -> Iterator[str]:
-    """Verdict and content, at most six lines."""
+    """At most four lines: content, tiles, difference, and whether the run was started elsewhere."""
     if report.content is not None:
         schema, _, figures = report.content.sentence().partition(": ")
         yield f"Content ({text(schema)}): {text(figures)}"

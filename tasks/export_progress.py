@@ -82,7 +82,7 @@ class ExportProgress:
 
     Attributes:
         began: When each step was first begun, by the clock of this machine.
-        run_times: When the run was asked for, began and ended, by the platform's clock.
+        run_times: Times at which the run was created, started and finished, by the platform's clock.
         remote_state: State of the export run or mesh export, as last read.
         fetched_bytes: Size of the fetched files, if all of them were fetched anew.
     """
@@ -148,7 +148,7 @@ class ExportProgress:
         self._reach(STATE_PERCENT.get(state, 0))
 
     def note_run_times(self, asked: datetime | None, began: datetime | None, ended: datetime | None) -> None:
-        """When the run was asked for, began and ended, by the platform's clock."""
+        """Times at which the run was created, started and finished, by the platform's clock."""
         self.run_times = (asked, began, ended)
 
     def note_bytes(self, done: int, total: int) -> None:

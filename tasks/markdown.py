@@ -10,7 +10,7 @@ MOST_ROWS = 50
 
 
 def text(value: object) -> str:
-    """A text as it is, without any effect of its own, shortened to 500 characters."""
+    """A text with its markdown characters escaped, shortened to 500 characters."""
     return in_markdown(str(value))
 
 

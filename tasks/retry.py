@@ -33,7 +33,7 @@ class OncePerFlowRun(Retries):
 
 
 def once_per_flow_run(*seconds: float) -> OncePerFlowRun:
-    """Repeat as `retries_after`, and reuse the result for the same inputs in retries of the flow run."""
+    """Options of a task: the retries of `retries_after`, and a cached result for equal inputs within one flow run."""
     return {
         **retries_after(*seconds),
         "cache_policy": INPUTS - "credentials" + RUN_ID,

@@ -46,7 +46,7 @@ def add_preview(manifest: Manifest, folder: Path) -> Manifest:
 
 
 def read_preview(path: Path) -> bytes | None:
-    """The bytes of a published picture; None if it is missing, no PNG or larger than a picture of ours."""
+    """The bytes of a published picture; None if the file is missing, is not a PNG, or exceeds `LARGEST_PICTURE`."""
     try:
         content = read_bounded(path, LARGEST_PICTURE)
     except OSError:

@@ -16,7 +16,7 @@ SLOWEST = 10
 
 @dataclass(frozen=True)
 class BatchFacts:
-    """What the page says besides the report.
+    """The facts on the page that the report does not contain.
 
     Attributes:
         seconds: How long the batch took.

@@ -43,7 +43,7 @@ async def show_batch(
 
 
 async def _existing_pages(report: BatchReport) -> frozenset[str]:
-    """Keys of the pages of single exports that exist, of those that the batch's page may name; one request."""
+    """Keys of the artifacts of single exports that exist and that the batch's page can link to; one request."""
     named = [*report.failures[:MOST_ROWS], *[one for one in report.reports if not one.skipped][:MOST_ROWS]]
     keys = [ExportProgress(one.format, one.imodel_id).key for one in named]
     if not keys:

@@ -1,4 +1,4 @@
-"""What is said of a mesh export whose flow run has ended early: the platform makes the tiles whoever waits for them."""
+"""Write the page of a mesh export whose flow run was cancelled or has crashed."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ _GOES_ON = "The platform goes on making the tiles, if they had been asked for: r
 
 
 async def report_ended_mesh(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """The page of a flow run that was cancelled or has crashed; Prefect's hook."""
+    """Write the page that says what goes on at the platform; a hook of the flow for Cancelled and Crashed."""
     progress = ExportProgress("mesh", read_subject(flow_run.parameters.get("imodel_id"), "iModel"))
     await show_ended(flow, flow_run, state, progress, _GOES_ON)

@@ -48,7 +48,7 @@ def folder_of(tmp_path: Path, chosen: ExportFormat) -> Path:
 
 
 def asked_of(sandbox: RunningSandbox) -> int:
-    """How often an export was asked of the platform or a file fetched from it."""
+    """The number of requests that start an export or download a file."""
     places = ("/export", "/mesh-export", "/storage", "/sandboxblobs")
     return sum(entry.path.startswith(places) for entry in list(sandbox.state.log))
 
@@ -105,7 +105,7 @@ async def test_readers_keep_what_they_had(
 async def test_what_is_published_is_checked_by_new_rules(
     chosen: ExportFormat, sandbox: RunningSandbox, rules: Write, tmp_path: Path
 ) -> None:
-    """An export of before the rules is checked without a remote run; it stays published where they reject it."""
+    """Rules given after an export was published check it without an export run; rejected, it stays published."""
     export, folder = EXPORTS[chosen], folder_of(tmp_path, chosen)
     first: ExportReport = await export(SEEDED.plant)
     assert (first.verdict, first.checks) == ("not_checked", ())

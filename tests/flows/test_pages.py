@@ -62,7 +62,7 @@ async def test_a_skipped_export_says_so(prefect_server: str) -> None:
 
 
 async def test_a_page_of_tiles_says_how_many(prefect_server: str) -> None:
-    """The page of a tileset has its tiles and their size, and where to look at them."""
+    """The page of a tileset names the number of tiles, their total size, and the command that shows them."""
     report = await export_mesh(SEEDED.bridge)
     said = page(prefect_server)
     assert f"{report.tile_count} tiles" in said

@@ -40,7 +40,7 @@ class ClassIds:
         self.buckets = [array("Q") for _ in range(BUCKETS)]
 
     def add(self, global_id: bytes) -> None:
-        """Note a GlobalId; its digest of 64 bits is the same on every machine and in every release."""
+        """Add a GlobalId. Its 64-bit digest is the same on every machine and in every release."""
         digest = int.from_bytes(global_id) % _PRIME
         self.buckets[digest % BUCKETS].append(digest)
 

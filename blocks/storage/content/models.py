@@ -213,7 +213,7 @@ class ExportContent(BaseModel):
         return summarize_ifc(self.ifc) if self.ifc else None
 
     def short_difference(self) -> Difference | None:
-        """The difference as it stands in manifest and report."""
+        """The short form of the difference, for manifest and report."""
         return self.difference.shortened() if isinstance(self.difference, IfcDifference) else self.difference
 
 

@@ -56,7 +56,7 @@ def test_lines_are_cut_at_the_edge(width: int) -> None:
 
 
 def test_a_batch_shows_totals_and_a_few() -> None:
-    """Of two hundred active exports five have a line, and the rest are counted."""
+    """With two hundred active exports, the display shows a line for each of five and the number of the others."""
     shown = drawn(ActiveExports(Batch(), [export(f"Quay {number}") for number in range(200)]), 80)
     assert "100 exported" in shown[0]
     assert "42 %" in shown[1]
@@ -65,7 +65,7 @@ def test_a_batch_shows_totals_and_a_few() -> None:
 
 
 def test_nothing_stays_of_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end the display is erased and the cursor shown; what was logged meanwhile stays, above it."""
+    """When the display ends, it is erased and the cursor is visible; lines logged meanwhile remain."""
     monkeypatch.setenv("NO_COLOR", "1")
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, highlight=False)

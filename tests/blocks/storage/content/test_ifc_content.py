@@ -124,7 +124,7 @@ def test_references_may_go_either_way(tmp_path: Path) -> None:
 
 
 def test_a_hole_among_definitions_is_found(tmp_path: Path) -> None:
-    """The one missing number is found among numbers of one length and of several, in whatever order."""
+    """One undefined instance number is found, whether the numbers have equal or different lengths, in any order."""
     for numbers in (range(10, 60), range(9, 59), [*range(58, 8, -1)]):
         defined = "".join(f"#{number}=A();" for number in numbers if number != 50)
         content = read_ifc_content(write(tmp_path, f"{defined}#90=IFCLOCALPLACEMENT(#50,#20);"))

@@ -106,3 +106,14 @@ def test_file_without_certificates(hosts: Hosts, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "text.pem"))
     with pytest.raises(ConfigurationError, match=r"text\.pem.*no PEM file"):
         trust().context()
+
+
+def test_a_file_is_read_once_until_it_changes(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients share one TLS context; certificates that are added to the file are trusted by the next client."""
+    file = tmp_path / "trusted.pem"
+    file.write_text(hosts.authority.read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    first = trust().context()
+    assert trust().context() is first
+    file.write_text(hosts.authority.read_text() + Path(certifi.where()).read_text())
+    assert trust().context().cert_store_stats()["x509"] > first.cert_store_stats()["x509"] == 1

@@ -5,9 +5,13 @@ import signal
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+import certifi
 import pytest
 from prefect.settings import (
+    PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
     PREFECT_HOME,
     PREFECT_LOGGING_TO_API_ENABLED,
@@ -16,22 +20,33 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.testing.utilities import prefect_test_harness
+from xdist.scheduler import LoadFileScheduling
 
 from deployments.local.server_settings import LEASES_ON_DISK
 from deployments.sandbox.azurite import RunningAzurite, running_azurite
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
+from tests.prefect_database import add_database
 
-SLOW = frozenset(
-    {
-        "test_fault_schedules.py",
-        "test_kills.py",
-        "test_make_up.py",
-        "test_refresh_rotation.py",
-        "test_suspend.py",
-        "test_team_server.py",
-    }
-)
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+STACKS = frozenset({"test_make_up.py", "test_power_cut.py", "test_team_server.py"})
+"""A server, workers and a platform each: several of them at once take longer than one after the other."""
+SLOW = STACKS | {"test_fault_schedules.py", "test_kills.py", "test_refresh_rotation.py", "test_suspend.py"}
+
+
+class ByFile(LoadFileScheduling):
+    """Gives a worker of pytest-xdist one file after the other, and the stacks all to the same worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "stacks" if Path(file).name in STACKS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> ByFile:
+    """Say who runs what."""
+    return ByFile(config, log)
 
 
 def pytest_configure() -> None:
@@ -64,11 +79,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """A real Prefect server with its own database and home; its API address."""
-    home = tmp_path_factory.mktemp("prefect-home")
+    home, database = tmp_path_factory.mktemp("prefect-home"), tmp_path_factory.mktemp("prefect-database")
+    add_database(database, "prefect-test.db")
     with (
+        patch("prefect.testing.utilities.mkdtemp", return_value=str(database)),
         temporary_settings(
             {
                 PREFECT_HOME: home,
+                PREFECT_API_SSL_CERT_FILE: one_certificate(home),
                 PREFECT_SERVER_ANALYTICS_ENABLED: False,
                 PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE: LEASES_ON_DISK,
             }
@@ -77,6 +95,14 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
     ):
         yield str(PREFECT_API_URL.value())
+
+
+def one_certificate(folder: Path) -> str:
+    """A file with one authority: each client of Prefect's reads all of them, also where it speaks plain HTTP."""
+    first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
+    file = folder / "authority.pem"
+    file.write_text(first + end)
+    return str(file)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,13 +28,9 @@ def credentials() -> ItwinCredentials:
     return ItwinCredentials.from_settings(read_settings())
 
 
-SOON, LATER = 5.0, 3600.0
-"""Seconds that a run takes: `SOON` is time enough for an export to meet it."""
-
-
-async def start_elsewhere(sandbox: RunningSandbox, seconds: float, *, name: str = "somebody else's") -> str:
-    """Somebody starts a run of the oldest changeset; later runs are short."""
-    sandbox.state.imodels[SEEDED.plant].run_seconds = seconds
+async def start_elsewhere(sandbox: RunningSandbox, *, name: str = "somebody else's") -> str:
+    """Somebody starts a run of the oldest changeset, which does not end by itself; later runs are short."""
+    sandbox.state.imodels[SEEDED.plant].run_seconds = 3600.0
     oldest = sandbox.state.imodels[SEEDED.plant].changesets[0].id
     async with credentials().get_client() as itwin:
         made = await itwin.exports.create_connection(SEEDED.plant, display_name=name, authentication_type="Service")
@@ -41,14 +39,32 @@ async def start_elsewhere(sandbox: RunningSandbox, seconds: float, *, name: str 
     return run.run_id
 
 
+@asynccontextmanager
+async def ending_once_followed(sandbox: RunningSandbox) -> AsyncGenerator[None]:
+    """The one run that there is ends when somebody has asked for it."""
+    (theirs,) = sandbox.state.runs
+
+    async def end() -> None:
+        while not theirs.polls:  # noqa: ASYNC110  what is awaited has no event
+            await asyncio.sleep(0.01)
+        theirs.seconds = 0
+
+    ending = asyncio.create_task(end())
+    try:
+        yield
+    finally:
+        ending.cancel()
+
+
 def manifest_of(report: ExportReport) -> dict[str, object]:
     return json.loads((Path(report.output_dir) / SEEDED.plant / "ifc" / "manifest.json").read_text())
 
 
 async def test_a_strangers_run_is_waited_for(sandbox: RunningSandbox) -> None:
     """With `wait` the other run ends first, then ours delivers what was asked."""
-    theirs = await start_elsewhere(sandbox, SOON)
-    report = await export_ifc(SEEDED.plant)
+    theirs = await start_elsewhere(sandbox)
+    async with ending_once_followed(sandbox):
+        report = await export_ifc(SEEDED.plant)
     ours = [run.id for run in sandbox.state.runs if run.id != theirs]
     assert [report.run_id] == ours
     assert (report.adopted, manifest_of(report)["run_id"]) == (False, report.run_id)
@@ -56,8 +72,9 @@ async def test_a_strangers_run_is_waited_for(sandbox: RunningSandbox) -> None:
 
 async def test_a_strangers_run_is_adopted_openly(sandbox: RunningSandbox) -> None:
     """With `adopt` report and manifest name the other run, warn, and do not claim a changeset."""
-    theirs = await start_elsewhere(sandbox, SOON)
-    report = await export_ifc(SEEDED.plant, on_active_run="adopt")
+    theirs = await start_elsewhere(sandbox)
+    async with ending_once_followed(sandbox):
+        report = await export_ifc(SEEDED.plant, on_active_run="adopt")
     assert (report.run_id, report.adopted, report.changeset_id) == (theirs, True, "")
     assert "another changeset or other options" in report.warnings[0]
     assert manifest_of(report).items() >= {"run_id": theirs, "adopted": True, "changeset_id": None}.items()
@@ -66,14 +83,15 @@ async def test_a_strangers_run_is_adopted_openly(sandbox: RunningSandbox) -> Non
 
 async def test_adopted_files_do_not_pass_for_the_export_asked_for(sandbox: RunningSandbox) -> None:
     """After an adoption the same export is not skipped: nobody knows what the other run exported."""
-    await start_elsewhere(sandbox, SOON)
-    await export_ifc(SEEDED.plant, on_active_run="adopt")
+    await start_elsewhere(sandbox)
+    async with ending_once_followed(sandbox):
+        await export_ifc(SEEDED.plant, on_active_run="adopt")
     assert not (await export_ifc(SEEDED.plant)).skipped
 
 
 async def test_a_strangers_run_fails_the_export_if_so_asked(sandbox: RunningSandbox) -> None:
     """With `fail` the error names the other run, and nothing is started."""
-    theirs = await start_elsewhere(sandbox, LATER)
+    theirs = await start_elsewhere(sandbox)
     with pytest.raises(ActiveRunError, match=theirs):
         await export_ifc(SEEDED.plant, on_active_run="fail")
     assert len(list(sandbox.state.runs)) == 1
@@ -82,8 +100,9 @@ async def test_a_strangers_run_fails_the_export_if_so_asked(sandbox: RunningSand
 async def test_an_older_run_on_our_own_connection_is_no_match(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """A run by hand on our connection, of a changeset nobody noted, is not taken for ours."""
     request = request_for(tmp_path)
-    theirs = await start_elsewhere(sandbox, SOON, name=request.connection_name)
-    report = await export_ifc(SEEDED.plant)
+    theirs = await start_elsewhere(sandbox, name=request.connection_name)
+    async with ending_once_followed(sandbox):
+        report = await export_ifc(SEEDED.plant)
     assert report.run_id != theirs
     assert report.changeset_id == sandbox.state.imodels[SEEDED.plant].changesets[-1].id
 
@@ -129,6 +148,6 @@ async def test_the_run_of_a_killed_process_becomes_an_orphan(sandbox: RunningSan
 
 async def test_a_strangers_run_is_no_orphan_of_ours(sandbox: RunningSandbox) -> None:
     """Runs on other people's connections are none of our business, nor are iModels we cannot see."""
-    await start_elsewhere(sandbox, LATER)
+    await start_elsewhere(sandbox)
     sandbox.state.denied.add(SEEDED.bridge)
     assert await find_orphans(credentials(), [SEEDED.plant, SEEDED.bridge]) == []

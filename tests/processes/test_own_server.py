@@ -16,6 +16,7 @@ from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from tests.deployments.local.stack import wait_for
 from tests.other_user import answers_to, attempts, files_readable_in, open_folder
+from tests.prefect_database import add_database
 from tests.processes.server import REPOSITORY
 
 MODULE = "deployments.local.prefect_server"
@@ -71,8 +72,10 @@ def assert_gone(server: psutil.Process) -> None:
 
 @pytest.fixture
 def home() -> Generator[Path]:
-    """A PREFECT_HOME that is yet to be made, in a folder that every user may enter."""
+    """A PREFECT_HOME with nothing but a database, in a folder that every user may enter."""
     with open_folder() as folder:
+        (folder / "prefect").mkdir()
+        add_database(folder / "prefect")
         yield folder / "prefect"
 
 

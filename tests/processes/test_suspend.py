@@ -104,7 +104,7 @@ async def deploy_and_run(client: PrefectClient, output: Path) -> UUID:
         work_pool_name=POOL,
         entrypoint="flows/export_ifc.py:export_ifc",
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}],
-        job_variables={"env": {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_POLL_MAX_SECONDS": "0.5"}},
+        job_variables={"env": {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_POLL_MAX_SECONDS": "0.5", "ITWIN_PREVIEW": "off"}},
     )
     asked = {"imodel_id": SEEDED.bridge, "credentials": BLOCK, "consent": "suspend", "output_dir": str(output)}
     return (await client.create_flow_run_from_deployment(deployment_id, parameters=asked)).id

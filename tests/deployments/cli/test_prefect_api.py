@@ -16,6 +16,7 @@ import pytest
 from deployments.loopback import reach_loopback_directly
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
+from tests.prefect_database import add_database
 
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -121,6 +122,7 @@ def test_a_server_that_does_not_start_has_its_last_words(
     tmp_path: Path, setting: dict[str, str], sentence: str
 ) -> None:
     """An own server that ends or is too slow costs one sentence with what it said last, and exit code 2."""
+    add_database(tmp_path)
     done = itwin_export("ifc", SEEDED.plant, home=tmp_path, **setting)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert sentence in done.stderr.splitlines()[-1]

@@ -16,8 +16,8 @@ from deployments.local.processes import MARK
 from tests.prefect_api import ask
 
 REPOSITORY = Path(__file__).parents[3]
-QUICK_WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
-"""A worker that looks for flow runs every second instead of every ten."""
+QUICK_WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "1", "ITWIN_PREVIEW": "off"}
+"""A worker that looks for flow runs every second instead of every ten, and whose exports are drawn by nobody."""
 Found = TypeVar("Found")
 JSON = dict[str, Any]
 
@@ -48,7 +48,7 @@ class LocalMachine:
     def make(self, *arguments: str) -> str:
         """Run a target of the Makefile, with the installed packages as they are."""
         command = ["make", "--silent", "--assume-old=.venv/.installed", *arguments, f"STATE={self.state}"]
-        return output_of(command, self.environment, timeout=170)
+        return output_of(command, self.environment, timeout=500)
 
     @property
     def url(self) -> str:
@@ -99,11 +99,11 @@ class LocalMachine:
         }
         return self.ask("POST", "/flow_runs/filter", body)
 
-    def finished(self, name: str) -> JSON:
-        """The one run of a deployment, once it has ended."""
+    def finished(self, name: str, imodel_id: str = "") -> JSON:
+        """The one run of a deployment (for this iModel), once it has ended."""
 
         def look() -> JSON | None:
-            runs = self.runs_of(name)
+            runs = [run for run in self.runs_of(name) if imodel_id in ("", run["parameters"].get("imodel_id"))]
             return (
                 runs[0] if runs and runs[0]["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
             )
@@ -132,7 +132,7 @@ class LocalMachine:
 
 def wait_for(look: Callable[[], Found | None], what: str) -> Found:
     """Look until there is something; pytest's own limit ends it."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while (found := look()) is None:
         assert time.monotonic() < deadline, what
         time.sleep(0.5)

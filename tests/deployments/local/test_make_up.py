@@ -133,10 +133,11 @@ def test_the_schedule_starts_an_export(stack: LocalMachine) -> None:
 
 def test_ten_pushes_start_one_export_of_the_newest(stack: LocalMachine) -> None:
     """Signed webhooks of ten pushes become one event, one run, and one export of the newest changeset."""
-    pushed = stack.control("POST", f"imodels/{SEEDED.bridge}/changesets", {"count": 10})
-    run = stack.finished("export-ifc/on-changes")
+    (made,) = stack.control("POST", "imodels", {"name": "Depot", "changesets": 1})["imodels"]
+    pushed = stack.control("POST", f"imodels/{made['id']}/changesets", {"count": 10})
+    run = stack.finished("export-ifc/on-changes", made["id"])
     assert run["state_type"] == "COMPLETED"
-    (export,) = stack.exports_of(SEEDED.bridge)
+    (export,) = stack.exports_of(made["id"])
     assert export["changesetId"] == pushed["changesets"][-1]["id"]
     deliveries = stack.control("GET", "state")["deliveries"]
     assert [delivered["statuses"] for delivered in deliveries] == [[200]] * 10

@@ -16,6 +16,7 @@ from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tests.deployments.local.stack import QUICK_WORKER, REPOSITORY, LocalMachine, clean_environment, wait_for
+from tests.prefect_database import add_database
 
 NIGHTLY = "export-ifc/nightly"
 
@@ -31,6 +32,8 @@ def platform() -> Generator[RunningSandbox]:
 def machine(platform: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
     """`make up` of somebody with credentials."""
     folder = tmp_path_factory.mktemp("machine")
+    (folder / "state" / "prefect").mkdir(parents=True)
+    add_database(folder / "state" / "prefect")
     nightly = {"ITWIN_NIGHTLY_IMODEL_ID": SEEDED.plant, "ITWIN_NIGHTLY_ITWIN_ID": "", "ITWIN_WATCH_ITWIN_ID": ""}
     quick = {"ITWIN_POLL_SECONDS": "0.5", "ITWIN_OUTPUT_DIR": str(folder / "exports")} | QUICK_WORKER
     machine = LocalMachine(folder / "state", clean_environment(**platform.environment, **nightly, **quick))

@@ -42,7 +42,12 @@ async def follow(browser: httpx.AsyncClient, link: str) -> httpx.Response:
 
 
 async def signed_in(
-    sandbox: RunningSandbox, redirect_url: str, browse: Browse = follow, *, client: Client = IDENTITY.native
+    sandbox: RunningSandbox,
+    redirect_url: str,
+    browse: Browse = follow,
+    *,
+    client: Client = IDENTITY.native,
+    timeout_seconds: float = 60,
 ) -> tuple[list[str], httpx.Response | None, ExportError | None]:
     """The stored token, the browser's last page and the error of a sign-in."""
     secret = SecretStr(client.secret) if client.secret else None
@@ -63,7 +68,7 @@ async def signed_in(
         endpoint = TokenEndpoint(identity, transport, AllowedHosts(sandbox.url, sandbox.url))
         problem = None
         try:
-            await sign_in(endpoint, redirect_url, show=show, keep=keep, timeout_seconds=1)
+            await sign_in(endpoint, redirect_url, show=show, keep=keep, timeout_seconds=timeout_seconds)
         except ExportError as error:
             problem = error
         pages = [await task for task in browsing]
@@ -150,7 +155,7 @@ async def test_nobody_coming_ends_with_a_sentence(willing: RunningSandbox, redir
     async def look_away(browser: httpx.AsyncClient, link: str) -> httpx.Response:
         return await browser.get(f"{redirect_url.removesuffix('callback')}favicon.ico", params={"of": link[:4]})
 
-    _, page, problem = await signed_in(willing, redirect_url, look_away)
+    _, page, problem = await signed_in(willing, redirect_url, look_away, timeout_seconds=1)
     assert isinstance(problem, SignInRequiredError)
     assert "within 1 seconds" in str(problem)
     assert page is not None

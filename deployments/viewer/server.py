@@ -90,6 +90,7 @@ def serve(folder: Path, port: int, output: TextIO) -> None:
     # With the protocol named, asyncio sends small answers at once instead of 40 ms later.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind((HOST, port))
+        listener.listen()  # whoever opens the address at once waits instead of being refused
         address = f"http://{HOST}:{listener.getsockname()[1]}/{key}/"
         print(f"{address} shows {folder}. Ctrl-C stops it.", file=output, flush=True)
         config = uvicorn.Config(app, log_level="error", access_log=False, ws="none")

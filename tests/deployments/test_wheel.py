@@ -17,10 +17,9 @@ from deployments.node_tools import NODE_FOLDER
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
+from tests.prefect_database import add_database
 
 REPOSITORY = Path(__file__).parents[2]
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +88,8 @@ def run(command: Path, *arguments: str, folder: Path, environment: dict[str, str
 def test_an_installed_wheel_exports_and_shows(command: Path, folder: Path, platform: RunningSandbox) -> None:
     """`--version`, `ifc` and `view` work from any folder, and files are published below that folder."""
     environment = environment_of(folder, platform)
+    (folder / "home").mkdir()
+    add_database(folder / "home")
     assert run(command, "--version", folder=folder, environment=environment).strip() == version("itwin-export")
     run(command, "ifc", SEEDED.bridge, folder=folder, environment=environment)
     (model,) = (folder / "exports" / SEEDED.bridge / "ifc").glob("*.ifc")
@@ -97,10 +98,12 @@ def test_an_installed_wheel_exports_and_shows(command: Path, folder: Path, platf
         [command, "view", "exports", "--port", "0"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     ) as viewer:
         assert viewer.stdout is not None
-        address = re.search(r"http://\S+", viewer.stdout.readline())
-        assert address is not None
-        shown = httpx.get(address[0], follow_redirects=True, trust_env=False)
-        viewer.terminate()
+        try:
+            address = re.search(r"http://\S+", viewer.stdout.readline())
+            assert address is not None
+            shown = httpx.get(address[0], follow_redirects=True, trust_env=False)
+        finally:
+            viewer.terminate()
     assert shown.is_success
 
 

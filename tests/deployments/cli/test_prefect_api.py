@@ -114,7 +114,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "nosuch.storage"}, "No module named 'nosuch'"),
+        ({"PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "nosuch.broker"}, "No module named 'nosuch'"),
         ({"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"}, "was not ready within 1 seconds"),
     ],
 )

@@ -1,14 +1,18 @@
 """The viewer: which items it lists, and its messages when it cannot show them."""
 
+import io
+import re
+import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
 from blocks.errors import ConfigurationError
 from deployments.cli.app import run
-from deployments.viewer.server import create_app, find_items
+from deployments.viewer.server import create_app, find_items, serve
 
 PRIVATE = [".env", ".itwin-export/runs.json", "a/.git/config", "a/ifc/.hidden.ifc"]
 
@@ -44,6 +48,26 @@ def test_a_machine_without_the_libraries_gets_one_sentence(tmp_path: Path) -> No
     export_into(tmp_path / "mesh", "tileset.json")
     with pytest.raises(ConfigurationError, match=r"python -m deployments\.node_tools"):
         create_app(tmp_path, "key", modules=tmp_path / "node_modules")
+
+
+def test_the_printed_address_may_be_opened_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever connects at the moment the address is printed is not refused."""
+
+    class Reader(io.StringIO):
+        def write(self, text: str) -> int:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", text):
+                socket.create_connection(("127.0.0.1", int(found[1])), timeout=5).close()
+                reached.append(found[0])
+            return len(text)
+
+    def run_nothing(_: uvicorn.Server, *, sockets: list[socket.socket]) -> None:
+        del sockets
+
+    reached: list[str] = []
+    export_into(tmp_path / "mesh", "tileset.json")
+    monkeypatch.setattr(uvicorn.Server, "run", run_nothing)
+    serve(tmp_path, 0, Reader())
+    assert len(reached) == 1
 
 
 @pytest.fixture

@@ -148,6 +148,7 @@ def kill_worker(team: LocalMachine, name: str) -> None:
         member.kill()
 
 
+@pytest.mark.crash
 def test_two_workers_share_the_exports(team: LocalMachine, sandbox: RunningSandbox) -> None:
     """Exports asked for at once are shared by both workers and all complete, each with one run at the platform."""
     asked = [SEEDED.plant, SEEDED.bridge]

@@ -21,11 +21,18 @@ def require_preview() -> None:
     Raises:
         ConfigurationError: `ITWIN_PREVIEW` is `on`, and a package is not installed.
     """
-    if read_settings().preview == "on" and (missing := missing_packages()):
-        raise ConfigurationError(
-            f"ITWIN_PREVIEW=on needs {', '.join(missing)}, not installed here. Install the extra “preview”: "
-            f"pip install 'itwin-export[preview]' (in a clone: pip install -e '.[preview]'), or set ITWIN_PREVIEW=auto."
-        )
+    if read_settings().preview == "on" and (missing := missing_extra()):
+        raise ConfigurationError(f"ITWIN_PREVIEW=on needs {missing}, or set ITWIN_PREVIEW=auto.")
+
+
+def missing_extra() -> str:
+    """Which packages for pictures are not installed, and how to install them; empty if all are there."""
+    if not (missing := missing_packages()):
+        return ""
+    return (
+        f"{', '.join(missing)}, not installed here. Install the extra “preview”: "
+        f"pip install 'itwin-export[preview]' (in a clone: pip install -e '.[preview]')"
+    )
 
 
 def add_preview(manifest: Manifest, folder: Path) -> Manifest:

@@ -154,7 +154,7 @@ COMMANDS = {
     "list": ("deployments.cli.lists:app", "List iTwins, iModels, versions, changesets, runs and exports."),
     "doctor": (
         "deployments.cli.doctor.command:doctor",
-        "Check configuration, network, sign-in, access, disk, Prefect API and worker; end with 2 if one is wrong.",
+        "Check configuration, network, sign-in, disk, pictures, Prefect API and worker; end with 2 if one is wrong.",
     ),
     "login": (
         "deployments.cli.login:login",

@@ -1,4 +1,4 @@
-"""The process that draws: `python -m blocks.storage.preview PARENT SECONDS MEMORY ifc|mesh FOLDER SOURCE…`.
+"""The process that draws: `python -m blocks.storage.preview PARENT SECONDS MEMORY ifc|mesh|trial FOLDER SOURCE…`.
 
 It alone parses foreign data for the picture. It may crash, and it has limits; it writes `preview.png` into the folder,
 or `reason` if there is nothing to draw.
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from blocks.storage.preview.limits import READING_SHARE, limit_drawing
-from blocks.storage.preview.shapes import Model, NoPictureError
+from blocks.storage.preview.shapes import Model, NoPictureError, one_triangle
 
 
 def main(parent: str, seconds: str, memory: str, kind: str, folder: str, *sources: str) -> None:
@@ -25,6 +25,8 @@ def main(parent: str, seconds: str, memory: str, kind: str, folder: str, *source
 
 
 def _read(kind: str, sources: list[Path], deadline: float) -> Model:
+    if kind == "trial":
+        return one_triangle()
     if kind == "ifc":
         from blocks.storage.preview.ifc_shapes import read_ifc  # noqa: PLC0415  not for tilesets
 

@@ -35,7 +35,7 @@ _turns = threading.BoundedSemaphore(_AT_ONCE)
 _LONGEST_WAIT = 60.0
 _NO_MEMORY = (b"bad_alloc", b"MemoryError", b"Unable to allocate", b"Memory allocation")
 
-Kind = Literal["ifc", "mesh"]
+Kind = Literal["ifc", "mesh", "trial"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Limits:
 
 
 def draw(kind: Kind, sources: Sequence[Path], limits: Limits | None = None) -> Drawing:
-    """Draw IFC files, or the tileset in a folder; whatever happens, there is a drawing or a reason."""
+    """Draw IFC files, the tileset in a folder, or a triangle as a trial; there is always a drawing or a reason."""
     try:
         with _turn() as is_free, tempfile.TemporaryDirectory(prefix="itwin-export-preview-") as folder:
             if not is_free:

@@ -38,6 +38,11 @@ class Model:
     has_north: bool = False
 
 
+def one_triangle() -> Model:
+    """The least model, which shows whether anything can be drawn here."""
+    return Model(np.eye(3), np.array([[0, 1, 2]]), np.array([[128, 128, 128, 255]], np.uint8))
+
+
 @dataclass
 class ShapeCollection:
     """Shapes as they are read, up to `MOST_TRIANGLES`."""

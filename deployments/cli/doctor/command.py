@@ -18,6 +18,7 @@ from deployments.cli.doctor.itwin_platform import platform_findings
 from deployments.cli.doctor.network import network_findings
 from deployments.cli.doctor.orphans import show_orphans
 from deployments.cli.doctor.output_folder import check_output_folder
+from deployments.cli.doctor.pictures import check_pictures
 from deployments.cli.doctor.prefect_server import API, prefect_findings
 from deployments.cli.own_server import run_with_server
 from deployments.cli.tables import add_row, wide_console
@@ -34,7 +35,7 @@ def doctor(
     credentials: str = "default",
     json: bool = False,
 ) -> None:
-    """Check configuration, network, sign-in, access, disk, Prefect API and worker; end with 2 if one is wrong.
+    """Check configuration, network, sign-in, disk, pictures, Prefect API and worker; end with 2 if one is wrong.
 
     Args:
         imodel_id: Check access to this iModel (id, iTwin/iModel, or address) and to its Storage too.
@@ -73,7 +74,8 @@ async def _examine(imodel: str | None, name: str, *, is_repair_wanted: bool) -> 
     findings += await look_at_all("iTwin Platform", platform)
     imodel_id = imodel if imodel and is_id(imodel) else None  # the folder of an iModel is named after its id
     publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
-    return [*findings, await look("Output folder", publishing)]
+    drawing = asyncio.to_thread(check_pictures, settings)
+    return [*findings, await look("Output folder", publishing), await look("Pictures", drawing)]
 
 
 def _budget(settings: Settings) -> str:

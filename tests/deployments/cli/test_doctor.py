@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from blocks.errors import ConfigurationError
+from blocks.settings import read_settings
+from blocks.storage.preview import drawing
 from deployments.cli.app import run
+from deployments.cli.doctor.pictures import check_pictures
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from tests.prefect_api import ask, end_leftovers
@@ -24,6 +29,11 @@ def examine(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
     exit_code = run(["doctor", "--json", *arguments])
     findings = json.loads(capsys.readouterr().out)
     return exit_code, {finding["what"]: finding for finding in findings}
+
+
+def pictures(choice: Literal["auto", "on", "off"]) -> str:
+    """What is said of pictures with this setting."""
+    return check_pictures(read_settings().model_copy(update={"preview": choice}))
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +57,8 @@ def test_all_is_well(imodel: str, capsys: pytest.CaptureFixture[str]) -> None:
     exit_code, findings = examine(capsys, "--imodel-id", imodel)
     assert [name for name, finding in findings.items() if not finding["is_ok"]] == []
     assert exit_code == 0
-    assert {"Prefect API", "Worker", "Sign-in", "Consent", "Clock", "iModel", "Storage", "Output folder"} <= set(
-        findings
-    )
+    looks = {"Prefect API", "Worker", "Sign-in", "Consent", "Clock", "iModel", "Storage", "Output folder", "Pictures"}
+    assert looks <= set(findings)
     assert "sandbox-secret" not in str(findings)
 
 
@@ -198,6 +207,26 @@ def test_a_network_that_cannot_work_is_found(
     assert "SOCKS" in findings["Way to files"]["says"]
     monkeypatch.delenv("SSL_CERT_FILE")
     assert "SOCKS" in examine(capsys)[1]["Prefect API"]["says"]
+
+
+def test_pictures_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said whether exports get a picture: a small one is drawn; nothing is tried where none is wanted."""
+    assert pictures("auto") == "Exports get a picture (ITWIN_PREVIEW=auto); one was drawn as a trial."
+    monkeypatch.setattr(sys, "executable", "/nosuch")
+    assert pictures("auto").startswith("Exports are published without a picture (ITWIN_PREVIEW=auto): the process that")
+    assert pictures("off") == "Exports get no picture (ITWIN_PREVIEW=off)."
+    assert "vtkmodules" not in sys.modules
+
+
+def test_a_missing_package_for_pictures_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra it is said what to install, and that is wrong only where every export must have a picture."""
+    monkeypatch.setattr(drawing, "PACKAGES", ("os", "no_such_package"))
+    install = (
+        r"no_such_package, not installed here\. Install the extra “preview”: pip install 'itwin-export\[preview\]'"
+    )
+    assert re.search(install, pictures("auto"))
+    with pytest.raises(ConfigurationError, match=f"ITWIN_PREVIEW=on, and no picture can be drawn here: .*{install}"):
+        pictures("on")
 
 
 def test_nonsense_in_the_environment_is_found(

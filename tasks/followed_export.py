@@ -15,8 +15,8 @@ from tasks.artifacts import show_page
 from tasks.export_page import PageFacts, ended_page, failure_page, picture_of, success_page
 from tasks.export_progress import ExportProgress, following
 from tasks.flow_run_facts import facts_of, own_facts
-from tasks.imodel import name_in_batch
-from tasks.options import ExportRequest, Names
+from tasks.imodel import names_in_batch
+from tasks.options import ExportRequest
 from tasks.platform_slots import in_batch
 from tasks.progress_artifact import shown_if_long
 from tasks.reports import ExportReport
@@ -38,7 +38,7 @@ def followed(going_on: GoingOn = _says_nothing) -> Callable[[Serve[Request]], Se
     def decorate(serve: Serve[Request]) -> Serve[Request]:
         @wraps(serve)
         async def with_page(request: Request) -> ExportReport:
-            progress = ExportProgress(request.format, request.imodel_id, Names(imodel=name_in_batch()))
+            progress = ExportProgress(request.format, request.imodel_id, names_in_batch())
             with following(progress):
                 if in_batch():
                     return await serve(request)

@@ -9,14 +9,15 @@ from prefect import get_run_logger, task
 from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.itwin.models import IModel
 from tasks.addresses import is_id
 from tasks.export_progress import current_progress
 from tasks.names import find_imodel, find_itwin
-from tasks.options import ExportRequest
+from tasks.options import ExportRequest, Names
 from tasks.retry import once_per_flow_run
 
 Request = TypeVar("Request", bound=ExportRequest)
-_name_in_batch: ContextVar[str] = ContextVar("imodel_name", default="")
+_names_in_batch: ContextVar[Names | None] = ContextVar("imodel_names", default=None)
 
 
 class NamedITwin(BaseModel):
@@ -35,18 +36,18 @@ class NamedIModel(NamedITwin):
 
 
 @contextmanager
-def named_in_batch(name: str) -> Generator[None]:
-    """Let exports of this context know the name of their iModel, which the batch has read already."""
-    token = _name_in_batch.set(name)
+def named_in_batch(imodel: IModel) -> Generator[None]:
+    """Let exports of this context know their iModel as the batch has read it already."""
+    token = _names_in_batch.set(Names(imodel=imodel.display_name, itwin_id=(imodel.itwin_id or "").lower()))
     try:
         yield
     finally:
-        _name_in_batch.reset(token)
+        _names_in_batch.reset(token)
 
 
-def name_in_batch() -> str:
-    """The name of the iModel as the batch knows it; empty for a single export."""
-    return _name_in_batch.get()
+def names_in_batch() -> Names:
+    """What the batch knows of the iModel; nothing for a single export."""
+    return _names_in_batch.get() or Names()
 
 
 async def with_imodel(credentials: ItwinCredentials, request: Request) -> Request:
@@ -57,7 +58,7 @@ async def with_imodel(credentials: ItwinCredentials, request: Request) -> Reques
         InputError: Several iModels are called so.
     """
     if is_id(request.imodel_id):
-        named = request.with_names(imodel=name_in_batch())
+        named = request.model_copy(update={"names": names_in_batch()})
         current_progress().note_request(named, api_url=credentials.api_url)
         return named
     found = await resolve_imodel(credentials, request.imodel_id)
@@ -70,8 +71,11 @@ async def with_imodel(credentials: ItwinCredentials, request: Request) -> Reques
 
 
 async def with_imodel_name(credentials: ItwinCredentials, request: Request) -> Request:
-    """The request with the name of its iModel and the id of its iTwin, which are read where no name is known yet."""
-    if not request.names.imodel:
+    """The request with the name of its iModel and the id of its iTwin, which are read where they are not known yet.
+
+    It is the only reading of the iModel in a flow run.
+    """
+    if not (request.names.imodel and request.names.itwin_id):
         found = await read_imodel(credentials, request.imodel_id)
         request = request.with_names(imodel=found.name, itwin_id=found.itwin.id)
     current_progress().note_request(request)

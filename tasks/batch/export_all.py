@@ -213,7 +213,7 @@ async def _run(export_flow: ExportFlow, request: BatchRequest, item: BatchItem) 
     """Run one export with those options of the batch that its flow has; one that is rejected has a report."""
     known = inspect.signature(export_flow).parameters
     options = {name: value for name, value in request.options.items() if name in known}
-    with named_in_batch(item.imodel.display_name):
+    with named_in_batch(item.imodel):
         try:
             return await export_flow(imodel_id=item.imodel.id, **options)
         except UndecidedError:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from blocks.itwin.apis import ItwinApis
-from blocks.itwin.models import IModel
 from blocks.storage.file_names import safe_name
 from tasks.ifc.options import IfcRequest
 
@@ -11,15 +10,15 @@ NO_VERSION = "unnamed"
 """Stands for the named version of an export that is not of one."""
 
 
-async def file_name_of(itwin: ItwinApis, request: IfcRequest, changeset_id: str, imodel: IModel) -> str:
+async def file_name_of(itwin: ItwinApis, request: IfcRequest, changeset_id: str) -> str:
     """A name without an ending that is valid on every file system; empty if the platform's name is to stay."""
     if request.file_name is None:
         return ""
     names = request.names
     values: dict[str, object] = {
-        "imodel": imodel.display_name or request.imodel_id,
+        "imodel": names.imodel or request.imodel_id,
         "imodel_id": request.imodel_id,
-        "itwin": await _itwin_name(itwin, request, imodel),
+        "itwin": await _itwin_name(itwin, request),
         "named_version": names.version.name if names.version else NO_VERSION,
         "changeset_index": names.changeset_index or 0,
         "changeset_id": changeset_id or "baseline",
@@ -29,11 +28,11 @@ async def file_name_of(itwin: ItwinApis, request: IfcRequest, changeset_id: str,
     return safe_name(request.file_name.format_map(values))
 
 
-async def _itwin_name(itwin: ItwinApis, request: IfcRequest, imodel: IModel) -> str:
+async def _itwin_name(itwin: ItwinApis, request: IfcRequest) -> str:
     """The iTwin's name, asked for only if the template has it; its id where the caller may not list it."""
     if request.names.itwin or "{itwin}" not in str(request.file_name):
         return request.names.itwin
     async for found in itwin.itwins.list_itwins():
-        if found.id.lower() == (imodel.itwin_id or "").lower():
+        if found.id.lower() == request.names.itwin_id:
             return found.display_name
-    return imodel.itwin_id or ""
+    return request.names.itwin_id

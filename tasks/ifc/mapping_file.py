@@ -95,9 +95,9 @@ async def upload_mapping(credentials: ItwinCredentials, storage: UserBlobStorage
         await write_blob(target.output, content)
         return spec
     async with credentials.get_client() as itwin:
-        imodel = await itwin.imodels.get_imodel(request.imodel_id)
         description = f"Mapping file {local_path(str(request.mapping_file)).name}"
-        file_id = await itwin.mapping_files.upload(imodel.itwin_id or "", request.mapping_version, content, description)
+        owner, version = request.names.itwin_id, request.mapping_version
+        file_id = await itwin.mapping_files.upload(owner, version, content, description)
     get_run_logger().info("The mapping file is Storage file %s.", file_id)
     return spec.model_copy(update={"uploaded_mapping_id": file_id})
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from blocks.errors import ContentError, NotFoundError, TransferError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.models import ExportRun, IModel
+from blocks.itwin.models import ExportRun
 from blocks.itwin.storage_models import StorageFile
 from blocks.signed_url import SignedUrl
 from blocks.storage.download.azure_source import AzureBlobRanges
@@ -51,7 +51,6 @@ class Fetched(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     files: tuple[FetchedFile, ...]
-    imodel_name: str = ""
     warnings: tuple[str, ...] = ()
     folder: Path
 
@@ -79,29 +78,27 @@ async def fetch_output(
     request = spec.request
     current_progress().enter("fetching")
     async with credentials.get_client() as itwin:
-        imodel = await itwin.imodels.get_imodel(request.imodel_id)
-        name = await file_name_of(itwin, request, spec.changeset_id, imodel)
+        name = await file_name_of(itwin, request, spec.changeset_id)
         owner = str(flow_run.get_id())
         with request.staging_root.staging(run.run_id, owner) as folder, closing_lost_run(request, run):
             if blob_storage is None:
-                fetched = await _fetch_from_storage(itwin, request, finished, imodel, folder, name)
+                fetched = await _fetch_from_storage(itwin, request, finished, folder, name)
             else:
-                fetched = await _fetch_from_blob(
-                    itwin, request, run, blob_file_names(imodel, name), blob_storage, folder
-                )
+                names = blob_file_names(request, name)
+                fetched = await _fetch_from_blob(itwin, request, run, names, blob_storage, folder)
             current_progress().fetched_bytes = sum(file.size for file in fetched.files)
-            return fetched.model_copy(update={"imodel_name": imodel.display_name})
+            return fetched
 
 
 async def _fetch_from_storage(
-    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, imodel: IModel, folder: Path, name: str
+    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, folder: Path, name: str
 ) -> Fetched:
-    models = await find_models(itwin, request, finished, imodel)
+    models = await find_models(itwin, request, finished)
     names = _distinct([_named(model, name) for model in models])
     files = [await _fetch_file(itwin, model, folder / own, "model") for model, own in zip(models, names, strict=True)]
     if not request.save_logs:
         return Fetched(files=tuple(files), folder=folder)
-    log = await find_log(itwin, request, finished, imodel, models[0])
+    log = await find_log(itwin, request, finished, models[0])
     if log is None:
         return Fetched(files=tuple(files), folder=folder, warnings=("The exporter's log was not found in Storage.",))
     files.append(await _fetch_file(itwin, log, folder / _named(log, name), "log"))
@@ -156,9 +153,9 @@ async def _fetch_from_blob(
     return Fetched(files=tuple(files), folder=folder)
 
 
-def blob_file_names(imodel: IModel, name: str) -> tuple[str, str]:
+def blob_file_names(request: IfcRequest, name: str) -> tuple[str, str]:
     """Names of the model and the log from the user's container: the given name, else that of the iModel."""
-    stem = name or safe_name(imodel.display_name or imodel.id).removesuffix(".ifc")
+    stem = name or safe_name(request.names.imodel or request.imodel_id).removesuffix(".ifc")
     return with_suffix(stem, ".ifc"), with_suffix(stem, ".log")
 
 

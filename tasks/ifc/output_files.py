@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import ContentError, ExportError, NotFoundError, RequestRefusedError
 from blocks.itwin.apis import ItwinApis
-from blocks.itwin.models import ExecutionResult, ExportRun, IModel
+from blocks.itwin.models import ExecutionResult, ExportRun
 from blocks.itwin.storage_models import StorageFile
 from tasks.ifc.options import IfcRequest
 
@@ -20,7 +20,7 @@ is somebody else's. Undocumented."""
 FAILED = frozenset({ExecutionResult.ERROR, ExecutionResult.CANCELED, ExecutionResult.TIMED_OUT})
 
 
-async def find_models(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imodel: IModel) -> list[StorageFile]:
+async def find_models(itwin: ItwinApis, request: IfcRequest, run: ExportRun) -> list[StorageFile]:
     """The IFC files of a run.
 
     Raises:
@@ -33,7 +33,7 @@ async def find_models(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imo
         found = []
     for file in found:
         _require_unreplaced(file, run)
-    return found or [await _find_in_folder(itwin, request, run, imodel)]
+    return found or [await _find_in_folder(itwin, request, run)]
 
 
 def _named_files(run: ExportRun) -> list[str]:
@@ -57,9 +57,7 @@ def _is_replaced(file: StorageFile, run: ExportRun) -> bool:
     return bool(changed and run.end_date_time and changed > run.end_date_time + REPLACED_AFTER)
 
 
-async def find_log(
-    itwin: ItwinApis, request: IfcRequest, run: ExportRun, imodel: IModel, model: StorageFile
-) -> StorageFile | None:
+async def find_log(itwin: ItwinApis, request: IfcRequest, run: ExportRun, model: StorageFile) -> StorageFile | None:
     """The exporter's log beside a model; none if there is none or it cannot be told which it is.
 
     Asked for by its name first: the folder of an iTwin's nightly exports holds thousands of files.
@@ -73,7 +71,7 @@ async def find_log(
             beside = [file async for file in hits if file.parent_folder_id in {None, folder_id}]
             found = [file for file in beside if _is_log(file, stem, run)]
     if not found:
-        files = itwin.storage.list_files(folder_id=folder_id, itwin_id=imodel.itwin_id or "")
+        files = itwin.storage.list_files(folder_id=folder_id, itwin_id=request.names.itwin_id)
         found = [file async for file in files if _is_log(file, stem, run)]
     return found[0] if len(found) == 1 else None
 
@@ -83,28 +81,27 @@ def _is_log(file: StorageFile, stem: str, run: ExportRun) -> bool:
     return is_kind and _changed_since(file, run.start_date_time) and _names(file, stem)
 
 
-async def _find_in_folder(itwin: ItwinApis, request: IfcRequest, run: ExportRun, imodel: IModel) -> StorageFile:
-    name = imodel.display_name or imodel.name or ""
+async def _find_in_folder(itwin: ItwinApis, request: IfcRequest, run: ExportRun) -> StorageFile:
     found = [
         file
-        async for file in itwin.storage.list_files(folder_id=request.folder_id, itwin_id=imodel.itwin_id or "")
+        async for file in itwin.storage.list_files(folder_id=request.folder_id, itwin_id=request.names.itwin_id)
         if PurePosixPath(file.display_name).suffix.lower() == ".ifc"
         and _changed_since(file, run.start_date_time)
         and not _is_replaced(file, run)
-        and (imodel.id.lower() in file.display_name.lower() or _names(file, name))
+        and (request.imodel_id.lower() in file.display_name.lower() or _names(file, request.names.imodel))
     ]
     if len(found) == 1:
         return found[0]
-    raise ContentError(_not_told(run, imodel, found))
+    raise ContentError(_not_told(run, request, found))
 
 
-def _not_told(run: ExportRun, imodel: IModel, found: list[StorageFile]) -> str:
+def _not_told(run: ExportRun, request: IfcRequest, found: list[StorageFile]) -> str:
     """The message when no file can be identified: the probable cause and what to do."""
     names = ", ".join(sorted(file.display_name for file in found)) or "none"
     candidates = (
-        f"in its Storage folder the .ifc files of that time whose name fits “{imodel.display_name}” are: {names}"
+        f"in its Storage folder the .ifc files of that time whose name fits “{request.names.imodel}” are: {names}"
     )
-    subject = f"Export run {run.id} of iModel {imodel.id}"
+    subject = f"Export run {run.id} of iModel {request.imodel_id}"
     if named := ", ".join(_named_files(run)):
         return (
             f"{subject} names the file {named}, which Storage does not show (any more), and {candidates}. It was "

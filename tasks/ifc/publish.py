@@ -47,8 +47,7 @@ async def check_files_publishable(itwin: ItwinApis, request: IfcRequest, changes
     await asyncio.to_thread(require_valid_documents, request.rules)
     name = "file"
     if request.output_location == "USER_BLOB_STORAGE" or request.file_name:  # named by us, so its very name is tried
-        imodel = await itwin.imodels.get_imodel(request.imodel_id)
-        name, _ = blob_file_names(imodel, await file_name_of(itwin, request, changeset_id, imodel))
+        name, _ = blob_file_names(request, await file_name_of(itwin, request, changeset_id))
     await asyncio.to_thread(check_publishable, request.staging_root.root, request.folder, name)
 
 
@@ -101,7 +100,7 @@ def _check_and_publish(
     empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
     draft = draft_manifest(
         credentials,
-        spec.request.with_names(imodel=fetched.imodel_name),
+        spec.request,
         changeset_id=None if run.warnings else spec.changeset_id,  # what a stranger's run exported is not known
         run_id=run.run_id,
         connection_id=run.connection_id,

@@ -63,6 +63,18 @@ async def test_an_id_costs_no_more_requests_than_before(sandbox: RunningSandbox)
     assert counts == [1, 1, 1, 3]
 
 
+async def test_the_imodel_is_read_at_most_once(sandbox: RunningSandbox) -> None:
+    """An export reads its iModel once, and not at all if it is found by name or listed by a batch."""
+    await export_ifc(SEEDED.plant, file_name="{imodel}")
+    counts = [(await asked_since(sandbox, 0)).count(f"/imodels/{SEEDED.plant}")]
+    report = await export_ifc(PLANT, file_name="{imodel} named")
+    assert Path(report.files[0].path).name == "Plant A named.ifc"
+    (bridge,) = (await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.bridge], formats=["ifc"])).reports
+    asked = await asked_since(sandbox, 0)
+    counts += [asked.count(f"/imodels/{one}") for one in (SEEDED.plant, SEEDED.bridge)]
+    assert (counts, bridge.imodel_name) == ([1, 1, 0], "Bridge")
+
+
 async def test_a_retry_of_a_flow_run_looks_no_name_up_again(sandbox: RunningSandbox) -> None:
     """When the flow run is tried again, iModel and version are those that were found the first time."""
     sandbox.state.faults.add(Fault(path="/export/connections", status=403))

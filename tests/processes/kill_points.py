@@ -50,6 +50,7 @@ EFFECT: dict[str, Any] = {"delay": 0, "cut": "after", "hold": 4.0}
 KILL_POINTS = [
     KillPoint("signing in", "/connect/token$", "POST"),
     KillPoint("resolving the changeset", f"/imodels/{SEEDED.plant}/changesets"),
+    KillPoint("reading the iModel", f"/imodels/{SEEDED.plant}$"),
     KillPoint("looking for the connection", "/export/connections$"),
     KillPoint("asking for the connection", "/export/connections$", "POST"),
     KillPoint("having made the connection without knowing", "/export/connections$", "POST", EFFECT),
@@ -59,7 +60,7 @@ KILL_POINTS = [
     KillPoint("looking for the run whose answer was lost", RUNS, "GET", {"nth": 2}),
     KillPoint("the first look at the run", ONE_RUN),
     KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}),
-    KillPoint("beginning to fetch", f"/imodels/{SEEDED.plant}$"),
+    KillPoint("beginning to fetch", "/storage/files/[^/]+$"),
     KillPoint("asking for the file's link", "/storage/files/[^/]+/download$"),
     KillPoint("fetching the file", "/sandboxblobs/", is_representative=True),
     KillPoint("fetching the log", "/sandboxblobs/", "GET", {"nth": 3}),

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import InputError
-from blocks.itwin.models import IModel
 from blocks.storage.file_names import with_suffix
 from blocks.storage.manifest import VersionFacts
 from deployments.sandbox.state.seed import SEEDED
@@ -55,15 +54,15 @@ async def test_names_are_safe_whatever_the_fields_hold(
     """Slashes and colons of names do not get into the path, and reserved names are avoided."""
     version = VersionFacts(id="v", name="P02: S2")
     request = request_for(tmp_path, file_name=template).with_names(changeset_index=3, version=version)
-    imodel = IModel.model_validate({"id": SEEDED.plant, "displayName": "Plant/A?ä", "iTwinId": SEEDED.itwin})
-    assert await file_name_of(platform.itwin, request, "", imodel) == name
+    named = request.with_names(imodel="Plant/A?ä", itwin_id=SEEDED.itwin)
+    assert await file_name_of(platform.itwin, named, "") == name
 
 
 async def test_a_long_name_leaves_room_for_its_ending(platform: Platform, tmp_path: Path) -> None:
     """Names of the longest iModel are shortened, and never the ending."""
     request = request_for(tmp_path, file_name="{imodel} {imodel}")
-    imodel = IModel(id=SEEDED.plant, display_name="é" * 255)
-    name = with_suffix(await file_name_of(platform.itwin, request, "", imodel), ".ifc")
+    named = request.with_names(imodel="é" * 255)
+    name = with_suffix(await file_name_of(platform.itwin, named, ""), ".ifc")
     assert (len(name.encode()) <= 200, name[-4:]) == (True, ".ifc")
 
 

@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 
 from blocks.errors import ContentError, NotAuthorizedError
-from blocks.itwin.models import ExportRun, IModel
+from blocks.itwin.models import ExportRun
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.ids import guid
 from deployments.sandbox.state.entities import StorageItem
 from deployments.sandbox.state.seed import SEEDED
+from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
 from tests.blocks.itwin.platform import MOMENT, Platform
 from tests.tasks.run_specs import request_for
 
-PLANT = IModel.model_validate({"id": SEEDED.plant, "displayName": "Plant A", "iTwinId": SEEDED.itwin})
 HERE = Path("exports")
+
+
+def plant_request(**options: Any) -> IfcRequest:
+    return request_for(HERE, **options).with_names(imodel="Plant A", itwin_id=SEEDED.itwin)
 
 
 def run_of(*tasks: dict[str, Any], start: object = MOMENT.isoformat()) -> ExportRun:
@@ -29,13 +33,13 @@ def put(platform: Platform, name: str, folder_id: str | None = None) -> StorageI
 
 
 async def models(platform: Platform, run: ExportRun, **options: Any) -> list[str]:
-    found = await find_models(platform.itwin, request_for(HERE, **options), run, PLANT)
+    found = await find_models(platform.itwin, plant_request(**options), run)
     return [file.id for file in found]
 
 
 async def log_of(platform: Platform, model: StorageItem, start: object = MOMENT.isoformat()) -> str | None:
     file = await platform.itwin.storage.get_file(model.id)
-    found = await find_log(platform.itwin, request_for(HERE), run_of(start=start), PLANT, file)
+    found = await find_log(platform.itwin, plant_request(), run_of(start=start), file)
     return found.display_name if found else None
 
 
@@ -134,7 +138,7 @@ async def test_a_nameless_imodel_fits_no_name(platform: Platform) -> None:
     """An iModel whose name has no letter is found by its id only."""
     put(platform, "Bridge.ifc")
     with pytest.raises(ContentError):
-        await find_models(platform.itwin, request_for(HERE), run_of(), PLANT.model_copy(update={"display_name": "–"}))
+        await find_models(platform.itwin, plant_request().with_names(imodel="–"), run_of())
 
 
 @pytest.mark.parametrize(

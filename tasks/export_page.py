@@ -24,6 +24,7 @@ PLATFORM = "https://api.bentley.com"
 PORTAL = "https://developer.bentley.com/my-itwins"
 """Where a browser shows an iModel of that platform; other platforms have no known address."""
 KINDS = {"ifc": "IFC", "mesh": "3D Tiles"}
+NOTHING_GOES_ON = "Nothing goes on at the platform for this flow run, as far as it had noted."
 MOST_SETTINGS = 40
 FIRST_DIGITS = 12
 
@@ -93,11 +94,10 @@ def _said(error: Exception) -> str:
 
 def ended_page(how: str, facts: PageFacts) -> str:
     """The page of an export whose flow run was cancelled or crashed."""
-    nothing = "Nothing goes on at the platform for this flow run, as far as it had noted."
     return document(
         heading(facts.progress),
         f"**The flow run {text(how)}.** Nothing of it is published; an earlier export is as it was.",
-        section("What goes on at the platform", text(facts.going_on) if facts.going_on else nothing),
+        section("What goes on at the platform", text(facts.going_on or NOTHING_GOES_ON)),
         section("What to do", "To go on from there:", command(facts.run.repeat)),
         section("Details", items(_details(facts))),
     )

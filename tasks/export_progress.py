@@ -32,6 +32,12 @@ STATE_PERCENT: dict[str, float] = {
 """Of export runs and mesh exports; an unknown state leaves the percentage as it is."""
 
 
+def artifact_key(kind: ExportFormat | Literal["itwin"], subject: str) -> str:
+    """Key of the page about an id; about a name, with the characters that a key may have."""
+    name = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")
+    return f"export-{kind}-{name or ('itwin' if kind == 'itwin' else 'imodel')}"
+
+
 class Showable(Protocol):
     """A progress value: `str()` gives a sentence for people."""
 
@@ -118,9 +124,8 @@ class ExportProgress:
 
     @property
     def key(self) -> str:
-        """Key of the page: one for an iModel and format; of a name, the characters that a key may have."""
-        name = re.sub(r"[^a-z0-9]+", "-", self.imodel_id.lower()).strip("-")
-        return f"export-{self.format}-{name or 'imodel'}"
+        """Key of the page: one for an iModel and format."""
+        return artifact_key(self.format, self.imodel_id)
 
     @property
     def age(self) -> float:

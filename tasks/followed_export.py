@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from prefect import Flow, get_client, get_run_logger
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect import Flow, get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
 
 from blocks.errors import ReportedError
 from blocks.shown_text import in_markdown
-from tasks.artifacts import show_page
+from tasks.artifacts import how_it_ended, show_page, show_page_of
 from tasks.export_page import PageFacts, ended_page, failure_page, picture_of, success_page
 from tasks.export_progress import ExportProgress, following
 from tasks.flow_run_facts import facts_of, own_facts
@@ -53,17 +52,9 @@ async def show_ended(
     flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], progress: ExportProgress, going_on: str
 ) -> None:
     """The page of a flow run that was cancelled or has crashed, for hooks, which may run in another process."""
-    how = "crashed" if state.is_crashed() else "was cancelled"
+    how = how_it_ended(state)
     page = ended_page(how, PageFacts(progress, facts_of(flow, flow_run, flow_run.parameters), going_on=going_on))
-    created = ArtifactCreate(
-        key=progress.key,
-        type="markdown",
-        description=_titled(progress, how),
-        data=page,
-        flow_run_id=flow_run.id,
-    )
-    async with get_client() as client:
-        await client.create_artifact(created)
+    await show_page_of(flow_run, page, key=progress.key, description=_titled(progress, how))
 
 
 async def _with_page(

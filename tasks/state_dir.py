@@ -2,7 +2,8 @@
 
     <output_dir>/
     ├── .itwin-export/                        StateDir.of_batches
-    │   └── batches/<flow run>.json           report of a batch or of a shard (tasks.batch.reports)
+    │   ├── batches/<flow run>.json           report of a batch or of a shard (tasks.batch.reports)
+    │   └── batches/<flow run>.begun.json     the iModels that it exports, noted before the first export
     └── <iModel>/
         ├── .itwin-export/                    StateDir.of_imodel
         │   ├── runs/<time>-<random>.json     one request for an export run (tasks.ifc.run_records)
@@ -85,6 +86,10 @@ class StateDir:
     def batch(self, flow_run_id: str) -> Path:
         """The file with the report of a flow run that exports an iTwin or a shard of it."""
         return self.root / "batches" / f"{flow_run_id}.json"
+
+    def begun_batch(self, flow_run_id: str) -> Path:
+        """The file that records what such a flow run began to export."""
+        return self.root / "batches" / f"{flow_run_id}.begun.json"
 
     def publish_lock(self, export_format: str) -> Path:
         """The lock file held while an export of that format is published."""

@@ -34,7 +34,7 @@ from blocks.storage.acceptance.rules import GivenRules
 from tasks.addresses import is_id
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.page import counts_of
-from tasks.batch.reports import keep_batch_report
+from tasks.batch.reports import BegunBatch, keep_batch_report, keep_begun_batch
 from tasks.batch.shown_batch import progress_key, show_batch
 from tasks.imodel import named_in_batch, resolve_itwin
 from tasks.imodel_selection import select_imodels
@@ -147,6 +147,17 @@ def _nothing_chosen(request: BatchRequest, count: int) -> str:
         f"There is nothing to export: iTwin {request.itwin_id} has {count} initialized iModels that this client may "
         f"see{named}. Check the iTwin id and the name, or accept an empty selection: --allow-empty (allow_empty=true)."
     )
+
+
+def note_begun(request: BatchRequest, imodels: Sequence[IModel]) -> None:
+    """Note which exports are to be made, for the page of a batch that is cancelled or crashes.
+
+    Raises:
+        DiskError: The note cannot be written.
+    """
+    names = {imodel.id.lower(): imodel.display_name for imodel in imodels}
+    begun = BegunBatch(itwin_id=request.itwin_id, itwin_name=request.itwin_name, formats=request.formats, names=names)
+    keep_begun_batch(request.output_dir, str(flow_run.get_id()), begun)
 
 
 async def export_all(

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich import filesize
 
 from blocks.storage.acceptance.judgement import reasons
+from blocks.storage.manifest import Manifest
+from tasks.batch.unfinished_batch import UnfinishedBatch
+from tasks.export_page import NOTHING_GOES_ON
 from tasks.export_progress import ExportProgress, duration
 from tasks.markdown import code, command, document, items, link, section, table, text
+from tasks.pasted_command import FlowRunFacts
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
 
 SLOWEST = 10
@@ -53,6 +58,42 @@ def batch_page(report: BatchReport, facts: BatchFacts) -> str:
     )
 
 
+def ended_batch_page(how: str, batch: UnfinishedBatch, run: FlowRunFacts, output_dir: Path) -> str:
+    """The page of a batch whose flow run was cancelled or crashed."""
+    begun = batch.begun
+    said = f"{len(batch.published)} of {batch.total} exports are published" if batch.total else "It had not begun"
+    kept = "; what had been published before is as it was" if batch.total else ""
+    return document(
+        f"# {text(begun.itwin_name or begun.itwin_id)}",
+        f"**The flow run {text(how)}.** {said}{kept}.",
+        section("What goes on at the platform", items(_going_on(batch, run)) or NOTHING_GOES_ON),
+        section("What to do", "To export the rest, and to pick up what goes on:", command(run.repeat)),
+        section("Published", _published(batch.published)),
+        section("Details", items([f"iTwin {code(begun.itwin_id)}", f"Folder {code(output_dir)}", *_flow_run(run)])),
+    )
+
+
+def _going_on(batch: UnfinishedBatch, run: FlowRunFacts) -> Iterator[str]:
+    if run.changed.get("shards", 1) != 1:
+        yield "Each shard is a flow run of its own, with a page of its own"
+    if batch.lacks_tiles:
+        yield "The tiles that had been asked for"
+    yield from (f"**{text(name)}**: {text(said)}" for name, said in batch.remote_runs)
+
+
+def _published(manifests: Sequence[Manifest]) -> str:
+    rows = [
+        [text(one.imodel_name or one.imodel_id), one.format, _version(one), filesize.decimal(one.total_bytes)]
+        for one in manifests
+    ]
+    return table(["iModel", "Format", "Version", "Size"], rows) if rows else ""
+
+
+def _flow_run(run: FlowRunFacts) -> Iterator[str]:
+    if run.id:
+        yield f"Flow run {code(run.id)}"
+
+
 def counts_of(report: BatchReport) -> str:
     """How many exports ended how."""
     rejected = f", {report.rejected} rejected" if report.rejected else ""
@@ -95,7 +136,7 @@ def _exported(changed: Sequence[ExportReport], facts: BatchFacts) -> str:
     return table(["iModel", "Format", "Version", "Size", "Result"], rows) if rows else ""
 
 
-def _version(report: ExportReport) -> str:
+def _version(report: ExportReport | Manifest) -> str:
     if report.named_version:
         return text(report.named_version.name)
     return code(report.changeset_id[:10]) if report.changeset_id else "baseline"

@@ -1,12 +1,45 @@
-"""Reports of batches as files beside the exports; a batch reads the reports of its shards from them."""
+"""What batches keep beside the exports: which iModels they export, and their reports, also for the batch of shards."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from blocks.disk import disk_errors, write_whole
-from tasks.reports import BatchReport
+from blocks.timestamps import parse_timestamp
+from tasks.reports import BatchReport, ExportFormat
 from tasks.state_dir import StateDir, prepare, read_record
 
+Moment = Annotated[AwareDatetime, BeforeValidator(parse_timestamp)]
 LONGEST_REPORT = 256 * 1024 * 1024
+
+
+class BegunBatch(BaseModel):
+    """The exports of a batch, noted before the first of them; `names` are those of the iModels, by id in lower case."""
+
+    model_config = ConfigDict(frozen=True)
+
+    itwin_id: str
+    itwin_name: str = ""
+    formats: tuple[ExportFormat, ...]
+    names: Mapping[str, str]
+    begun_at: Moment = Field(default_factory=lambda: datetime.now(UTC))
+
+
+def keep_begun_batch(output_dir: Path, flow_run_id: str, begun: BegunBatch) -> None:
+    """Write it to a file named after its flow run, for the page of a batch that does not come to its report.
+
+    Raises:
+        DiskError: The file cannot be written.
+    """
+    _write(StateDir.of_batches(output_dir).begun_batch(flow_run_id), begun)
+
+
+def read_begun_batch(output_dir: Path, flow_run_id: str) -> BegunBatch | None:
+    """What a flow run began to export; None if there is no such file or it is unreadable."""
+    return read_record(StateDir.of_batches(output_dir).begun_batch(flow_run_id), BegunBatch)
 
 
 def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -> None:
@@ -15,12 +48,15 @@ def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -
     Raises:
         DiskError: The file cannot be written.
     """
-    path = StateDir.of_batches(output_dir).batch(flow_run_id)
-    with disk_errors(path.parent):
-        prepare(path.parent)
-        write_whole(path, report.model_dump_json().encode())
+    _write(StateDir.of_batches(output_dir).batch(flow_run_id), report)
 
 
 def read_batch_report(output_dir: Path, flow_run_id: str) -> BatchReport | None:
     """The report of a flow run; None if there is none or it is unreadable."""
     return read_record(StateDir.of_batches(output_dir).batch(flow_run_id), BatchReport, LONGEST_REPORT)
+
+
+def _write(path: Path, record: BaseModel) -> None:
+    with disk_errors(path.parent):
+        prepare(path.parent)
+        write_whole(path, record.model_dump_json().encode())

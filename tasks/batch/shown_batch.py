@@ -13,7 +13,7 @@ from blocks.settings import read_settings
 from tasks.artifacts import show_page
 from tasks.batch.options import BatchRequest
 from tasks.batch.page import BatchFacts, batch_page
-from tasks.export_progress import ExportProgress
+from tasks.export_progress import ExportProgress, artifact_key
 from tasks.flow_run_facts import own_facts
 from tasks.markdown import MOST_ROWS
 from tasks.reports import BatchReport
@@ -39,7 +39,7 @@ async def show_batch(
         itwin_name=request.itwin_name,
     )
     page = batch_page(report, facts)
-    await show_page(page, key=f"export-itwin-{report.itwin_id}", description="Failed" if report.failed else "Done")
+    await show_page(page, key=artifact_key("itwin", report.itwin_id), description="Failed" if report.failed else "Done")
 
 
 async def _existing_pages(report: BatchReport) -> frozenset[str]:

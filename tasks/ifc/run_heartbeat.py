@@ -27,6 +27,7 @@ from tasks.options import Names, state_dirs_of
 from tasks.state_dir import StateDir, prepare
 
 HEARTBEAT_SECONDS = 30.0
+GOES_ON, MAY_GO_ON, FINISHED = "goes on at the platform", "may go on at the platform", "has finished at the platform"
 
 
 def record_followed(state_dir: StateDir, flow_run_id: str, followed: FollowedRun) -> None:
@@ -59,17 +60,31 @@ def close_run(state_dir: StateDir, flow_run_id: str, run: RemoteRun, *, reason: 
 
 
 def describe_remote_run(state_dir: StateDir, flow_run_id: str) -> str:
-    """A sentence about what the platform still does for a flow run that has ended early; empty if that is nothing."""
-    followed = read_followed(state_dir.followed(flow_run_id))
-    if followed is None:
-        return _describe_requested_run(state_dir, flow_run_id)
-    name = f"Export run {followed.run_id} on connection {followed.connection_id}"
-    if followed.is_finished:
-        return f"{name} has finished at the platform. Run the same command again: it fetches that run's files."
+    """What the platform still does for a flow run that has ended early, and what to do; empty if that is nothing."""
+    name, does = _remote_run(state_dir, flow_run_id)
+    if not name:
+        return ""
+    if does == FINISHED:
+        return f"{name} {does}. Run the same command again: it fetches that run's files."
     return (
-        f"{name} goes on at the platform, which cannot cancel it. "
+        f"{name} {does}, which cannot cancel it. "
         f"Run the same command again: it picks that run up instead of starting another."
     )
+
+
+def name_remote_run(state_dir: StateDir, flow_run_id: str) -> str:
+    """The same without what to do, for a list of many."""
+    name, does = _remote_run(state_dir, flow_run_id)
+    return f"{name} {does}" if name else ""
+
+
+def _remote_run(state_dir: StateDir, flow_run_id: str) -> tuple[str, str]:
+    """The run of a flow run and what it does; the name is empty if there is none."""
+    followed = read_followed(state_dir.followed(flow_run_id))
+    if followed is None:
+        return _requested_run(state_dir, flow_run_id)
+    name = f"Export run {followed.run_id} on connection {followed.connection_id}"
+    return name, FINISHED if followed.is_finished else GOES_ON
 
 
 def describe_remote_run_of(parameters: Mapping[str, Any], flow_run_id: str) -> str:
@@ -110,17 +125,14 @@ def _touch(path: Path) -> None:
             os.utime(path)
 
 
-def _describe_requested_run(state_dir: StateDir, flow_run_id: str) -> str:
-    """Requests of this flow run whose run nobody waits for yet."""
+def _requested_run(state_dir: StateDir, flow_run_id: str) -> tuple[str, str]:
+    """The last request of this flow run whose run nobody waits for yet."""
     asked = [
         record
         for record in RunRecords(state_dir.runs).all()
         if record.asked_by == flow_run_id and record.outcome in {"asked", "started"}
     ]
     if not asked:
-        return ""
+        return "", ""
     name = f"Export run {asked[-1].run_id}" if asked[-1].run_id else "An export run that was asked for"
-    return (
-        f"{name} on connection {asked[-1].connection_id} may go on at the platform, which cannot cancel it. "
-        f"Run the same command again: it picks that run up instead of starting another."
-    )
+    return f"{name} on connection {asked[-1].connection_id}", MAY_GO_ON

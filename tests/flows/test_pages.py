@@ -1,10 +1,14 @@
 """The page that an export leaves in the Prefect UI, read back from a real Prefect server."""
 
+import asyncio
+import contextlib
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import get_client
+from prefect.states import Cancelled
 
 from blocks.errors import ExportTimeoutError, RunFailedError
 from deployments.sandbox.server import RunningSandbox
@@ -111,3 +115,38 @@ async def test_a_batch_has_one_page(prefect_server: str, sandbox: RunningSandbox
     assert f"| [Bridge](/artifacts/key/export-ifc-{SEEDED.bridge}) | ifc | `" in said
     assert "Requests to the platform: " in said
     assert "    itwin-export itwin Campus --imodel-ids" in said
+
+
+async def test_a_batch_that_is_ended_has_a_page(prefect_server: str, sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A batch that ends early says what it has published, which runs go on, and the command that exports the rest."""
+    await export_ifc(SEEDED.baseline)
+    sandbox.state.imodels[SEEDED.plant].run_seconds = 3600
+    chosen = [SEEDED.plant, SEEDED.bridge, SEEDED.baseline]
+    batch = asyncio.create_task(export_itwin("Campus", imodel_ids=chosen))
+    published = tmp_path / "exports" / SEEDED.bridge / "ifc" / "manifest.json"
+    while not published.exists() or not sandbox.state.runs_of(SEEDED.plant):  # noqa: ASYNC110  files have no event
+        await asyncio.sleep(0.05)
+    batch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await batch
+    (said,) = [one["data"] for one in newest(prefect_server, "markdown") if one["key"].startswith("export-itwin")]
+    (run,) = sandbox.state.runs_of(SEEDED.plant)
+    assert said.startswith("# Campus\n")
+    assert "**The flow run crashed.** 1 of 3 exports are published" in said
+    assert "| Bridge | ifc | `" in said
+    assert f"* **Plant A**: Export run {run.id} on connection {run.connection_id} " in said
+    assert said.count("Export run ") == 1
+    assert f"    itwin-export itwin Campus --imodel-ids {SEEDED.plant} --imodel-ids " in said
+
+
+async def test_a_batch_that_had_not_begun_says_so(prefect_server: str) -> None:
+    """A batch that was cancelled before it knew its iModels has a page with the command."""
+    async with get_client() as client:
+        flow_run = await client.create_flow_run(export_itwin, parameters={"itwin_id": "Some Campus"})
+        written = export_itwin.on_cancellation_hooks[0](export_itwin, flow_run, Cancelled())
+        assert written is not None
+        await written
+    said = page(prefect_server)
+    assert said.startswith("# Some Campus\n\n**The flow run was cancelled.** It had not begun.")
+    assert "Nothing goes on at the platform" in said
+    assert "    itwin-export itwin 'Some Campus'\n" in said

@@ -11,11 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from blocks.errors import DiskError
-from tasks.batch.reports import keep_batch_report, read_batch_report
+from blocks.storage.manifest import Manifest
+from deployments.sandbox.state.seed import SEEDED
+from tasks.batch.page import ended_batch_page
+from tasks.batch.reports import BegunBatch, keep_batch_report, keep_begun_batch, read_batch_report
+from tasks.batch.unfinished_batch import read_unfinished
 from tasks.ifc.followed_runs import FollowedRun, is_stale
 from tasks.ifc.run_heartbeat import describe_remote_run, forget_followed, record_followed
 from tasks.ifc.run_matching import RunMatcher
 from tasks.ifc.run_records import LONGEST_TEXT, RunRecord, RunRecords
+from tasks.pasted_command import FlowRunFacts
 from tasks.reports import BatchReport
 from tasks.state_dir import FOLDER, KEPT_FOR, LONGEST_RECORD, StateDir
 from tests.blocks.itwin.platform import MOMENT
@@ -24,6 +29,7 @@ from tests.tasks.run_specs import request_for, spec_for
 
 FAST = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FOLLOWED = FollowedRun(connection_id="c1", run_id="r1")
+BEGUN = BegunBatch(itwin_id="i", formats=("ifc", "mesh"), names={SEEDED.plant: "Plant A"}, begun_at=MOMENT)
 REPORT = BatchReport(itwin_id="i", exported=0, skipped=0, failed=0)
 RECORD = RunRecord(
     record_id="one",
@@ -193,6 +199,29 @@ def test_any_batch_report(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     report = read_batch_report(tmp_path, "flow")
     assert report is None or report.model_dump_json()
+
+
+@FAST
+@given(hostile(BEGUN.model_dump(mode="json")))
+def test_any_begun_batch(tmp_path: Path, content: bytes) -> None:
+    """Whatever lies in the place of the note of a begun batch, the page of the batch can be written."""
+    path = StateDir.of_batches(tmp_path).begun_batch("flow")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    batch = read_unfinished(tmp_path, "flow", "Campus", describe_remote_run)
+    assert ended_batch_page("crashed", batch, FlowRunFacts(), tmp_path).encode()
+
+
+def test_a_begun_batch_reads_nothing_outside(tmp_path: Path) -> None:
+    """An id with a path in the note of a begun batch leads to no manifest."""
+    folder = tmp_path / "private" / "ifc"
+    folder.mkdir(parents=True)
+    manifest = Manifest(
+        api_url="a", imodel_id="i", changeset_id="c", format="ifc", tool_version="1", created_at=datetime.now(UTC)
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    keep_begun_batch(tmp_path / "exports", "flow", BEGUN.model_copy(update={"names": {"../private": "x"}}))
+    assert read_unfinished(tmp_path / "exports", "flow", "Campus", describe_remote_run).published == ()
 
 
 def test_old_records_still_go(state_dir: StateDir) -> None:

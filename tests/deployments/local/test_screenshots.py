@@ -32,7 +32,8 @@ FAILURE = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalMachine]:
     """Server, worker and stand-in platform, as `make up` starts them."""
     folder = tmp_path_factory.mktemp("machine")
-    down = LocalMachine(folder / "state", clean_environment(ITWIN_OUTPUT_DIR=str(folder / "exports"), **QUICK_WORKER))
+    drawn = {"ITWIN_OUTPUT_DIR": str(folder / "exports"), "ITWIN_PREVIEW": "on"}
+    down = LocalMachine(folder / "state", clean_environment(**QUICK_WORKER | drawn))
     up = replace(down, printed=down.make("up", "PORT=0"))
     up.control("PATCH", "options", {"run_seconds": 3})
     yield up
@@ -98,6 +99,7 @@ def test_a_success(stack: LocalMachine, page: Page) -> None:
     pictures(
         page, stack, "page-success", path, "Plant A, Issued for construction", "Plant A.ifc", "Ran at the platform"
     )
+    assert "![The exported model](data:image/png;base64," in found["data"]
     assert Path(found["data"].split("itwin-export view ")[1].splitlines()[0]).is_dir()
 
 
@@ -113,6 +115,18 @@ def test_a_failure_of_the_platform(stack: LocalMachine, page: Page) -> None:
         f"itwin-export ifc {SEEDED.stadium}",
     )
     pictures(page, stack, "page-failure", path, *texts)
+
+
+def test_a_rejection(stack: LocalMachine, page: Page, tmp_path: Path) -> None:
+    """The page of a rejected export shows each rule with its limit and what was measured."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        "[ifc]\nmin_elements = 500\nmin_storeys = 1\ngeoreference = 'required'\nunique_global_ids = true\n"
+    )
+    run_id = start(stack, "export-ifc/on-demand", imodel_id=SEEDED.baseline, acceptance=str(rules))
+    assert ended(stack, run_id) == "FAILED"
+    path = f"/artifacts/artifact/{artifact(stack, run_id)['id']}"
+    pictures(page, stack, "page-rejected", path, "rejected by the acceptance rules", "min_elements")
 
 
 def test_progress_and_cancellation(stack: LocalMachine, page: Page) -> None:
@@ -138,6 +152,21 @@ def test_a_batch_with_failures(stack: LocalMachine, page: Page) -> None:
     assert ended(stack, run_id) == "FAILED"
     path = f"/artifacts/artifact/{artifact(stack, run_id)['id']}"
     pictures(page, stack, "page-batch", path, "10 exported, 0 skipped, 2 failed", "Quay 0003", "Slowest")
+
+
+def test_a_batch_that_is_cancelled(stack: LocalMachine, page: Page) -> None:
+    """The page of a cancelled batch shows what it published, what goes on, and the command to run next."""
+    itwin = stack.control("POST", "itwins", {"name": "Airport"})["id"]
+    asked = {"name": "Gate", "count": 6, "itwinId": itwin, "changesets": 1, "elements": 20}
+    made = stack.control("POST", "imodels", asked)["imodels"]
+    for imodel in made[:3]:
+        stack.control("PATCH", f"imodels/{imodel['id']}", {"run_seconds": HOUR})
+    run_id = start(stack, "export-itwin/on-demand", itwin_id="Airport")
+    wait_for(lambda: artifact(stack, run_id, "progress")["description"].count("3 exported") or None, "three exports")
+    stack.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    assert ended(stack, run_id) == "CANCELLED"
+    path = f"/artifacts/artifact/{artifact(stack, run_id)['id']}"
+    pictures(page, stack, "page-batch-cancelled", path, "3 of 6 exports are published", "goes on at the platform")
 
 
 def test_the_form(stack: LocalMachine, page: Page) -> None:

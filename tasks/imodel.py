@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
+from blocks.storage.acceptance.imodel_place import IModelPlace
 from tasks.addresses import is_id
 from tasks.export_progress import current_progress
-from tasks.names import find_imodel, find_itwin
+from tasks.names import find_imodel, find_itwin, names_of
 from tasks.options import ExportRequest, Names
 from tasks.retry import once_per_flow_run
 
@@ -30,15 +31,16 @@ class NamedITwin(BaseModel):
 
 
 class NamedIModel(NamedITwin):
-    """An iModel with its name, and the iTwin that it is in."""
+    """An iModel with its name, the iTwin that it is in, and where it lies, which results of earlier releases lack."""
 
     itwin: NamedITwin
+    place: IModelPlace | None = None
 
 
 @contextmanager
 def named_in_batch(imodel: IModel) -> Generator[None]:
     """Let exports of this context know their iModel as the batch has read it already."""
-    token = _names_in_batch.set(Names(imodel=imodel.display_name, itwin_id=(imodel.itwin_id or "").lower()))
+    token = _names_in_batch.set(names_of(imodel))
     try:
         yield
     finally:
@@ -64,7 +66,11 @@ async def with_imodel(credentials: ItwinCredentials, request: Request) -> Reques
     found = await resolve_imodel(credentials, request.imodel_id)
     get_run_logger().info("“%s” is iModel %s.", request.imodel_id, found.id)
     named = request.with_names(
-        imodel_id=found.id, imodel=found.name, itwin=found.itwin.name, itwin_id=found.itwin.id.lower()
+        imodel_id=found.id,
+        imodel=found.name,
+        itwin=found.itwin.name,
+        itwin_id=found.itwin.id.lower(),
+        place=found.place,
     )
     current_progress().note_request(named, api_url=credentials.api_url)
     return named
@@ -77,7 +83,7 @@ async def with_imodel_name(credentials: ItwinCredentials, request: Request) -> R
     """
     if not (request.names.imodel and request.names.itwin_id):
         found = await read_imodel(credentials, request.imodel_id)
-        request = request.with_names(imodel=found.name, itwin_id=found.itwin.id)
+        request = request.with_names(imodel=found.name, itwin_id=found.itwin.id, place=found.place)
     current_progress().note_request(request)
     return request
 
@@ -87,8 +93,9 @@ async def read_imodel(credentials: ItwinCredentials, imodel_id: str) -> NamedIMo
     """An iModel by its id; the name of its iTwin is left empty."""
     async with credentials.get_client() as itwin:
         found = await itwin.imodels.get_imodel(imodel_id)
-    owner = NamedITwin(id=(found.itwin_id or "").lower(), name="")
-    return NamedIModel(id=imodel_id, name=found.display_name, itwin=owner)
+    names = names_of(found)
+    owner = NamedITwin(id=names.itwin_id, name="")
+    return NamedIModel(id=imodel_id, name=names.imodel, itwin=owner, place=names.place)
 
 
 @task(
@@ -104,7 +111,9 @@ async def resolve_imodel(credentials: ItwinCredentials, name: str) -> NamedIMode
     async with credentials.get_client() as itwin:
         found = await find_imodel(itwin, name)
     owner = NamedITwin(id=found.itwin.id.lower(), name=found.itwin.display_name)
-    return NamedIModel(id=found.id.lower(), name=found.imodel.display_name, itwin=owner)
+    return NamedIModel(
+        id=found.id.lower(), name=found.imodel.display_name, itwin=owner, place=names_of(found.imodel).place
+    )
 
 
 @task(**once_per_flow_run(1, 3, 8))

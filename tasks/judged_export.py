@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from blocks.errors import DiskError, RejectedError, UndecidedError
 from blocks.storage.acceptance.comparison import PreviousExport
+from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.judgement import judge, reasons
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent, IfcSummary
@@ -25,7 +26,7 @@ def with_verdict(manifest: Manifest, request: ExportRequest, content: ExportCont
         folder: Where its files are.
     """
     compared = manifest.model_copy(update={"previous": _previous_of(request.folder, manifest)})
-    judged, reports = _judged(compared, request.rules, content, folder)
+    judged, reports = _judged(compared, request, content, folder)
     return judged.model_copy(update={"files": replace_reports(folder, judged.files, reports)})
 
 
@@ -41,16 +42,20 @@ def judge_again(kept: KeptExport, request: ExportRequest) -> KeptExport:
     It is checked if it was not checked by the same rules, or if they could not decide; its manifest notes the verdict.
     Without rules it stays as it is, unless it was rejected: then it is not checked any more.
     """
-    manifest = kept.manifest
-    is_published = kept.folder.parent.name != REJECTED
-    previous = manifest.previous if is_published else _previous_of(request.folder, manifest)
-    if _is_decided(manifest, request.rules, previous) or (is_published and request.rules is None):
+    if _is_settled(kept, request):
         return kept
-    compared = manifest.model_copy(update={"previous": previous})
-    judged, reports = _judged(compared, request.rules, read_content(kept.folder, manifest), kept.folder)
+    manifest = kept.manifest
+    compared = manifest.model_copy(update={"previous": _compared_with(kept, request)})
+    judged, reports = _judged(compared, request, read_content(kept.folder, manifest), kept.folder)
     with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
         judged = replace_verdict(kept.folder, request.staging_root.root, manifest, judged, reports)
     return KeptExport(kept.folder, judged)
+
+
+def needs_imodel(kept: KeptExport, request: ExportRequest) -> bool:
+    """True if `judge_again` compares the export with an iModel that has not been read."""
+    asks = request.format == "ifc" and request.rules is not None and request.rules.needs_imodel
+    return asks and request.names.place is None and not _is_settled(kept, request)
 
 
 def refusal_of(report: ExportReport) -> RejectedError | None:
@@ -86,13 +91,30 @@ def is_failure(report: ExportReport, given: GivenRules | None) -> bool:
 
 
 def _judged(
-    manifest: Manifest, given: GivenRules | None, content: ExportContent, folder: Path
+    manifest: Manifest, request: ExportRequest, content: ExportContent, folder: Path
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest with the verdict, and the reports on IDS documents by file name."""
-    found = judge(given, content, folder, manifest.previous)
+    place = request.names.place or IModelPlace(name=request.names.imodel)
+    found = judge(request.rules, content, folder, manifest.previous, place)
+    given = request.rules
     applied = AppliedRules(source=given.source, sha256=given.sha256, warnings=found.warnings) if given else None
     judged = {"verdict": found.verdict, "checks": found.checks, "acceptance": applied}
     return manifest.model_copy(update=judged), found.reports
+
+
+def _is_settled(kept: KeptExport, request: ExportRequest) -> bool:
+    """True if the verdict of an export stays as it is."""
+    if _is_decided(kept.manifest, request.rules, _compared_with(kept, request)):
+        return True
+    return request.rules is None and _is_published(kept)
+
+
+def _compared_with(kept: KeptExport, request: ExportRequest) -> PreviousExport | None:
+    return kept.manifest.previous if _is_published(kept) else _previous_of(request.folder, kept.manifest)
+
+
+def _is_published(kept: KeptExport) -> bool:
+    return kept.folder.parent.name != REJECTED
 
 
 def _is_decided(manifest: Manifest, given: GivenRules | None, previous: PreviousExport | None) -> bool:

@@ -14,7 +14,9 @@ from typing import TypeVar
 from blocks.errors import InputError, NotFoundError, RequestRefusedError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import IModel, ITwin, NamedVersion
+from blocks.storage.acceptance.imodel_place import IModelPlace
 from tasks.addresses import LATEST, is_id
+from tasks.options import Names
 
 MOST_CANDIDATES = 20
 
@@ -35,6 +37,12 @@ class FoundIModel:
     def id(self) -> str:
         """The id of the iModel."""
         return self.imodel.id
+
+
+def names_of(imodel: IModel) -> Names:
+    """What an iModel says of itself, for the request that exports it."""
+    place = IModelPlace(name=imodel.display_name, extent=imodel.box)
+    return Names(imodel=imodel.display_name, itwin_id=(imodel.itwin_id or "").lower(), place=place)
 
 
 Item = TypeVar("Item", ITwin, IModel, NamedVersion)

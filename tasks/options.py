@@ -17,6 +17,7 @@ from blocks.disk import require_writable
 from blocks.errors import InputError
 from blocks.settings import read_settings
 from blocks.shown_text import shown
+from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.manifest import VersionFacts
 from blocks.storage.preview_file import require_preview
@@ -187,11 +188,15 @@ class ExportOptions(Options, frozen=True):
 
 
 class Names(BaseModel, frozen=True):
-    """What is known of the names behind the ids of a request; empty or None is unknown."""
+    """What is known of the names behind the ids of a request; empty or None is unknown.
+
+    `place` is where the iModel lies; None until it has been read.
+    """
 
     imodel: str = ""
     itwin: str = ""
     itwin_id: str = ""
+    place: IModelPlace | None = None
     changeset_index: int | None = None
     version: VersionFacts | None = None
 

@@ -17,7 +17,8 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.history import KeptExport, link_files, remove_export
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from tasks.current_export import find_current, find_rejected, report_of, report_unchanged
-from tasks.judged_export import is_failure, is_publishable, judge_again, refusal_of
+from tasks.imodel import with_imodel_name
+from tasks.judged_export import is_failure, is_publishable, judge_again, needs_imodel, refusal_of
 from tasks.options import ExportRequest
 from tasks.reports import ExportReport
 
@@ -32,7 +33,7 @@ async def find_published(credentials: ItwinCredentials, request: ExportRequest, 
     """
     try:
         found = await asyncio.to_thread(find_current, request, changeset_id, credentials.api_url)
-        return await asyncio.to_thread(judge_again, found, request) if found else None
+        return await _judged_again(credentials, found, request) if found else None
     except ContentError as error:
         get_run_logger().warning("The published export is damaged and is exported again. %s", error)
         return None
@@ -50,7 +51,7 @@ async def publish_rejected(
 ) -> ExportReport | None:
     """Check an identical export again that was rejected before, and publish it if it may be published now.
 
-    Nothing is asked of the platform. None if there is no such export.
+    The platform is asked for the iModel at most, if the rules compare with it. None if there is no such export.
 
     Args:
         credentials: Of the platform that exported it.
@@ -65,7 +66,7 @@ async def publish_rejected(
     found = await asyncio.to_thread(find_rejected, request, changeset_id, credentials.api_url)
     if found is None:
         return None
-    judged = await asyncio.to_thread(judge_again, found, request)
+    judged = await _judged_again(credentials, found, request)
     if not is_publishable(judged.manifest, request):
         return report_skipped(judged, request)
     manifest = await asyncio.to_thread(_publish_linked, judged, request, publish)
@@ -73,6 +74,12 @@ async def publish_rejected(
     get_run_logger().info("Nothing is asked of the platform: the export was in %s.", judged.folder)
     kept = KeptExport(request.folder, manifest)
     return raise_if_refused(report_published(kept, request, started_at=started_at), request)
+
+
+async def _judged_again(credentials: ItwinCredentials, found: KeptExport, request: ExportRequest) -> KeptExport:
+    if await asyncio.to_thread(needs_imodel, found, request):
+        request = await with_imodel_name(credentials, request)
+    return await asyncio.to_thread(judge_again, found, request)
 
 
 def _publish_linked(export: KeptExport, request: ExportRequest, publish: Publish) -> Manifest:

@@ -9,7 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from blocks.foreign_data import web_address
@@ -214,6 +223,28 @@ class AuthorizationInformation(PlatformModel):
         return web_address(href_of(self.links.get("authorizationUrl")))
 
 
+class GeoPoint(PlatformModel):
+    """Degrees."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+
+
+class GeoExtent(PlatformModel):
+    """A part of the Earth; across the 180th meridian its west is greater than its east."""
+
+    south_west: GeoPoint
+    north_east: GeoPoint
+
+
+def _extent_or_none(value: object, read: ValidatorFunctionWrapHandler) -> GeoExtent | None:
+    """An extent that cannot be read is as none: exports do not depend on it."""
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
 class IModel(PlatformModel):
     """An iModel; minimal representations have `id` and `display_name` only."""
 
@@ -223,6 +254,15 @@ class IModel(PlatformModel):
     state: str | None = None
     itwin_id: str | None = Field(default=None, alias="iTwinId")
     last_changeset_push_date_time: Timestamp = None
+    extent: Annotated[GeoExtent | None, WrapValidator(_extent_or_none)] = None
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """West, south, east and north of the extent; None if the platform states none."""
+        if self.extent is None:
+            return None
+        low, high = self.extent.south_west, self.extent.north_east
+        return low.longitude, low.latitude, high.longitude, high.latitude
 
 
 class Changeset(PlatformModel):

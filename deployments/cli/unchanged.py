@@ -11,8 +11,8 @@ from tasks.addresses import is_id
 from tasks.current_export import find_current, report_unchanged
 from tasks.exported_changeset import find_changeset
 from tasks.ifc.options import IfcRequest
-from tasks.judged_export import judge_again
-from tasks.names import find_imodel
+from tasks.judged_export import judge_again, needs_imodel
+from tasks.names import find_imodel, names_of
 from tasks.options import ExportRequest
 from tasks.reports import ExportReport
 
@@ -40,10 +40,15 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
     async with service_apis(settings) as apis:
         if not is_id(request.imodel_id):
             found = await find_imodel(apis, request.imodel_id)
-            request = request.with_names(imodel_id=found.id.lower(), imodel=found.imodel.display_name)
+            request = request.with_names(
+                imodel_id=found.id.lower(), imodel=found.imodel.display_name, place=names_of(found.imodel).place
+            )
         changeset = await find_changeset(apis, request.imodel_id, request.changeset_id, request.named_version)
         request = request.with_names(changeset_index=changeset.index, version=changeset.version)
         published = find_current(request, changeset.id, settings.api_url)
+        if published and needs_imodel(published, request):
+            place = names_of(await apis.imodels.get_imodel(request.imodel_id)).place
+            request = request.with_names(place=place)
     return report_unchanged(judge_again(published, request), request) if published else None
 
 

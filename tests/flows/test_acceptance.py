@@ -19,6 +19,7 @@ from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
+from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
 from tasks.reports import ExportFormat, ExportReport
 
@@ -45,6 +46,12 @@ def rules(tmp_path: Path) -> Write:
 def folder_of(tmp_path: Path, chosen: ExportFormat) -> Path:
     """Where the exports of the plant are published."""
     return tmp_path / "exports" / SEEDED.plant / chosen
+
+
+def georeferenced(crs: str, place: str) -> bytes:
+    """A file with a map conversion."""
+    text = f"DATA;#9001=IFCPROJECTEDCRS('{crs}',$,$,$,$,$,$);#9002=IFCMAPCONVERSION(#1,#9001,{place},0.,$,$,$);"
+    return build_ifc(IfcSubject("Plant", SEEDED.plant, "a" * 40, "IFC4.3"), 5).replace(b"DATA;", text.encode())
 
 
 def asked_of(sandbox: RunningSandbox) -> int:
@@ -152,14 +159,44 @@ async def test_an_export_that_cannot_be_checked_is_not_published(
     sandbox: RunningSandbox, rules: Write, tmp_path: Path
 ) -> None:
     """An error is not accepted: the run fails with a sentence, quarantine or not, and the export is put aside."""
-    crs = "DATA;#9001=IFCPROJECTEDCRS('EPSG:31468',$,$,$,$,$,$);#9002=IFCMAPCONVERSION(#1,#9001,44680.,53.,0.,$,$,$);"
-    content = build_ifc(IfcSubject("Plant", SEEDED.plant, "a" * 40, "IFC4.3"), 5).replace(b"DATA;", crs.encode())
-    sandbox.state.script(SEEDED.plant, Outcome(content=content))
+    sandbox.state.script(SEEDED.plant, Outcome(content=georeferenced("EPSG:31468", "44680.,53.")))
     box = "on_rejected = 'quarantine'\n[ifc]\nwithin = [11.3, 48.0, 11.8, 48.3]"
     with pytest.raises(UndecidedError, match=r"cannot be checked.*“EPSG:31468” cannot be converted"):
         await export_ifc(SEEDED.plant, acceptance=rules(box))
     assert read_manifest(folder_of(tmp_path, "ifc")) is None
     assert [one.manifest.verdict for one in read_rejected(folder_of(tmp_path, "ifc"))] == ["error"]
+
+
+async def test_an_export_lies_where_its_imodel_lies(sandbox: RunningSandbox, rules: Write) -> None:
+    """One beside its iModel is rejected with both places; what is published is compared with one request, once.
+
+    In a batch the list of the iModels tells where they lie.
+    """
+    content = georeferenced("EPSG:25832", "691607.86,5334760.")
+    for imodel_id in (SEEDED.plant, SEEDED.bridge, SEEDED.stadium):
+        sandbox.state.script(imodel_id, Outcome(content=content))
+    sandbox.state.imodels[SEEDED.bridge].extent = (-75.2, 39.9, -75.1, 40.0)
+    sandbox.state.imodels[SEEDED.stadium].extent = None
+    at_imodel = rules("on_rejected = 'publish'\n[ifc]\ngeoreference = 'imodel'")
+    await export_ifc(SEEDED.plant)
+    first = len(sandbox.state.log)
+    for _ in range(2):
+        report = await export_ifc(SEEDED.plant, acceptance=at_imodel)
+        assert (report.verdict, report.skipped, report.checks[0].measured) == ("accepted", True, [11.57556, 48.13722])
+    batch = await export_itwin(
+        SEEDED.itwin, imodel_ids=[SEEDED.bridge, SEEDED.stadium], formats=["ifc"], acceptance=at_imodel
+    )
+    said = {one.imodel_id: (one.verdict, one.checks[0].sentence()) for one in batch.reports}
+    assert said[SEEDED.bridge][0] == "rejected"
+    assert (
+        "measured [11.57556, 48.13722], limit imodel (iModel “Bridge” lies in [-75.2, 39.9, -75.1, 40], 1000 m"
+        in (said[SEEDED.bridge][1])
+    )
+    assert said[SEEDED.stadium][0] == "error"
+    assert "the platform states no extent of iModel “Stadium”" in said[SEEDED.stadium][1]
+    asked = [entry.path for entry in list(sandbox.state.log)[first:]]
+    counts = [asked.count(f"/imodels/{one}") for one in (SEEDED.plant, SEEDED.bridge, SEEDED.stadium)]
+    assert counts == [1, 0, 0]
 
 
 async def test_rules_of_a_block_are_the_same(rules: Write, tmp_path: Path) -> None:

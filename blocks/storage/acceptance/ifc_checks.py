@@ -8,18 +8,25 @@ from pydantic import JsonValue
 from blocks.storage.acceptance.checks import Check, CheckList
 from blocks.storage.acceptance.comparison import PreviousExport, add_comparison
 from blocks.storage.acceptance.ifc_hierarchy import count_instances
-from blocks.storage.acceptance.map_projection import to_degrees
-from blocks.storage.acceptance.rules import IfcRules, is_inside
-from blocks.storage.content.models import Georeference, IfcContent
+from blocks.storage.acceptance.ifc_place_checks import check_places
+from blocks.storage.acceptance.imodel_place import IModelPlace
+from blocks.storage.acceptance.rules import IfcRules
+from blocks.storage.content.models import IfcContent
 
 
-def check_ifc_rules(rules: IfcRules, files: Sequence[IfcContent], previous: PreviousExport | None) -> list[Check]:
+def check_ifc_rules(
+    rules: IfcRules,
+    files: Sequence[IfcContent],
+    previous: PreviousExport | None,
+    imodel: IModelPlace | None = None,
+) -> list[Check]:
     """One check for each rule; files are taken together.
 
     Args:
         rules: The rules.
         files: Content reports of the files of one export.
         previous: The export that was published before.
+        imodel: What was exported; None for files of unknown origin.
     """
     found = CheckList("ifc")
     elements = sum(file.elements for file in files)
@@ -27,7 +34,7 @@ def check_ifc_rules(rules: IfcRules, files: Sequence[IfcContent], previous: Prev
     found.at_most("max_elements", rules.max_elements, elements)
     _check_classes(rules, files, found)
     add_comparison(found, rules, elements, "elements", previous)
-    _check_place(rules, files, found)
+    check_places(rules, files, imodel, found)
     _check_wholeness(rules, files, found)
     found.at_least("min_storeys", rules.min_storeys, sum(file.storeys for file in files))
     size = sum(file.size for file in files)
@@ -49,57 +56,6 @@ def _check_classes(rules: IfcRules, files: Sequence[IfcContent], found: CheckLis
 
 def _count(name: str, files: Sequence[IfcContent]) -> int:
     return sum(count_instances(name, file.entities, file.ifc_schema) for file in files)
-
-
-def _check_place(rules: IfcRules, files: Sequence[IfcContent], found: CheckList) -> None:
-    places = [one for file in files for one in file.georeferences]
-    without = [file.path for file in files if not file.georeferences]
-    note = f"no georeference in {', '.join(without)}" if without else ""
-    if rules.georeference:
-        found.add("georeference", rules.georeference, len(places), passed=not without, note=note)
-    if rules.within is None:
-        return
-    limit: list[JsonValue] = list(rules.within)
-    outside, unknown = _outside(rules.within, places)
-    if without or outside:
-        found.add("within", limit, outside[0] if outside else None, passed=False, note=note)
-    elif unknown:
-        found.error("within", limit, unknown[0])
-    else:
-        found.add("within", limit, _degrees(places[0]), passed=True)
-
-
-def _outside(box: tuple[float, ...], places: Sequence[Georeference]) -> tuple[list[JsonValue], list[str]]:
-    """Longitude and latitude of what lies outside, and a sentence for each place that cannot be converted."""
-    outside: list[JsonValue] = []
-    unknown: list[str] = []
-    for place in places:
-        point = _point_of(place)
-        if point is None:
-            unknown.append(_not_converted(place))
-        elif not is_inside(box, point[0], point[1], point[0], point[1]):
-            outside.append(_degrees(place))
-    return outside, unknown
-
-
-def _point_of(place: Georeference) -> tuple[float, float] | None:
-    if place.longitude is not None and place.latitude is not None:
-        return place.longitude, place.latitude
-    if place.crs is None or place.eastings is None or place.northings is None:
-        return None
-    return to_degrees(place.crs, place.eastings, place.northings)
-
-
-def _degrees(place: Georeference) -> JsonValue:
-    point = _point_of(place)
-    return [round(value, 5) for value in point] if point else None
-
-
-def _not_converted(place: Georeference) -> str:
-    return (
-        f"eastings {place.eastings} and northings {place.northings} in “{place.crs or 'no named system'}” cannot be "
-        f"converted to degrees: only UTM (WGS 84, ETRS89, NAD83, GDA) in metres and EPSG:3857 can"
-    )
 
 
 def _check_wholeness(rules: IfcRules, files: Sequence[IfcContent], found: CheckList) -> None:

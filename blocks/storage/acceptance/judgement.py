@@ -9,6 +9,7 @@ from blocks.storage.acceptance.checks import UNACCEPTABLE, Check, Verdict, verdi
 from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.acceptance.ids_checks import CheckedIds, check_ids_documents
 from blocks.storage.acceptance.ifc_checks import check_ifc_rules
+from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.mesh_checks import check_mesh_rules
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent
@@ -25,7 +26,13 @@ class Judgement(BaseModel):
     reports: dict[str, bytes] = Field(default={}, exclude=True, description="Reports on IDS documents, by file name.")
 
 
-def judge(given: GivenRules | None, content: ExportContent, folder: Path, previous: PreviousExport | None) -> Judgement:
+def judge(
+    given: GivenRules | None,
+    content: ExportContent,
+    folder: Path,
+    previous: PreviousExport | None,
+    imodel: IModelPlace | None = None,
+) -> Judgement:
     """Check the content of an export; without rules it is not checked.
 
     Args:
@@ -33,6 +40,7 @@ def judge(given: GivenRules | None, content: ExportContent, folder: Path, previo
         content: What the export contains.
         folder: Where its files are.
         previous: The export that was published before.
+        imodel: What was exported; None for files of unknown origin.
     """
     if given is None:
         return Judgement()
@@ -42,7 +50,7 @@ def judge(given: GivenRules | None, content: ExportContent, folder: Path, previo
     if content.tileset:
         checks += check_mesh_rules(rules.mesh, content.tileset, previous)
     if content.ifc:
-        checks += check_ifc_rules(rules.ifc, content.ifc, previous)
+        checks += check_ifc_rules(rules.ifc, content.ifc, previous, imodel)
         ids = check_ids_documents(given, [folder / file.path for file in content.ifc])
         checks += ids.checks
     warnings = () if checks else (_nothing_for_it(given, "mesh" if content.tileset else "ifc"),)

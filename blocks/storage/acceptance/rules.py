@@ -97,10 +97,11 @@ class IfcRules(RuleTable):
         title="Most proxies in percent",
         description="Largest share of IfcBuildingElementProxy in the elements.",
     )
-    georeference: Literal["required"] | None = Field(
+    georeference: Literal["required", "imodel"] | None = Field(
         default=None,
         title="Georeference",
-        description="required: each file has a map conversion, or a site with latitude and longitude.",
+        description="required: each file has a map conversion, or a site with latitude and longitude; imodel: these "
+        "lie in the extent of the iModel too, or within 1000 m of it.",
     )
     unique_global_ids: Flag = Field(
         default=False, title="Unique GlobalIds", description="No two instances of a file have the same GlobalId."
@@ -187,6 +188,11 @@ class GivenRules(BaseModel):
         """Hash of what rules and documents say; what the rules do with a rejected export is part of it."""
         texts = [self.rules.model_dump_json(exclude_defaults=True), *(document.text for document in self.documents)]
         return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+    @property
+    def needs_imodel(self) -> bool:
+        """True if IFC files are compared with the place of the iModel."""
+        return self.rules.ifc.georeference == "imodel"
 
     @property
     def missing_documents(self) -> list[str]:

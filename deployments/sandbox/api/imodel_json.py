@@ -29,13 +29,23 @@ def write_imodel(request: Request, imodel: IModel) -> JSON:
         "lastChangesetPushDateTime": seconds(latest.pushed_at) if latest else None,
         "iTwinId": imodel.itwin_id,
         "isSecured": False,
-        "extent": None,
+        "extent": _extent(imodel),
         "containersEnabled": 0,
         "_links": {
             "creator": {"href": f"{root}/users/{guid(IDENTITY.user)}"},
             "changesets": {"href": f"{root}/changesets"},
             "namedVersions": {"href": f"{root}/namedversions"},
         },
+    }
+
+
+def _extent(imodel: IModel) -> JSON | None:
+    if imodel.extent is None:
+        return None
+    west, south, east, north = imodel.extent
+    return {
+        "southWest": {"latitude": south, "longitude": west},
+        "northEast": {"latitude": north, "longitude": east},
     }
 
 

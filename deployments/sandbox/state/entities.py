@@ -42,9 +42,13 @@ class NamedVersion:
     description: str | None = None
 
 
+CAMPUS = (11.56, 48.13, 11.59, 48.145)
+"""West, south, east and north in degrees: around the tiles of every iModel."""
+
+
 @dataclass(slots=True)
 class IModel:
-    """An iModel, with the size of its exports."""
+    """An iModel, with the size of its exports and where it lies."""
 
     id: str
     itwin_id: str
@@ -56,6 +60,7 @@ class IModel:
     tiles: int = 64
     run_seconds: float | None = None
     mesh_seconds: float | None = None
+    extent: tuple[float, float, float, float] | None = CAMPUS
     changesets: list[Changeset] = field(default_factory=list[Changeset])
     named_versions: list[NamedVersion] = field(default_factory=list[NamedVersion])
 

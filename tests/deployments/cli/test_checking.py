@@ -98,6 +98,21 @@ def test_what_cannot_be_decided_ends_with_1(folder: Path, capsys: pytest.Capture
     assert "“EPSG:31468” cannot be converted to degrees" in capsys.readouterr().err
 
 
+def test_a_rule_about_the_imodel_needs_an_export(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file alone is not compared with an iModel, and the table says so; that it has no georeference is seen."""
+    (folder / "rules.toml").write_text('[ifc]\ngeoreference = "imodel"')
+    given = ["check", str(folder / "model.ifc"), "--acceptance", str(folder / "rules.toml")]
+    assert run(given) == 5
+    assert "no georeference in model.ifc" in capsys.readouterr().err
+    crs = "#9001=IFCPROJECTEDCRS('EPSG:25832',$,$,$,$,$,$);#9002=IFCMAPCONVERSION(#1,#9001,691607.,5334760.,0.,$,$,$);"
+    model = folder / "model.ifc"
+    model.write_text(model.read_text().replace("DATA;", f"DATA;{crs}"))
+    assert run([*given, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] == "not_checked"
+    assert said["checks"][0]["note"] == "it needs the iModel, which only an export knows"
+
+
 def test_ids_documents_decide_on_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Documents named by --ids and by rules are checked together; the reports go into the folder that is asked for."""
     (folder / "passing.ids").write_text(PASSING)

@@ -84,6 +84,12 @@ async def test_a_published_export_is_checked_without_prefect(sandbox: RunningSan
     looked = [entry.path for entry in list(sandbox.state.log)[asked:] if not entry.path.startswith(("/connect", "/."))]
     assert looked == [f"/imodels/{SEEDED.bridge}/changesets"]
     assert find_unchanged(ifc_request(SEEDED.bridge, acceptance="a-block")) is None
+    rules.write_text("on_rejected = 'quarantine'\n[ifc]\ngeoreference = 'imodel'")
+    asked = len(sandbox.state.log)
+    compared = await asyncio.to_thread(find_unchanged, ifc_request(SEEDED.bridge, acceptance=str(rules)))
+    assert compared is not None
+    assert compared.checks[0].note == "no georeference in Bridge.ifc"
+    assert [entry.path for entry in list(sandbox.state.log)[asked:]].count(f"/imodels/{SEEDED.bridge}") == 1
 
 
 def save_block(home: Path) -> None:

@@ -11,6 +11,7 @@ from blocks.storage.acceptance.checks import Check, Verdict, verdict_of
 from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.acceptance.ifc_checks import check_ifc_rules
 from blocks.storage.acceptance.ifc_hierarchy import count_instances, subclasses_of
+from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.judgement import judge
 from blocks.storage.acceptance.map_projection import to_degrees
 from blocks.storage.acceptance.rules import GivenRules, IfcRules, Rules
@@ -141,6 +142,38 @@ def test_a_place_that_cannot_be_converted_is_an_error(place: Georeference) -> No
     assert "cannot be converted" in check.note
     outside = Georeference(source="site", latitude=-48.1, longitude=11.5)
     assert checks_of(box, georeferences=(outside, place))["ifc.within"].result == "failed"
+
+
+@pytest.mark.parametrize(
+    ("place", "result", "words"),
+    [
+        (IModelPlace(name="Plant", extent=(11.5, 48.1, 11.6, 48.2)), "passed", ""),
+        (IModelPlace(name="Plant", extent=(11.58, 48.14, 11.6, 48.2)), "passed", ""),
+        (
+            IModelPlace(name="Plant", extent=(11.6, 48.1, 11.7, 48.2)),
+            "failed",
+            "[11.57556, 48.13722], limit imodel (iModel “Plant” lies in [11.6, 48.1, 11.7, 48.2], 1000 m around it",
+        ),
+        (IModelPlace(name="Plant"), "error", "the platform states no extent of iModel “Plant”"),
+        (None, "not_measured", "it needs the iModel, which only an export knows"),
+    ],
+)
+def test_a_file_lies_where_its_imodel_lies(place: IModelPlace | None, result: str, words: str) -> None:
+    """In the extent or near it passes; elsewhere both places are named; without an extent it is an error."""
+    rules = IfcRules(georeference="imodel")
+    (check,) = check_ifc_rules(rules, [CONTENT], None, place)
+    assert (check.rule, check.result) == ("ifc.georeference", result)
+    assert words in check.sentence()
+    (missing,) = check_ifc_rules(rules, [CONTENT.model_copy(update={"georeferences": ()})], None, place)
+    assert (missing.result, missing.note) == ("failed", "no georeference in model.ifc")
+
+
+def test_a_place_that_cannot_be_converted_is_not_compared_with_the_imodel() -> None:
+    """In another reference system it is an error with the system's name, never a pass."""
+    gauss = CONTENT.model_copy(update={"georeferences": (MUNICH, MUNICH.model_copy(update={"crs": "EPSG:31468"}))})
+    place = IModelPlace(name="Plant", extent=(11.5, 48.1, 11.6, 48.2))
+    (check,) = check_ifc_rules(IfcRules(georeference="imodel"), [gauss], None, place)
+    assert (check.result, "EPSG:31468” cannot be converted" in check.note) == ("error", True)
 
 
 def test_references_that_were_not_checked_are_an_error() -> None:

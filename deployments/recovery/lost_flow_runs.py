@@ -1,8 +1,10 @@
 """Flow runs of ours that look alive on the Prefect server although their process has gone."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psutil
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -22,6 +24,8 @@ PREFECTS_HEARTBEAT = timedelta(seconds=180)
 LONGEST_PENDING = timedelta(minutes=10)
 """A worker on Kubernetes gives a pod up that has not started after five minutes."""
 PAGE = 200
+_OF_FLOW_RUN = "PREFECT__FLOW_RUN_ID"
+"""The variable by which a worker tells a process which flow run it executes."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,12 @@ async def mark_crashed(client: PrefectClient, sign: LastHeartbeat) -> None:
 
 
 async def _sign_of_life(client: PrefectClient, flow_run: FlowRun, tolerance: Tolerance) -> LastHeartbeat:
-    """A Pending run has no heartbeat; a Running one tells by its last two how often it has one."""
+    """A Pending run has no heartbeat; a Running one tells by its last two how often it has one.
+
+    While its process runs on this machine, a run is alive: after hours of sleep it has sent no heartbeat yet.
+    """
+    if _has_process_here(flow_run):
+        return LastHeartbeat(flow_run, datetime.now(UTC), LONGEST_PENDING)
     since = flow_run.state.timestamp if flow_run.state else datetime.now(UTC)
     if flow_run.state is None or flow_run.state.is_pending():
         return LastHeartbeat(flow_run, since, LONGEST_PENDING)
@@ -107,3 +116,11 @@ async def _heartbeats(client: PrefectClient, flow_run: FlowRun) -> list[datetime
     wanted = {"event": {"name": [HEARTBEAT]}, "resource": {"id": [f"prefect.flow-run.{flow_run.id}"]}, "order": "DESC"}
     answer = await client.request("POST", "/events/filter", json={"filter": wanted, "limit": 2})
     return [datetime.fromisoformat(event["occurred"]) for event in answer.json()["events"]]
+
+
+def _has_process_here(flow_run: FlowRun) -> bool:
+    """Whether a process that a worker of this machine started executes it."""
+    pid = flow_run.infrastructure_pid or ""
+    with suppress(psutil.Error):
+        return pid.isdecimal() and psutil.Process(int(pid)).environ().get(_OF_FLOW_RUN) == str(flow_run.id)
+    return False

@@ -1,7 +1,10 @@
 """`itwin-export doctor --repair` clears away what keeps schedules from running."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,6 +38,10 @@ class Nightly:
             if step == state:
                 break
         return made["id"]
+
+    def set_process(self, flow_run_id: str, pid: int) -> None:
+        """What a worker tells once it has started the process of a flow run."""
+        ask("PATCH", f"{self.api}/flow_runs/{flow_run_id}", {"infrastructure_pid": str(pid)})
 
     def state_of(self, flow_run_id: str) -> str:
         """The type of a flow run's state."""
@@ -94,6 +101,21 @@ def test_a_flow_run_that_has_just_started_is_left_alone(nightly: Nightly, capsys
     assert (nightly.state_of(flow_run_id), nightly.taken) == ("RUNNING", 1)
     assert findings["Flow runs"]["is_ok"]
     assert findings["Slots"]["is_ok"]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_flow_run_with_a_process_is_left_alone(nightly: Nightly, capsys: pytest.CaptureFixture[str]) -> None:
+    """After hours without a heartbeat, as a machine that slept leaves them, a run whose process lives is not marked."""
+    flow_run_id = nightly.start("RUNNING")
+    an_hour_ago(flow_run_id)
+    waiting = [sys.executable, "-c", "input()"]
+    environment = os.environ | {"PREFECT__FLOW_RUN_ID": flow_run_id}
+    with subprocess.Popen(waiting, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        nightly.set_process(flow_run_id, process.pid)
+        assert examine(capsys, "--repair")["Flow runs"]["is_ok"]
+        assert (nightly.state_of(flow_run_id), nightly.taken) == ("RUNNING", 1)
+    examine(capsys, "--repair")
+    assert nightly.state_of(flow_run_id) == "CRASHED"
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -14,10 +14,18 @@ from tasks.pasted_command import FlowRunFacts, changed_parameters, command_of
 
 def own_facts() -> FlowRunFacts:
     """Facts of the flow run that this code runs in."""
-    context = FlowRunContext.get()
-    if context is None or context.flow is None or context.flow_run is None:
+    context, flow_run = FlowRunContext.get(), own_flow_run()
+    if context is None or context.flow is None:
         raise RuntimeError("There is no flow run here.")
-    return facts_of(context.flow, context.flow_run, context.parameters or {})
+    return facts_of(context.flow, flow_run, context.parameters or {})
+
+
+def own_flow_run() -> FlowRun:
+    """The flow run that this code runs in."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise RuntimeError("There is no flow run here.")
+    return context.flow_run
 
 
 def facts_of(flow: Flow[..., Any], flow_run: FlowRun, parameters: Mapping[str, Any]) -> FlowRunFacts:

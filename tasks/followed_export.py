@@ -1,4 +1,4 @@
-"""Follow an export: its progress while it runs, and one page about it in the Prefect UI, however it ends."""
+"""Follow an export: its progress while it runs, then one event and one page in the Prefect UI, however it ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from prefect import Flow, get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import ReportedError
 from blocks.shown_text import in_markdown
 from tasks.artifacts import how_it_ended, show_page, show_page_of
+from tasks.events.announced_export import announced, emit_cancelled
 from tasks.export_page import PageFacts, ended_page, failure_page, picture_of, success_page
 from tasks.export_progress import ExportProgress, following
 from tasks.flow_run_facts import facts_of, own_facts
@@ -32,10 +34,12 @@ def _says_nothing(_: StateDir, __: str) -> str:
 
 
 def followed(going_on: GoingOn = _says_nothing) -> Callable[[Serve[Request]], Serve[Request]]:
-    """Let an export have its progress and its page; in a batch it has no page, because the batch has one for all."""
+    """Let an export have its progress, its event and its page; a batch has one page for all of its exports."""
 
-    def decorate(serve: Serve[Request]) -> Serve[Request]:
-        @wraps(serve)
+    def decorate(runbook: Serve[Request]) -> Serve[Request]:
+        serve = announced(runbook)
+
+        @wraps(runbook)
         async def with_page(request: Request) -> ExportReport:
             progress = ExportProgress(request.format, request.imodel_id, names_in_batch())
             with following(progress):
@@ -51,10 +55,15 @@ def followed(going_on: GoingOn = _says_nothing) -> Callable[[Serve[Request]], Se
 async def show_ended(
     flow: Flow[..., Any], flow_run: FlowRun, state: State[Any], progress: ExportProgress, going_on: str
 ) -> None:
-    """The page of a flow run that was cancelled or has crashed, for hooks, which may run in another process."""
+    """Page and event of a flow run that was cancelled or has crashed, for hooks, which may run in another process.
+
+    One that has crashed has no event: it is taken up again, and then has an outcome.
+    """
     how = how_it_ended(state)
     page = ended_page(how, PageFacts(progress, facts_of(flow, flow_run, flow_run.parameters), going_on=going_on))
     await show_page_of(flow_run, page, key=progress.key, description=_titled(progress, how))
+    if not state.is_crashed():
+        await emit_cancelled(flow_run, progress, flow_run_logger(flow_run, flow))
 
 
 async def _with_page(

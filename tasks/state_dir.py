@@ -3,7 +3,8 @@
     <output_dir>/
     ├── .itwin-export/                        StateDir.of_batches
     │   ├── batches/<flow run>.json           report of a batch or of a shard (tasks.batch.reports)
-    │   └── batches/<flow run>.begun.json     the iModels that it exports, noted before the first export
+    │   ├── batches/<flow run>.begun.json     the iModels that it exports, noted before the first export
+    │   └── events/<event>.json               events that the Prefect server does not have yet (tasks.events.outbox)
     └── <iModel>/
         ├── .itwin-export/                    StateDir.of_imodel
         │   ├── runs/<time>-<random>.json     one request for an export run (tasks.ifc.run_records)
@@ -13,6 +14,7 @@
         │   ├── accepted/                     an export that goes from rejected/ to its place
         │   ├── <name>-<flow run>/            the same, if another process uses that folder or locks are absent
         │   ├── <name>.lock                   held by the process that downloads into the folder of that name
+        │   ├── <format>-publication.json     who published last, and whether that was announced (tasks.events)
         │   └── <format>-publish.lock         held while an export replaces the one before
         ├── ifc/                              the published IFC files; earlier ones below history/, those that
         │                                     acceptance rules rejected below rejected/
@@ -46,7 +48,7 @@ from blocks.storage.file_names import safe_name
 Record = TypeVar("Record", bound=BaseModel)
 KEPT_FOR = timedelta(days=7)
 FOLDER = ".itwin-export"
-_RECORD_FOLDERS = frozenset({"runs", "followed", "batches"})
+_RECORD_FOLDERS = frozenset({"runs", "followed", "batches", "events"})
 """Folders of records: each record is removed by its own age."""
 LONGEST_RECORD = 16 * 1024 * 1024
 """Maximum size of a record in bytes."""
@@ -71,7 +73,7 @@ class StateDir:
 
     @classmethod
     def of_batches(cls, output_dir: Path) -> Self:
-        """The state folder of all batches that export to a folder."""
+        """The state folder of all exports to a folder together."""
         return cls(output_dir / FOLDER)
 
     @property
@@ -90,6 +92,15 @@ class StateDir:
     def begun_batch(self, flow_run_id: str) -> Path:
         """The file that records what such a flow run began to export."""
         return self.root / "batches" / f"{flow_run_id}.begun.json"
+
+    @property
+    def events(self) -> Path:
+        """Folder of the events that are not delivered yet."""
+        return self.root / "events"
+
+    def publication(self, export_format: str) -> Path:
+        """The file that notes which flow run published last in that format."""
+        return self.root / f"{export_format}-publication.json"
 
     def publish_lock(self, export_format: str) -> Path:
         """The lock file held while an export of that format is published."""

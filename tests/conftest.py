@@ -17,6 +17,7 @@ from prefect.settings import (
     PREFECT_LOGGING_TO_API_ENABLED,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE,
+    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL,
     temporary_settings,
 )
 from prefect.testing.utilities import prefect_test_harness
@@ -89,6 +90,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
                 PREFECT_API_SSL_CERT_FILE: one_certificate(home),
                 PREFECT_SERVER_ANALYTICS_ENABLED: False,
                 PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE: LEASES_ON_DISK,
+                PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.5,  # seconds until an event can be read
             }
         ),
         prefect_test_harness(server_startup_timeout=120),

@@ -32,10 +32,12 @@ from blocks.itwin.models import IModel
 from blocks.settings import read_settings
 from blocks.storage.acceptance.rules import GivenRules
 from tasks.addresses import is_id
+from tasks.batch.finished_event import emit_finished
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.page import counts_of
 from tasks.batch.reports import BegunBatch, keep_batch_report, keep_begun_batch
 from tasks.batch.shown_batch import progress_key, show_batch
+from tasks.events.delivery import delivering
 from tasks.imodel import named_in_batch, resolve_itwin
 from tasks.imodel_selection import select_imodels
 from tasks.judged_export import is_failure, refusal_of
@@ -184,7 +186,7 @@ async def export_all(
         return report
 
     share_slots(request.max_active)
-    async with shown(progress, progress_key(request)):
+    async with shown(progress, progress_key(request)), delivering(request.output_dir):
         outcomes = await asyncio.gather(*(export(item) for item in items), return_exceptions=True)
     return _summarize(request.itwin_id, items, outcomes)
 
@@ -192,10 +194,11 @@ async def export_all(
 async def publish_report(
     itwin: ItwinApis, request: BatchRequest, report: BatchReport, imodels: Sequence[IModel]
 ) -> None:
-    """Write the report to a file beside the exports, and to a page that names failed exports first."""
+    """Write the report to a file, a page and an event; a shard has no event, because its batch has one."""
     keep_batch_report(request.output_dir, str(flow_run.get_id()), report)
     requests = itwin.client.requests_sent if request.shards == 1 else None
     await show_batch(request, report, imodels, requests)
+    await emit_finished(request, report)
     get_run_logger().info("%s", _summary_of(report))
 
 

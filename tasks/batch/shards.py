@@ -29,6 +29,7 @@ from blocks.itwin.models import IModel
 from blocks.prefect_server.errors import prefect_errors
 from blocks.prefect_server.staleness import StalenessDetector
 from blocks.settings import read_settings
+from tasks.batch.finished_event import SHARD_TAG
 from tasks.batch.options import BatchRequest
 from tasks.batch.reports import read_batch_report
 from tasks.batch.shown_batch import progress_key
@@ -156,6 +157,7 @@ class ShardCoordinator:
                 self.deployment_id,
                 name=f"shard-{shard.number}-of-{self.request.shards}-{self.request.itwin_id}",
                 parameters=self._parameters(shard),
+                tags=[SHARD_TAG],
                 idempotency_key=f"{self.batch_id}-{shard.number}-{attempt}",
                 job_variables={"env": self._environment()},
             )

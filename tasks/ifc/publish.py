@@ -25,6 +25,7 @@ from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
 from blocks.storage.publish import check_publishable, publish_files
 from blocks.storage.rejected import put_aside
+from tasks.events.publications import note_publication
 from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
@@ -158,6 +159,7 @@ def _described(
 
 def _publish(request: IfcRequest, staged: list[Path], manifest: Manifest) -> Manifest:
     """Publish the files, and keep the export before them if asked; two processes that export the same take turns."""
+    note_publication(request, manifest.run_id)
     if not request.policy.keep:
         return publish_files(staged, request.folder, manifest)
     with file_lock(request.state_dir.publish_lock("ifc")):

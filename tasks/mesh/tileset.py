@@ -28,6 +28,7 @@ from blocks.storage.tileset.publish import check_tileset_publishable, previous_p
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
+from tasks.events.publications import note_publication
 from tasks.export_progress import current_progress
 from tasks.judged_export import is_publishable, with_verdict
 from tasks.mesh.export import RemoteMesh
@@ -219,6 +220,7 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
 
 def _publish(request: MeshRequest, staging: Path, manifest: Manifest) -> Manifest:
     """Swap a folder into place; two processes that export the same take turns."""
+    note_publication(request, manifest.run_id)
     with file_lock(request.state_dir.publish_lock("mesh")):
         return publish_tileset(staging, request.folder, manifest, keep=request.policy.keep)
 

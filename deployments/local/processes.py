@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, TypeAdapter
 
-from blocks.disk import open_private
+from blocks.disk import open_private, write_whole
 from blocks.errors import ConfigurationError
 
 MARK = "ITWIN_EXPORT_STATE"
@@ -135,7 +135,7 @@ class Processes:
         return _STARTED.validate_json(self._notes.read_bytes()) if self._notes.exists() else []
 
     def _write(self, started: list[Started]) -> None:
-        self._notes.write_bytes(_STARTED.dump_json(started))
+        write_whole(self._notes, _STARTED.dump_json(started))
 
 
 def is_root() -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from blocks.disk import open_private, write_whole
+from blocks.disk import disk_errors, open_private, write_whole
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from deployments.local.access import ClientFile
@@ -37,13 +37,18 @@ class LocalStack:
         return self.processes.folder / "address"
 
     def up(self, port: int, database: Database) -> list[str]:
-        """Start everything that is not running yet; what to tell the person."""
+        """Start everything that is not running yet; what to tell the person.
+
+        Raises:
+            DiskError: The state folder cannot be written to.
+        """
         if self.processes.running() and not self.processes.ended():
             return [f"Already up: {self.address_file.read_text()}", "Stop it with: make down"]
         self.processes.stop()  # what is left where a part has ended: nothing works without the others
         self.environment = own_environment(self.processes.folder)
         try:
-            return self._start(port, database)
+            with disk_errors(self.processes.folder):
+                return self._start(port, database)
         except BaseException:
             self.down()
             raise

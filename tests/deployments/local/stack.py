@@ -44,11 +44,20 @@ class LocalMachine:
     state: Path
     environment: dict[str, str]
     printed: str = ""
+    enter: tuple[str, ...] = ()
+    """The command that runs another one where this machine's disks are mounted."""
+    root: Path = Path("/")
+    """Where others see the file system of this machine."""
 
     def make(self, *arguments: str) -> str:
         """Run a target of the Makefile, with the installed packages as they are."""
-        command = ["make", "--silent", "--assume-old=.venv/.installed", *arguments, f"STATE={self.state}"]
+        quiet = ["--silent", "--assume-old=.venv/.installed", f"--directory={REPOSITORY}"]
+        command = [*self.enter, "make", *quiet, *arguments, f"STATE={self.state}"]
         return output_of(command, self.environment, timeout=500)
+
+    def seen(self, path: Path) -> Path:
+        """A path of this machine as others see it."""
+        return self.root / path.relative_to("/")
 
     @property
     def url(self) -> str:
@@ -73,7 +82,7 @@ class LocalMachine:
     @property
     def client_environment(self) -> dict[str, str]:
         """What client.env tells whoever scripts against this server; a server without one has it in its environment."""
-        file = self.state / "client.env"
+        file = self.seen(self.state) / "client.env"
         if file.exists():
             return dict(line.split("=", 1) for line in file.read_text().splitlines())
         return {name: value for name, value in self.environment.items() if name.startswith("PREFECT_API_")}
@@ -124,6 +133,10 @@ class LocalMachine:
     def processes(self) -> list[psutil.Process]:
         """Everything that was started for this machine and still runs."""
         return [process for process in psutil.process_iter() if _environment_of(process).get(MARK) == str(self.state)]
+
+    def flow_processes(self) -> list[psutil.Process]:
+        """Those in which flow runs are executed."""
+        return [process for process in self.processes() if "PREFECT__FLOW_RUN_ID" in _environment_of(process)]
 
     def _printed_after(self, words: str) -> str:
         (line,) = [line for line in self.printed.splitlines() if line.startswith(words)]

@@ -5,6 +5,7 @@ Nothing heavy is imported here: until `main` runs, Ctrl-C would end in Python's 
 
 import os
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 
@@ -19,6 +20,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
 # A killed command is found out by its missing heartbeats; Prefect's default of 180 seconds makes that ten minutes.
 os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
+warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")  # `require_prefect_api` says it
 
 
 def main() -> None:

@@ -9,14 +9,15 @@ from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import ConfigurationError, without_secrets
 from blocks.network import check_prefect_network
-from deployments.cli.prefect_home import check_database, check_home
+from deployments.cli.prefect_home import check_database, check_home, check_results
 
 
 def require_prefect_api() -> None:
-    """Look at what can be known before a flow starts: the network, and the own server's home or the address named.
+    """Look at what can be known before a flow starts: the network, Prefect's folders, and the address named.
 
     Raises:
-        ConfigurationError: Prefect's client or the own server could not start, or the address is none of an API.
+        ConfigurationError: Prefect's client or the own server could not start, the address is none of an API, or
+            results of steps cannot be kept.
     """
     check_prefect_network()
     url: str | None = PREFECT_API_URL.value()
@@ -33,6 +34,7 @@ def require_prefect_api() -> None:
             f"{url}, named by {_origin()}, is the address of Prefect's UI; its API is at {url.rstrip('/')}/api. "
             f"Set PREFECT_API_URL to that."
         )
+    check_results()
 
 
 def unreachable(reason: str) -> str:

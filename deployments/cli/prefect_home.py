@@ -1,4 +1,4 @@
-"""What the temporary Prefect server of a command needs, tried before it is started."""
+"""What a flow run and the temporary Prefect server of a command need, tried before they are started."""
 
 import sqlite3
 import tempfile
@@ -18,15 +18,34 @@ def check_home() -> None:
     Raises:
         ConfigurationError: It cannot be written to.
     """
-    home = get_current_settings().home
+    _require_writable(get_current_settings().home, "PREFECT_HOME")
+
+
+def check_results() -> None:
+    """Write to the folder of the results of finished steps, as a flow run will, unless they go into a storage block.
+
+    Without it every step would log a stack trace of Prefect, and a retry would do all steps again.
+
+    Raises:
+        ConfigurationError: It cannot be written to.
+    """
+    chosen = get_current_settings()
+    if chosen.results.default_storage_block is not None:
+        return
+    folder = chosen.results.local_storage_path
+    is_in_home = folder.is_relative_to(chosen.home)
+    _require_writable(folder, "PREFECT_HOME" if is_in_home else "PREFECT_RESULTS_LOCAL_STORAGE_PATH")
+
+
+def _require_writable(folder: Path, variable: str) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ConfigurationError(
-            f"Prefect's folder {home} cannot be written to ({error.strerror}). Make it writable for this user, or set "
-            f"PREFECT_HOME to a folder that is."
+            f"Prefect's folder {folder} cannot be written to ({error.strerror}). Make it writable for this user, or "
+            f"set {variable} to a folder that is."
         ) from None
 
 

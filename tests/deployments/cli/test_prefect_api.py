@@ -112,6 +112,25 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(
+    ("setting", "folder"),
+    [
+        ({}, "file/home/storage"),
+        ({"PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/proc/x"}, "/proc/x"),
+    ],
+)
+def test_results_that_cannot_be_kept_are_named(
+    prefect_server: str, tmp_path: Path, setting: dict[str, str], folder: str
+) -> None:
+    """Beside a named server too, a folder of results that cannot be written to is one sentence with exit code 2."""
+    (tmp_path / "file").touch()
+    done = itwin_export("ifc", SEEDED.plant, home=tmp_path / "file" / "home", PREFECT_API_URL=prefect_server, **setting)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert f"{folder} cannot be written to" in done.stderr
+    assert f"set {next(iter(setting), 'PREFECT_HOME')} to a folder that is" in done.stderr
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(
     ("setting", "sentence"),
     [
         ({"PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "nosuch.broker"}, "No module named 'nosuch'"),

@@ -51,7 +51,7 @@ def read_json(content: bytes, longest: int = LONGEST_ANSWER) -> object:
     """
     if len(content) > longest:
         raise ForeignDataError(f"it has more than {longest} bytes")
-    _require_bounded(content)
+    require_bounded(content)
     try:
         value: object = json.loads(
             content.decode("utf-8-sig"), parse_int=_integer, parse_float=_number, parse_constant=_number
@@ -67,6 +67,24 @@ def read_json_object(content: bytes, longest: int = LONGEST_ANSWER) -> Json:
     if not isinstance(value, dict):
         raise ForeignDataError("it is no JSON object")
     return cast("Json", value)
+
+
+def require_bounded(content: bytes) -> None:
+    """Refuse JSON that is nested too deeply or would take too much memory, without parsing it.
+
+    The estimate counts marks in strings too, which is cheap, and rarely more than there are outside of strings.
+
+    Raises:
+        ForeignDataError: It is so.
+    """
+    dicts, members = content.count(b"{"), content.count(b":")
+    estimate = dicts * _DICT_BYTES + content.count(b"[") * _LIST_BYTES + content.count(b",") * _VALUE_BYTES
+    estimate += max(0, members - dicts * _MEMBERS_INCLUDED) * _KEY_BYTES
+    if estimate > LARGEST_JSON_IN_MEMORY:
+        raise ForeignDataError("it has more values than the memory should hold")
+    brackets = _NO_STRUCTURE.sub(b"", content)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST_JSON:
+        raise ForeignDataError(f"it is nested more than {DEEPEST_JSON} levels deep")
 
 
 def read_xml(content: bytes) -> ET.Element:
@@ -127,21 +145,6 @@ def read_etag(text: str | None) -> str | None:
     """An ETag that may be sent back in a header; None if it is missing, too long or not printable ASCII."""
     is_usable = text is not None and text.isascii() and text.isprintable() and 0 < len(text) <= LONGEST_HEADER
     return text if is_usable else None
-
-
-def _require_bounded(content: bytes) -> None:
-    """Refuse what is nested too deeply or would take too much memory, without parsing it.
-
-    The estimate counts marks in strings too, which is cheap, and rarely more than there are outside of strings.
-    """
-    dicts, members = content.count(b"{"), content.count(b":")
-    estimate = dicts * _DICT_BYTES + content.count(b"[") * _LIST_BYTES + content.count(b",") * _VALUE_BYTES
-    estimate += max(0, members - dicts * _MEMBERS_INCLUDED) * _KEY_BYTES
-    if estimate > LARGEST_JSON_IN_MEMORY:
-        raise ForeignDataError("it has more values than the memory should hold")
-    brackets = _NO_STRUCTURE.sub(b"", content)
-    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST_JSON:
-        raise ForeignDataError(f"it is nested more than {DEEPEST_JSON} levels deep")
 
 
 def _integer(text: str) -> int:

@@ -10,15 +10,18 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
-from blocks.errors import InputError
+from blocks.errors import ForeignDataError, InputError
+from blocks.foreign_data import require_bounded
 from tasks.ifc.mapping_rows import find_oddities
 
 LARGEST_MAPPING = 20 * 1024 * 1024
 """Largest mapping file in bytes, a limit of this program; the vendor's default mapping file has less than 1 MB."""
 _BOM = b"\xef\xbb\xbf"
-_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|/\*.*?\*/', re.DOTALL)
-_VISIBLE = re.compile(r"[^\r\n]")
+_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]++|\\.)*+"?|/\*.*?(?:\*/|\Z)', re.DOTALL)
+"""Also those without an end, so that the text is gone through once."""
+_VISIBLE = re.compile(r"[^\r\n]+")
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,14 @@ def _decode(content: bytes, name: str) -> str:
 def _parse(text: str, name: str) -> object:
     plain = _without_comments(text)
     try:
+        require_bounded(plain.encode())
         return json.loads(plain)
     except json.JSONDecodeError as error:
         hint = _hint(plain, error)
         raise InputError(
             f"The mapping file {name} is no valid JSON: line {error.lineno}, column {error.colno}: {hint}"
         ) from None
-    except (RecursionError, ValueError) as error:
+    except (ForeignDataError, RecursionError, ValueError) as error:
         raise InputError(f"The mapping file {name} cannot be read as JSON ({error}). Check that file.") from None
 
 
@@ -90,7 +94,21 @@ def _without_comments(text: str) -> str:
     """Blanks in place of comments, so that lines and columns stay the same."""
     if "/*" not in text:
         return text
-    return _STRING_OR_COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else _VISIBLE.sub(" ", found[0]), text)
+    return _STRING_OR_COMMENT.sub(lambda found: _blank(found[0]) if _is_comment(found[0]) else found[0], text)
+
+
+def _is_comment(text: str) -> bool:
+    return text.startswith("/*") and text.endswith("*/", 2)
+
+
+def _blank(text: str) -> str:
+    return _VISIBLE.sub(lambda found: _spaces(len(found[0])), text)
+
+
+@lru_cache
+def _spaces(count: int) -> str:
+    """Kept, because millions of short comments would take half a gigabyte."""
+    return " " * count
 
 
 def _hint(text: str, error: json.JSONDecodeError) -> str:

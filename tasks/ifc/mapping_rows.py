@@ -7,9 +7,12 @@ around them, rows of properties and conditions are documented by examples only, 
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import cast
+
+from blocks.shown_text import shown
 
 _KEYS = {"IFC4.3": "IFC4x3", "IFC2x3": "IFC2x3", "IFC2x3 CV 2.0": "IFC2x3", "IFC4 RV 1.2": "IFC4"}
 """The key of an IFC version in a mapping file."""
@@ -17,14 +20,31 @@ _VERSION_KEYS = frozenset({"IFC2x3", "IFC4", "IFC4x2", "IFC4x3"})
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _SHOWN = 5
 _LONGEST_NAME = 60
+_LONGEST_PLACE = 200
 
 Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where something is in the document; only the places that are shown are written out."""
+
+    step: str = ""
+    above: "_Place | None" = None
+
+    def __str__(self) -> str:
+        steps: list[str] = []
+        place: _Place | None = self
+        while place:
+            steps.append(place.step)
+            place = place.above
+        return shown("".join(reversed(steps)).lstrip("."), _LONGEST_PLACE) or "the top"
 
 
 def find_oddities(document: object, ifc_version: str) -> Iterator[str]:
     """Sentences about a parsed mapping file, as the warnings of an export with this IFC version."""
     key = _KEYS[ifc_version]
-    rows = list(_rows(document, ""))
+    rows = list(_rows(document))
     if not rows:
         yield 'it has no row {"Class": [ECSchema, ECClass, IfcClass]}, so it may map nothing.'
         return
@@ -43,19 +63,19 @@ def find_oddities(document: object, ifc_version: str) -> Iterator[str]:
         )
 
 
-def _rows(value: object, where: str) -> Iterator[tuple[str, Row]]:
+def _rows(document: object) -> Iterator[tuple[_Place, Row]]:
     """Every object with the member `Class`, and its place in the document."""
-    stack = [(where, value)]
+    stack = [(_Place(), document)]
     while stack:
         where, value = stack.pop()
         if isinstance(value, dict):
             row = cast("Row", value)
             if "Class" in row:
-                yield where or "the top", row
-            stack += [(f"{where}.{name}".lstrip("."), member) for name, member in reversed(row.items())]
+                yield where, row
+            stack += [(_Place(f".{name[:_LONGEST_NAME]}", where), member) for name, member in reversed(row.items())]
         elif isinstance(value, list):
             members = cast("list[object]", value)
-            stack += [(f"{where}[{number}]", members[number]) for number in reversed(range(len(members)))]
+            stack += [(_Place(f"[{number}]", where), members[number]) for number in reversed(range(len(members)))]
 
 
 def _texts(value: object) -> list[str]:
@@ -93,10 +113,10 @@ def _known_classes(key: str) -> frozenset[str]:
     return frozenset(f"ifc{name.lower()}" for name in text.partition(f"[{key}]\n")[2].partition("[")[0].split())
 
 
-def _count(found: list[str], what: str) -> str:
+def _count(found: list[_Place], what: str) -> str:
     return f"{len(found)} {what}{'s' if len(found) > 1 else ''}"
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(name[:_LONGEST_NAME] for name in names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+    first = ", ".join(shown(name, _LONGEST_NAME) for name in names[:_SHOWN])
+    return f"{first} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else first

@@ -57,6 +57,11 @@ def test_a_byte_order_mark_is_left_out() -> None:
         (DEFAULT.decode().encode("utf-16-be"), r"is in UTF-16"),
         ('{\n"Stra\u00dfe": 1}'.encode("latin-1"), r"not in UTF-8: line 2 has the byte 0xdf"),
         (b"[" * 100_000, r"cannot be read as JSON"),
+        (
+            b"[" + b"{}," * 600_000 + b"{}]",
+            r"cannot be read as JSON \(it has more values than the memory should hold\)",
+        ),
+        (b'["' + b'/*\\\\"' * 300_000, r"line 1, column 8: comments must be written"),
         (b" " * (LARGEST_MAPPING + 1), r"has more than 20 MB. Check that it is the right file"),
     ],
 )

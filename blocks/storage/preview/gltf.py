@@ -24,6 +24,8 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _NOT_DECODED = frozenset({"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression"})
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _DEEPEST_NODE = 64
+_MOST_NODES = 100_000
+"""Nodes that are visited; one that is the child of several is visited as often."""
 _MOST_VALUES = 50_000_000
 _WHITE = (1.0, 1.0, 1.0, 1.0)
 
@@ -63,7 +65,11 @@ class GltfModel:
             else list(range(len(self._document.get("nodes") or [])))
         )
         waiting = [(index, np.eye(4), 0) for index in nodes]
+        visited = 0
         while waiting:
+            visited += 1
+            if visited > _MOST_NODES:
+                raise NoPictureError("a tile has too many nodes")
             index, above, depth = waiting.pop()
             node: Json = self._document["nodes"][index]
             matrix = above @ _matrix_of(node)
@@ -80,7 +86,7 @@ class GltfModel:
         given = primitive.get("indices")
         indices = np.arange(len(points)) if given is None else self._accessor(given)[:, 0].astype(np.int64)
         triangles = _triangles(indices, primitive.get("mode", _TRIANGLES))
-        triangles = triangles[(triangles < len(points)).all(axis=1)]
+        triangles = triangles[((triangles >= 0) & (triangles < len(points))).all(axis=1)]
         shades = np.broadcast_to(self._base_color(primitive.get("material")), (len(triangles), 4))
         if "COLOR_0" in attributes and len(triangles):
             of_points = self._accessor(attributes["COLOR_0"])

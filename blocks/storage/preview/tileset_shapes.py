@@ -3,12 +3,14 @@
 import math
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from blocks.bounds import LONGEST_TILE
+from blocks.errors import ExportError
 from blocks.foreign_data import Json, read_json_object
 from blocks.storage.preview.gltf import GltfModel, transformed
 from blocks.storage.preview.shapes import Model, NoPictureError, Points, ShapeCollection, grouped
@@ -20,6 +22,8 @@ from blocks.storage.tileset.tile_content import BATCHED, HEADER, TileFile
 _Z_UP: Points = np.array([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
 """https://docs.ogc.org/cs/22-025r4/22-025r4.html#core-gltf-transforms: y up in a glTF is z up in its tile."""
 _COMPOSITE = struct.Struct("<4sIII")
+_FAULTS = (ArithmeticError, AttributeError, ExportError, LookupError, OSError, RecursionError, TypeError, ValueError)
+"""What becomes of members of other types, numbers that mean nothing, and references to nothing."""
 
 
 def read_tileset(folder: Path, deadline: float) -> Model:
@@ -32,13 +36,15 @@ def read_tileset(folder: Path, deadline: float) -> Model:
     Raises:
         NoPictureError: There is nothing to draw, or no tile is of a kind that is drawn.
     """
-    choice = choose_tiles(folder)
+    with _following_formats("its tileset.json or a tileset below it"):
+        choice = choose_tiles(folder)
     collection, others, drawn = ShapeCollection(), set[str](), 0
     for placed in choice.files:
         if collection.is_full or time.monotonic() > deadline:
             break
         drawn += 1
-        others.update(_collect(folder, placed, collection))
+        with _following_formats(placed.file.name):
+            others.update(_collect(folder, placed, collection))
     if others and not collection.points:
         raise NoPictureError(f"its tiles are {', '.join(sorted(others))}, which is not drawn")
     has_north = _turn_upright(collection)
@@ -48,6 +54,15 @@ def read_tileset(folder: Path, deadline: float) -> Model:
     return Model(
         points, triangles, colors, f"coarse levels: {grouped(drawn)} tiles shown" if is_coarse else "", has_north
     )
+
+
+@contextmanager
+def _following_formats(what: str) -> Generator[None]:
+    """Turn whatever a file leads to that does not follow its format into a reason to draw nothing."""
+    try:
+        yield
+    except (*_FAULTS, struct.error):
+        raise NoPictureError(f"{what} does not follow the format of 3D Tiles or glTF") from None
 
 
 def _collect(folder: Path, placed: PlacedFile, collection: ShapeCollection) -> set[str]:
@@ -65,6 +80,8 @@ def _collect(folder: Path, placed: PlacedFile, collection: ShapeCollection) -> s
         model = GltfModel(content, read)
         matrix = placed.matrix @ _moved(np.array(center) + model.center) @ _Z_UP
         for primitive in model.primitives():
+            if collection.is_full:
+                break
             collection.add(transformed(primitive.points, matrix), primitive.triangles, primitive.colors)
     return others
 
@@ -78,6 +95,8 @@ def _models_in(content: bytes) -> Iterator[tuple[str, bytes, list[float]]]:
             start = _COMPOSITE.size
             for _ in range(_COMPOSITE.unpack_from(content)[3]):
                 size = HEADER.unpack_from(content, start)[2]
+                if size < HEADER.size:
+                    raise NoPictureError("a composite tile has a part that ends before it begins")
                 yield from _models_in(content[start : start + size])
                 start += size
         case b"i3dm" | b"pnts" | b"vctr" | b"geom" as other:

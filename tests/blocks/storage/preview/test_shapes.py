@@ -1,5 +1,6 @@
 """What is read for a picture."""
 
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from blocks.storage.preview import ifc_shapes, tile_choice
 from blocks.storage.preview.gltf import GltfModel, displayed
 from blocks.storage.preview.ifc_north import rotation_to_north
 from blocks.storage.preview.ifc_shapes import read_ifc
+from blocks.storage.preview.shapes import NoPictureError
 from blocks.storage.preview.tile_choice import choose_tiles
 from blocks.storage.preview.tileset_shapes import read_tileset
 from blocks.storage.preview.view import fit
@@ -89,6 +91,36 @@ def test_an_accessor_beyond_its_buffer_is_refused() -> None:
     accessors = [{"bufferView": 0, "componentType": 5126, "count": 8000, "type": "VEC3"}]
     with pytest.raises(ValueError, match="size of buffer"):
         list(GltfModel(cube_glb(accessors=accessors), nothing).primitives())
+
+
+CIRCLE = [{"children": [0, 0], "mesh": 0}]
+SIGNED = [
+    {"bufferView": 0, "componentType": 5126, "count": 8, "type": "VEC3"},
+    {"bufferView": 1, "componentType": 5122, "count": 36, "type": "SCALAR"},
+]
+
+
+@pytest.mark.parametrize(
+    ("tile", "reason"),
+    [
+        (cube_glb(nodes=CIRCLE, meshes=[{"primitives": []}]), "a tile has too many nodes"),
+        (cube_glb(nodes=[{"mesh": "a"}]), "a.glb does not follow the format"),
+        (struct.pack("<4sIII4sII", b"cmpt", 1, 28, 2**32 - 1, b"pnts", 1, 0), "a part that ends before it begins"),
+    ],
+    ids=["circle", "no index", "empty part"],
+)
+def test_a_tile_that_does_not_follow_its_format_is_named(tile: bytes, reason: str, tmp_path: Path) -> None:
+    """It is the reason why there is no picture, and reading it ends."""
+    root = {"geometricError": 1, "content": {"uri": "a.glb"}}
+    with pytest.raises(NoPictureError, match=reason):
+        read_tileset(tileset(tmp_path, root, a_glb=tile), soon())
+
+
+def test_indices_below_zero_are_left_out() -> None:
+    """A triangle refers to points of its model; one that does not would lead out of the memory of the library."""
+    model = GltfModel(cube_glb(accessors=SIGNED, buffers=[{"uri": "a"}]), lambda _: b"\xff" * 1000)
+    (primitive,) = model.primitives()
+    assert len(primitive.triangles) == 0
 
 
 def test_tiles_that_are_replaced_are_not_drawn(tmp_path: Path) -> None:

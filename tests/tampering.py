@@ -12,7 +12,8 @@ _VALUES = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(st.characters())
-    | st.sampled_from(["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "../a", "\x1b[2J", "\ud800"]),
+    | st.sampled_from(["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "2026-11-20T00:00:00", "../a", "/a"])
+    | st.sampled_from(["\x1b[2J", "\ud800", "a\nb", "a" * 20_000, 10**400, 1e308, -1e308, 2**31, -1]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )

@@ -5,11 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from blocks.disk import disk_errors, write_whole
 from blocks.errors import ContentError
+from blocks.kept_model import KeptModel
 from blocks.shared_folder import read_bounded
 from blocks.storage.acceptance.checks import Check, Verdict
 from blocks.storage.acceptance.comparison import PreviousExport
@@ -50,10 +51,8 @@ class ManifestFile:
     md5: str | None = None
 
 
-class VersionFacts(BaseModel):
+class VersionFacts(KeptModel):
     """The named version that an export was made of, as it was called then."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     name: str
@@ -71,7 +70,7 @@ class AppliedRules(BaseModel):
     warnings: tuple[str, ...] = ()
 
 
-class Manifest(BaseModel):
+class Manifest(KeptModel):
     """The request and the result of one export.
 
     Attributes:
@@ -92,8 +91,6 @@ class Manifest(BaseModel):
         versions: Versions of this tool and its libraries.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     manifest_version: Literal[1] = 1
     api_url: str
     imodel_id: str
@@ -102,7 +99,7 @@ class Manifest(BaseModel):
     changeset_index: int | None = None
     named_version: VersionFacts | None = None
     format: Literal["ifc", "mesh"]
-    options: dict[str, JsonValue] = {}
+    options: dict[str, JsonValue] = Field(default={})
     tool_version: str
     export_format: int = FIRST_EXPORT_FORMAT
     run_id: str | None = None
@@ -120,7 +117,7 @@ class Manifest(BaseModel):
     content: ContentSummary | None = None
     difference: Difference | None = None
     preview_reason: str = ""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default={})
     created_at: datetime
 
 

@@ -6,20 +6,15 @@
 import asyncio
 import gzip
 import json
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocks.content_encoding import DecodeError, Decoder
-from blocks.errors import ExportError
+from blocks.content_encoding import Decoder
 from blocks.foreign_data import read_json, read_xml, split_url
 from blocks.itwin.apis import apis_of
 from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
@@ -36,17 +31,13 @@ from blocks.storage.ifc_check import check_ifc
 from blocks.storage.tileset.listing import check_names, tiles_of_page
 from blocks.storage.tileset.verify import verify_tileset
 from blocks.timestamps import parse_http_date, parse_retry_after, parse_timestamp
-from deployments.webhooks.message import MalformedError, read_change
+from deployments.webhooks.message import read_change
 from tests.blocks.itwin.platform import API, HOSTS, ISSUER, client_to, transport_to
 from tests.blocks.storage.tileset.foreign_tilesets import b3dm, cmpt, i3dm, textured
 from tests.blocks.storage.tileset.tilesets import glb, implicit, subtree, tile, tileset
 from tests.deployments.webhooks.deliveries import delivery
+from tests.made_up_input import CAMPAIGN_SECONDS, SECONDS, Target, files, try_for
 from tests.tampering import damaged, overwritten
-
-SECONDS = 0.7
-CAMPAIGN_SECONDS = 60.0
-NO_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-KNOWN = (ExportError, DecodeError, MalformedError)
 
 RUN = {
     "id": "r", "state": "Completed", "result": "Error", "startDateTime": "2026-11-22T12:00:00Z",
@@ -183,18 +174,6 @@ def lines_like(*samples: str) -> st.SearchStrategy[str]:
     return st.text(max_size=60) | changed.map(lambda text: text.decode(errors="surrogateescape"))
 
 
-@dataclass(frozen=True)
-class Target:
-    """A reader, and what it is given."""
-
-    read: Callable[[Any], object]
-    inputs: st.SearchStrategy[Any]
-
-
-def files(**strategies: st.SearchStrategy[bytes]) -> st.SearchStrategy[dict[str, bytes]]:
-    return st.fixed_dictionaries({name.replace("_", "."): inputs for name, inputs in strategies.items()})
-
-
 TARGETS = {
     "run": Target(read_run, damaged(RUN)),
     "links": Target(read_links, damaged(MESH | CONSENT)),
@@ -217,27 +196,6 @@ TARGETS = {
     "headers": Target(read_headers, lines_like('"0x8D"', "bytes 0-4/9", "CY9rzUYh03PK3k6DJie09g==", *TIMES)),
     "times": Target(read_times, lines_like(*TIMES)),
 }  # fmt: skip
-
-
-def try_for(seconds: float, target: Target) -> int:
-    """Give a reader made-up inputs for so long; returns how many."""
-    count = 0
-    ends_at = time.monotonic() + seconds
-
-    @given(target.inputs)
-    @settings(max_examples=50, deadline=None, database=None, suppress_health_check=NO_CHECKS)
-    def read_any(content: Any) -> None:
-        nonlocal count
-        count += 1
-        if time.monotonic() < ends_at:
-            try:
-                target.read(content)
-            except KNOWN as error:
-                str(error).encode()
-
-    while time.monotonic() < ends_at:
-        read_any()
-    return count
 
 
 @pytest.mark.parametrize("name", TARGETS)

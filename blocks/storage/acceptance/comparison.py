@@ -2,16 +2,13 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
+from blocks.kept_model import KeptModel
 from blocks.storage.acceptance.checks import CheckList
 from blocks.storage.acceptance.rules import RuleTable
 
 
-class PreviousExport(BaseModel):
+class PreviousExport(KeptModel):
     """The export that was published before another one; `count` is of elements or tiles, None if it is not known."""
-
-    model_config = ConfigDict(frozen=True)
 
     changeset_id: str | None = None
     created_at: datetime

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from blocks.kept_model import KeptModel
 from blocks.storage.content.ifc_classes import PRODUCTS, known_classes
 
 MOST_CLASSES = 10
@@ -13,10 +14,8 @@ MOST_NAMED = 5
 """Classes in the sentence."""
 
 
-class ExportBefore(BaseModel):
+class ExportBefore(KeptModel):
     """The export that was published before."""
-
-    model_config = ConfigDict(frozen=True)
 
     changeset_id: str | None
     changeset_index: int | None
@@ -30,20 +29,16 @@ class ExportBefore(BaseModel):
         return name if self.same_options else f"{name}, made with other options"
 
 
-class Change(BaseModel):
+class Change(KeptModel):
     """Counts of GlobalIds."""
-
-    model_config = ConfigDict(frozen=True)
 
     added: int = 0
     gone: int = 0
     kept: int = 0
 
 
-class IfcDifference(BaseModel):
+class IfcDifference(KeptModel):
     """GlobalIds added, gone and kept, each counted once."""
-
-    model_config = ConfigDict(frozen=True)
 
     format: Literal["ifc"] = "ifc"
     before: ExportBefore
@@ -76,10 +71,8 @@ class IfcDifference(BaseModel):
         )
 
 
-class Files(BaseModel):
+class Files(KeptModel):
     """Files and their bytes together."""
-
-    model_config = ConfigDict(frozen=True)
 
     files: int = 0
     size: int = 0
@@ -88,10 +81,8 @@ class Files(BaseModel):
         return f"{self.files} ({self.size} bytes)"
 
 
-class TilesetDifference(BaseModel):
+class TilesetDifference(KeptModel):
     """Tiles and other files of a tileset; changed are those of the same name with another content."""
-
-    model_config = ConfigDict(frozen=True)
 
     format: Literal["mesh"] = "mesh"
     before: ExportBefore

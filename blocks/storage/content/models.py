@@ -6,17 +6,16 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from blocks.kept_model import KeptModel
 from blocks.storage.content.difference import Difference, IfcDifference
 
 CONTENT_NAME = "content.json"
 
 
-class Georeference(BaseModel):
+class Georeference(KeptModel):
     """Where a file says it lies: an IfcMapConversion with its IfcProjectedCRS, or the coordinates of an IfcSite."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: Literal["map_conversion", "site"]
     crs: str | None = Field(default=None, description="Name of the coordinate reference system, as in EPSG:25832.")
@@ -31,13 +30,11 @@ _STRUCTURE = re.compile(r"Ifc(Site|Building|BuildingStorey|(Facility|Bridge|Road
 """Spatial structure that exporters write into every file."""
 
 
-class IfcContent(BaseModel):
+class IfcContent(KeptModel):
     """The content of one IFC file.
 
     An element is an instance of a class under IfcElement or IfcSpatialElement; both are products.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     path: str = Field(description="Name of the file, relative to the report.")
     size: int = Field(description="Bytes.")
@@ -76,10 +73,8 @@ class IfcContent(BaseModel):
         return "IfcProductDefinitionShape" in self.entities or any(not _STRUCTURE.match(name) for name in self.products)
 
 
-class IfcSummary(BaseModel):
+class IfcSummary(KeptModel):
     """Summary of IFC content reports, for manifest, report and artifact; counts are totals over all files."""
-
-    model_config = ConfigDict(frozen=True)
 
     format: Literal["ifc"] = "ifc"
     ifc_schema: str
@@ -116,10 +111,8 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-class EarthExtent(BaseModel):
+class EarthExtent(KeptModel):
     """Degrees (WGS 84) and metres above the ellipsoid; across the 180th meridian `west` is greater than `east`."""
-
-    model_config = ConfigDict(frozen=True)
 
     west: float
     south: float
@@ -135,19 +128,15 @@ class EarthExtent(BaseModel):
         return f"{(self.south + self.north) / 2:.4f}, {middle - 360 if middle > 180 else middle:.4f}"
 
 
-class LargestTile(BaseModel):
+class LargestTile(KeptModel):
     """The tile with the most bytes."""
-
-    model_config = ConfigDict(frozen=True)
 
     path: str
     size: int
 
 
-class TilesetContent(BaseModel):
+class TilesetContent(KeptModel):
     """The content of a tileset; a tile is a file with content, counted once however many nodes refer to it."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: str = Field(default="", description="Of 3D Tiles, as 1.1.")
     tileset_version: str = Field(default="", description="As the exporter states it.")
@@ -166,10 +155,8 @@ class TilesetContent(BaseModel):
     extensions_required: tuple[str, ...] = ()
 
 
-class TilesetSummary(BaseModel):
+class TilesetSummary(KeptModel):
     """Summary of a tileset's content report, for manifest, report and artifact."""
-
-    model_config = ConfigDict(frozen=True)
 
     format: Literal["mesh"] = "mesh"
     version: str
@@ -194,10 +181,8 @@ class TilesetSummary(BaseModel):
 ContentSummary = Annotated[IfcSummary | TilesetSummary, Field(discriminator="format")]
 
 
-class ExportContent(BaseModel):
+class ExportContent(KeptModel):
     """The document `content.json`: the content of an export's files."""
-
-    model_config = ConfigDict(frozen=True)
 
     content_version: Literal[1] = 1
     ifc: tuple[IfcContent, ...] = Field(default=(), description="One report for each IFC file.")

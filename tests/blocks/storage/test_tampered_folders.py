@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,9 @@ def test_what_cannot_be_a_manifest_or_checkpoint_is_none(tmp_path: Path, victim:
         path.unlink()
 
 
-MANIFEST: dict[str, Any] = manifest_of().model_dump(mode="json") | {"files": [{"path": "a", "role": "tile", "size": 1}]}
+MANIFEST: dict[str, Any] = manifest_of().model_dump(mode="json") | {
+    "files": [{"path": "a", "role": "tile", "size": 1, "sha256": DIGEST}]
+}
 TILE: dict[str, Any] = dataclasses.asdict(FetchedTile("a.glb", 1, DIGEST, '"v1"'))
 CHUNKS: dict[str, Any] = {"format": 1, "etag": '"v1"', "size": 10, "md5": None, "chunk_size": 5, "finished": [0]}
 
@@ -183,6 +186,21 @@ def test_any_manifest(tmp_path: Path, content: bytes) -> None:
         assert find_unstorable(file.path for file in manifest.files) is None
         with suppress(ContentError):
             verify_published(tmp_path, manifest)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "expected"),
+    [
+        ("created_at", "2026-11-22T00:00:00", datetime(2026, 11, 22, tzinfo=UTC)),
+        ("created_at", "0001-01-01T00:00:00+14:00", None),
+        ("total_bytes", 2**63, None),
+    ],
+)
+def test_impossible_members(tmp_path: Path, member: str, value: object, expected: object) -> None:
+    """A manifest with an impossible time or number is none; a time without a zone is in UTC."""
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST | {member: value}))
+    manifest = read_manifest(tmp_path)
+    assert (getattr(manifest, member) if manifest else None) == expected
 
 
 @FAST

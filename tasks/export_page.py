@@ -53,11 +53,18 @@ def success_page(report: ExportReport, facts: PageFacts) -> str:
         facts.picture,
         items(_findings(report)),
         section("Acceptance rules", *_checks(report)),
+        section("What to do", *_after_rejection(report, facts.run.repeat)),
         section("Warnings", items((f"⚠ {text(one)}" for one in report.warnings), most=20)),
         section("Files", _files(report), f"In {code(_folder(report))}. To look at it:", command(_view(report))),
-        section("Time", step_times(facts.progress, facts.run.scheduled_at) if not report.skipped else ""),
+        section("Time", _times_of(report, facts)),
         section("Details", items(_details(facts, report))),
     )
+
+
+def _times_of(report: ExportReport, facts: PageFacts) -> str:
+    if report.skipped:
+        return ""
+    return step_times(facts.progress, facts.run.scheduled_at, checked="with the picture" if report.preview else "")
 
 
 def _outcome(report: ExportReport) -> str:
@@ -157,6 +164,12 @@ def _checks(report: ExportReport) -> Iterator[str]:
     if report.checks:
         header = ["Rule", "Limit", "Measured", "Result", "Note"]
         yield table(header, (_check_row(check) for check in report.checks))
+
+
+def _after_rejection(report: ExportReport, repeat: str) -> Iterator[str]:
+    if report.verdict == "rejected":
+        yield "Correct the iModel; or change the rules, and this export is checked again without a new run. Then:"
+        yield command(repeat)
 
 
 def _check_row(check: Check) -> list[str]:

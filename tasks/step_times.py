@@ -25,13 +25,16 @@ class _Span:
         return (self.ended - self.began).total_seconds()
 
 
-def step_times(progress: ExportProgress, scheduled_at: datetime | None) -> str:
-    """The steps that were begun, with the time that each took; times at the platform are by its own clock."""
-    spans = [span for span in _spans(progress, scheduled_at) if span.began is not None]
+def step_times(progress: ExportProgress, scheduled_at: datetime | None, *, checked: str = "") -> str:
+    """The steps that were begun, with the time that each took; times at the platform are by its own clock.
+
+    `checked` is a note about the time that the checks took.
+    """
+    spans = [span for span in _spans(progress, scheduled_at, checked) if span.began is not None]
     return table(["Step", "Began (UTC)", "Took", ""], [_row(span) for span in spans])
 
 
-def _spans(progress: ExportProgress, scheduled_at: datetime | None) -> Iterator[_Span]:
+def _spans(progress: ExportProgress, scheduled_at: datetime | None, checked: str) -> Iterator[_Span]:
     asked, ran_from, ran_to = progress.run_times
     began = progress.began
     yield _Span("Queued", scheduled_at, began["preparing"])
@@ -42,7 +45,7 @@ def _spans(progress: ExportProgress, scheduled_at: datetime | None) -> Iterator[
     else:
         yield _Span("At the platform", began.get("waiting"), _end_of("waiting", progress), text(progress.remote_state))
     yield _Span("Fetched", began.get("fetching"), _end_of("fetching", progress), _rate(progress))
-    yield _Span("Checked", began.get("checking"), _end_of("checking", progress))
+    yield _Span("Checked", began.get("checking"), _end_of("checking", progress), checked)
     yield _Span("Published", began.get("publishing"), _end_of("publishing", progress))
 
 

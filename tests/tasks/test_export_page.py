@@ -94,6 +94,21 @@ def test_the_next_step_depends_on_who_can_correct_it(can_fix: bool | None, advic
     assert f"\n    itwin-export ifc {IMODEL}\n" in page
 
 
+def test_a_rejection_says_what_to_do() -> None:
+    """The page of a rejected export has the command that checks it again, that of an accepted one has none."""
+    rejected = success_page(report_of(verdict="rejected"), facts_of())
+    assert "## What to do" in rejected
+    assert f"\n    itwin-export ifc {IMODEL}\n" in rejected
+    assert "## What to do" not in success_page(report_of(verdict="accepted"), facts_of())
+
+
+def test_the_time_of_a_picture_is_told() -> None:
+    """Where a picture was drawn, the time of the checks is said to contain it."""
+    began = facts_of(began={"preparing": NOON, "checking": NOON, "publishing": NOON + timedelta(seconds=8)})
+    assert "| Checked | 12:00:00 | 8.0 s | with the picture |" in success_page(report_of(preview="preview.png"), began)
+    assert "with the picture" not in success_page(report_of(), began)
+
+
 def test_a_fault_of_the_program_is_named() -> None:
     """An unexpected exception gives a page with its class and without a stack."""
     page = failure_page(KeyError("sought"), facts_of())

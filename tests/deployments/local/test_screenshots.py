@@ -79,6 +79,11 @@ def artifact(stack: LocalMachine, run_id: str, kind: str = "markdown") -> dict[s
     return found
 
 
+def shown_above(stack: LocalMachine, run_id: str, percent: float) -> list[dict[str, Any]]:
+    """The progress artifact of a flow run once it is above so many percent."""
+    return [found for found in [artifact(stack, run_id, "progress")] if found["data"] > percent]
+
+
 def pictures(page: Page, stack: LocalMachine, name: str, path: str, *texts: str) -> None:
     """Take a picture in both UIs once these texts are shown."""
     ARTEFACTS.mkdir(exist_ok=True)
@@ -126,14 +131,14 @@ def test_a_rejection(stack: LocalMachine, page: Page, tmp_path: Path) -> None:
     run_id = start(stack, "export-ifc/on-demand", imodel_id=SEEDED.baseline, acceptance=str(rules))
     assert ended(stack, run_id) == "FAILED"
     path = f"/artifacts/artifact/{artifact(stack, run_id)['id']}"
-    pictures(page, stack, "page-rejected", path, "rejected by the acceptance rules", "min_elements")
+    pictures(page, stack, "page-rejected", path, "rejected by the acceptance rules", "min_elements", "What to do")
 
 
 def test_progress_and_cancellation(stack: LocalMachine, page: Page) -> None:
     """Half way there is a percentage with a sentence; after a cancellation the page says what goes on."""
     stack.control("PATCH", f"imodels/{SEEDED.bridge}", {"run_seconds": 60})
     run_id = start(stack, "export-ifc/on-demand", imodel_id=SEEDED.bridge)
-    found = artifact(stack, run_id, "progress")
+    found = wait_for(lambda: next(iter(shown_above(stack, run_id, 0)), None), "progress")
     pictures(page, stack, "progress", f"/artifacts/artifact/{found['id']}", "Bridge: at the platform")
     stack.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
     assert ended(stack, run_id) == "CANCELLED"

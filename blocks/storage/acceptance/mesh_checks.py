@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from blocks.storage.acceptance.checks import Check, CheckList
 from blocks.storage.acceptance.comparison import PreviousExport, add_comparison
-from blocks.storage.acceptance.rules import MeshRules, is_inside
+from blocks.storage.acceptance.rules import MeshRules, is_between, is_inside
 from blocks.storage.content.models import TilesetContent
 
 
@@ -38,5 +38,7 @@ def _check_place(rules: MeshRules, tileset: TilesetContent, found: CheckList) ->
         found.add("within", limit, None, passed=False, note="the tileset lies nowhere on the Earth")
         return
     bounds = (tileset.extent.west, tileset.extent.south, tileset.extent.east, tileset.extent.north)
-    measured: list[JsonValue] = [round(value, 5) for value in bounds]
-    found.add("within", limit, measured, passed=is_inside(rules.within, *bounds))
+    heights = (tileset.extent.lowest, tileset.extent.highest)
+    is_right = is_inside(rules.within, *bounds) and is_between(rules.within, *heights)
+    measured: list[JsonValue] = [round(value, 5) for value in (bounds + heights)[: len(rules.within)]]
+    found.add("within", limit, measured, passed=is_right)

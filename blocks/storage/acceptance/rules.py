@@ -30,9 +30,13 @@ def _class_name(value: str) -> str:
 
 
 def _box(value: tuple[float, ...]) -> tuple[float, ...]:
-    west, south, east, north = value
+    (west, south, east, north), heights = value[:4], value[4:]
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90 and west != east):
         raise ValueError("give [west, south, east, north] in degrees, as [11.3, 48.0, 11.8, 48.3]")
+    if heights and (len(heights) != 2 or heights[0] >= heights[1]):
+        raise ValueError(
+            "after the degrees give the lowest and the highest metre, as [11.3, 48.0, 11.8, 48.3, 400, 600]"
+        )
     return value
 
 
@@ -43,7 +47,7 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 IdsEntry = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_IDS)]
 Box = Annotated[
     tuple[Annotated[float, Field(strict=True, allow_inf_nan=False)], ...],
-    Field(min_length=4, max_length=4),
+    Field(min_length=4, max_length=6),
     AfterValidator(_box),
 ]
 Flag = Annotated[bool, Field(strict=True)]
@@ -57,8 +61,8 @@ class RuleTable(BaseModel):
     within: Box | None = Field(
         default=None,
         title="Within",
-        description="West, south, east and north in degrees (WGS 84): everything must lie inside. If west is greater "
-        "than east, the box crosses the 180th meridian.",
+        description="West, south, east and north in degrees (WGS 84), and if wanted the lowest and the highest metre: "
+        "everything must lie inside. If west is greater than east, the box crosses the 180th meridian.",
     )
     max_shrink_percent: Annotated[float, Field(strict=True, ge=0, le=100)] | None = Field(
         default=None,
@@ -203,9 +207,14 @@ class GivenRules(BaseModel):
 
 def is_inside(box: tuple[float, ...], west: float, south: float, east: float, north: float) -> bool:
     """True if an extent lies in a box; both may cross the 180th meridian."""
-    left, bottom, right, top = box
+    left, bottom, right, top = box[:4]
     width, begins = right - left if right > left else right - left + 360, (west - left) % 360
     if math.isclose(begins, 360):
         begins = 0.0
     is_in_longitude = math.isclose(width, 360) or begins + (east - west) % 360 <= width
     return is_in_longitude and bottom <= south and north <= top
+
+
+def is_between(box: tuple[float, ...], lowest: float, highest: float) -> bool:
+    """True if heights in metres lie in a box; one without heights takes any."""
+    return len(box) == 4 or (box[4] <= lowest and highest <= box[5])

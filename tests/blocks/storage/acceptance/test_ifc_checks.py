@@ -176,6 +176,30 @@ def test_a_place_that_cannot_be_converted_is_not_compared_with_the_imodel() -> N
     assert (check.result, "EPSG:31468” cannot be converted" in check.note) == ("error", True)
 
 
+SITE = Georeference(source="site", latitude=48.1, longitude=11.5, height=520_000)
+
+
+@pytest.mark.parametrize(
+    ("place", "unit", "result", "words"),
+    [
+        (MUNICH.model_copy(update={"height": 520.0}), "MILLIMETRE", "passed", ""),
+        (MUNICH.model_copy(update={"height": 399.0}), "METRE", "failed", "[11.57556, 48.13722, 399.0]"),
+        (MUNICH.model_copy(update={"height": 601.0, "eastings": 0.0}), "METRE", "failed", "measured [2.2"),
+        (MUNICH, "METRE", "error", "a georeference in model.ifc has no height"),
+        (MUNICH.model_copy(update={"crs": "EPSG:31468", "height": 520.0}), "METRE", "error", "cannot be converted"),
+        (SITE, "MILLIMETRE", "passed", ""),
+        (SITE, "METRE", "failed", "[11.5, 48.1, 520000.0]"),
+        (SITE, "FURLONG", "error", "the height 520000 of the site in model.ifc is in FURLONG"),
+    ],
+)
+def test_heights_are_in_the_box(place: Georeference, unit: str, result: str, words: str) -> None:
+    """A box with two heights takes metres; a site's height is converted, and one that is unknown is an error."""
+    box = [11.3, 48, 11.8, 48.3, 400, 600]
+    check = checks_of({"within": box}, georeferences=(place,), units={"LENGTHUNIT": unit})["ifc.within"]
+    assert (check.result, check.limit) == (result, box)
+    assert words in check.sentence()
+
+
 def test_references_that_were_not_checked_are_an_error() -> None:
     """A file with numbers too high for the reference check is not accepted for whole references."""
     assert checks_of({"whole_references": True}, missing_references=None)["ifc.whole_references"].result == "error"

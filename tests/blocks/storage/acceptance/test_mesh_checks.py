@@ -29,6 +29,8 @@ BEFORE = PreviousExport(created_at=datetime(2026, 11, 1, tzinfo=UTC), count=50)
         ("max_growth_percent", 20, 19, 20),
         ("max_shrink_percent", 0, None, 0),
         ("within", [11.5, 48, 11.6, 48.3], [11.51, 48, 11.6, 48.3], [11.5, 48.1, 11.6, 48.2]),
+        ("within", [11, 48, 12, 49, 500, 520], [11, 48, 12, 49, 501, 520], [11.5, 48.1, 11.6, 48.2, 500, 520]),
+        ("within", [11, 48, 12, 49, 500, 520], [11, 48, 12, 49, 500, 519], [11.5, 48.1, 11.6, 48.2, 500, 520]),
     ],
 )
 def test_a_limit_is_kept_or_not(rule: str, passing: Any, failing: Any, measured: Any) -> None:

@@ -109,6 +109,8 @@ def test_the_block_has_the_same_names(tmp_path: Path) -> None:
         ("[ifc]\nforbid = 'IfcWall'", "have the text “IfcWall” as ifc.forbid. It should be a list."),
         ("[ifc]\nwithin = [1, 2, 3]", "as ifc.within:"),
         ("[ifc]\nwithin = [11.3, 48.3, 11.8, 48.0]", "give [west, south, east, north] in degrees"),
+        ("[ifc]\nwithin = [11.3, 48.0, 11.8, 48.3, 400]", "after the degrees give the lowest and the highest metre"),
+        ("[mesh]\nwithin = [11.3, 48.0, 11.8, 48.3, 600, 400]", "give the lowest and the highest metre, as [11.3,"),
         ("[ifc]\ngeoreference = 'please'", "have “please” as ifc.georeference. Choose one of: required, imodel."),
         ("on_rejected = 'delete'", "have “delete” as on_rejected. Choose one of: fail, quarantine, publish."),
         ("[ifc]\nmin_elements = 5\nmax_elements = 4", "the least (5) is more than the most (4)"),

@@ -101,9 +101,9 @@ class IfcSummary(KeptModel):
             lies if self.georeferences else "no georeference",
         ]
         if self.duplicate_global_ids:
-            facts.append(f"{self.duplicate_global_ids} duplicate GlobalIds")
+            facts.append(_counted(self.duplicate_global_ids, "duplicate GlobalId"))
         if self.missing_references:
-            facts.append(f"{self.missing_references} instances are missing that others refer to")
+            facts.append(f"{_counted(self.missing_references, 'missing instance')} that others refer to")
         return f"{self.ifc_schema}: {', '.join(facts)}"
 
 
@@ -170,7 +170,12 @@ class TilesetSummary(KeptModel):
 
     def sentence(self) -> str:
         """The figures that people look at first, in one line."""
-        facts = [f"{self.tiles} tiles on {self.levels} levels", f"the largest has {self.largest_tile} bytes"]
+        tiles, levels, size = (
+            _counted(self.tiles, "tile"),
+            _counted(self.levels, "level"),
+            _counted(self.largest_tile, "byte"),
+        )
+        facts = [f"{tiles} on {levels}", f"the largest has {size}"]
         if self.dimensions:
             facts.append(" × ".join(f"{length:.0f}" for length in self.dimensions) + " m")
         facts.append(f"at {self.extent.place}" if self.extent else "not on the Earth")

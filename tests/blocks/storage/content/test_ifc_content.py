@@ -218,3 +218,5 @@ def test_the_short_form_adds_up_files(tmp_path: Path) -> None:
     assert summary.sentence() == "IFC4: 4 elements (0 % proxies), 0 storeys, 0 spaces, no georeference"
     single = summary.model_copy(update={"elements": 1, "storeys": 1, "spaces": 1})
     assert single.sentence() == "IFC4: 1 element (0 % proxies), 1 storey, 1 space, no georeference"
+    broken = single.model_copy(update={"duplicate_global_ids": 1, "missing_references": 1})
+    assert broken.sentence().endswith(", 1 duplicate GlobalId, 1 missing instance that others refer to")

@@ -113,3 +113,5 @@ def test_the_short_form_says_where_and_how_big(tmp_path: Path) -> None:
     assert summary
     assert summary.sentence().startswith("3D Tiles 1.1: 4 tiles on 3 levels, the largest has ")
     assert summary.sentence().endswith(" m, at 48.1376, 11.5758")
+    single = summary.model_copy(update={"tiles": 1, "levels": 1})
+    assert single.sentence().startswith("3D Tiles 1.1: 1 tile on 1 level, the largest has ")

@@ -37,10 +37,10 @@ def until(happened: Callable[[], Any], what: str, timeout: float = LONGEST_WAIT)
         time.sleep(0.002)
 
 
-def holds(folder: Path, pattern: str) -> bool:
-    """Whether a file of this pattern lies in the folder now, which a process is changing meanwhile."""
+def holds(folder: Path, pattern: str, says: str = "") -> bool:
+    """Whether a file of this pattern lies in the folder now, which a process is changing meanwhile, and says this."""
     try:
-        return any(folder.rglob(pattern))
+        return any(not says or says in path.read_text() for path in folder.rglob(pattern))
     except FileNotFoundError:  # a folder was removed between being listed and being entered
         return False
 

@@ -22,6 +22,7 @@ class KillPoint:
         fault: More about that request.
         is_representative: Stands for the points beside it in the quick tests.
         files: In place of a request: dies as soon as a file of this pattern lies in the output folder.
+        says: What such a file must contain.
     """
 
     name: str
@@ -29,6 +30,7 @@ class KillPoint:
     method: str = "GET"
     fault: dict[str, Any] = field(default_factory=dict[str, Any])
     files: str = ""
+    says: str = ""
     is_representative: bool = False
 
     def arm(self, cli_sandbox: CliSandbox) -> Callable[[], bool]:
@@ -36,7 +38,7 @@ class KillPoint:
         if "lost" in self.name:
             cli_sandbox.sandbox.state.faults.add(Fault(path=RUNS, method="POST", cut="after"))
         if self.files:
-            return lambda: holds(cli_sandbox.folder, self.files)
+            return lambda: holds(cli_sandbox.folder, self.files, self.says)
         effects = 1 if self.path == RUNS else 0  # a connection comes before a run
         fault = cli_sandbox.hold(self.path, self.method, **self.fault)
         if self.fault is EFFECT:

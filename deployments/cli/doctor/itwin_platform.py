@@ -18,7 +18,7 @@ from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import Settings
 from deployments.cli.doctor.finding import Finding, look
-from tasks.load_blocks import load_credentials
+from tasks.load_blocks import load_saved
 from tasks.names import imodel_id_of
 
 NIL_GUID = "00000000-0000-0000-0000-000000000000"
@@ -30,12 +30,17 @@ async def platform_findings(
 ) -> AsyncIterator[Finding]:
     """The iTwin Platform, as these credentials see it; without a Prefect API, as those of the environment do."""
     try:
-        known = await load_credentials(name) if is_api_there else _from_environment(settings, name)
+        saved = await load_saved(ItwinCredentials, name) if is_api_there else None
+        known = saved or _from_environment(settings, name)
     except (ExportError, httpx.HTTPError, RuntimeError) as error:
         yield Finding("Configuration", is_ok=False, says=without_secrets(str(error)))
         return
-    origin = "" if is_api_there else f" of the environment; a block “{name}” cannot be looked for without a Prefect API"
-    yield Finding("Configuration", is_ok=True, says=f"{known.authentication_type}, client {known.client_id}{origin}.")
+    origin = f"saved block “{name}”, not of the environment" if saved else "environment"
+    if not is_api_there:
+        origin += f"; a block “{name}” cannot be looked for without a Prefect API"
+    yield Finding(
+        "Configuration", is_ok=True, says=f"{known.authentication_type}, client {known.client_id} of the {origin}."
+    )
     async with known.get_client() as itwin:
         signed_in = await look("Sign-in", _sign_in(itwin, known))
         yield signed_in

@@ -1,5 +1,6 @@
 """`itwin-export doctor` tells what is wrong and what to do."""
 
+import asyncio
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.errors import ConfigurationError
+from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import read_settings
 from blocks.storage.preview import drawing
 from deployments.cli.app import run
@@ -179,6 +181,18 @@ def test_without_a_prefect_api_the_platform_is_looked_at(capsys: pytest.CaptureF
     assert exit_code == 2
     assert [name for name, finding in findings.items() if not finding["is_ok"]] == ["Prefect API"]
     assert "of the environment" in findings["Configuration"]["says"]
+
+
+@pytest.mark.usefixtures("_with_a_worker", "sandbox")
+def test_the_origin_of_the_credentials_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether the credentials are those of a saved block or of the environment is said."""
+    asyncio.run(ItwinCredentials.from_settings(read_settings()).asave("elsewhere"))
+    try:
+        said = [examine(capsys, *more)[1]["Configuration"]["says"] for more in ((), ("--credentials", "elsewhere"))]
+    finally:
+        asyncio.run(ItwinCredentials.adelete("elsewhere"))
+    assert said[0].endswith(" of the environment.")
+    assert said[1].endswith(" of the saved block “elsewhere”, not of the environment.")
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from blocks.bounds import LONGEST_NAME
 from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
+from blocks.shared_folder import open_regular
 from blocks.shown_text import in_terminal, is_text, shown
 from deployments.stop_signals import INTERRUPTED
 
@@ -40,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _check_texts(arguments)
         _check_command(arguments)
+        _check_settings_files()
         _import_command(arguments)
         app(arguments, exit_on_error=False, print_error=False)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -68,6 +71,19 @@ def _check_command(arguments: Sequence[str]) -> None:
         raise InputError(f"There is no command “{arguments[0]}”.{meant} Commands: {', '.join(COMMANDS)}.")
 
 
+def _check_settings_files() -> None:
+    """Refuse what Prefect would break off at, or wait at for ever, when it looks for its settings in this folder."""
+    for name in ("prefect.toml", "pyproject.toml"):
+        try:
+            open_regular(Path(name), may_be_link=True).close()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigurationError(
+                f"{name} of this folder cannot be read ({error.strerror}). Correct or remove it."
+            ) from None
+
+
 def _import_command(arguments: Sequence[str]) -> None:
     """Import the module of a command, and with it Prefect where it needs that.
 
@@ -89,6 +105,7 @@ def _known_errors() -> tuple[type[Exception], ...]:
         ("httpx", "HTTPError"),
         ("prefect.exceptions", "ParameterTypeError"),
         ("pydantic_core", "ValidationError"),
+        ("pydantic_settings.exceptions", "SettingsError"),
     ):
         if loaded := sys.modules.get(module):
             known.append(getattr(loaded, name))
@@ -105,7 +122,7 @@ def _ending(error: Exception) -> tuple[str, int]:
             return f"{said} See: itwin-export --help", BAD_INPUT
         case RuntimeError() if "reach API" in said:  # how Prefect says that its API is not there
             return _unreachable(said), BAD_INPUT
-        case ValueError() if getattr(error, "title", "") == "Settings":  # Prefect's, on its first import
+        case ValueError() if _is_about_settings(error):
             return _unusable_settings(error), BAD_INPUT
         case RuntimeError() | ValueError():
             raise error
@@ -113,6 +130,11 @@ def _ending(error: Exception) -> tuple[str, int]:
             return said, BAD_INPUT
         case _:
             return _unreachable(said), BAD_INPUT
+
+
+def _is_about_settings(error: ValueError) -> bool:
+    """True for errors of Prefect's settings, which it reads on its first import or when one is first asked for."""
+    return getattr(error, "title", "") == "Settings" or type(error).__name__ == "SettingsError"
 
 
 def _unusable_settings(error: OSError | ValueError) -> str:

@@ -39,5 +39,8 @@ def own_server() -> Generator[None]:
 
 def run_with_server(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine that may need a Prefect server."""
-    with own_server():
-        return stop_signals.run(work)
+    try:
+        with own_server():
+            return stop_signals.run(work)
+    finally:
+        work.close()  # where the server's settings cannot be read it has not begun, and Python would complain

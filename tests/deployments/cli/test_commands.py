@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import ExportReport
+from tests.processes.server import REPOSITORY
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -109,6 +111,36 @@ def test_bad_input_costs_one_sentence(
     assert sentence.lower() in done.stderr.lower()
     assert "Traceback" not in done.stderr
     assert "server" not in done.stderr
+
+
+def no_toml(path: Path) -> None:
+    path.write_text("nonsense [")
+
+
+def circle(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (no_toml, "Prefect's settings cannot be read (SettingsError"),
+        (Path.mkdir, "prefect.toml of this folder cannot be read (Is a directory)"),
+        (os.mkfifo, "prefect.toml of this folder cannot be read (Not a regular file)"),
+        (circle, "prefect.toml of this folder cannot be read (Too many levels"),
+    ],
+    ids=["no TOML", "folder", "FIFO", "circle"],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_an_unreadable_prefect_toml_costs_one_sentence(
+    make: Callable[[Path], object], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for a command that needs Prefect only for saved credentials."""
+    make(tmp_path / "prefect.toml")
+    monkeypatch.chdir(tmp_path)
+    done = itwin_export("list", "itwins", PYTHONPATH=str(REPOSITORY))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert sentence in done.stderr
 
 
 @pytest.mark.parametrize(

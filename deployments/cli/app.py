@@ -12,9 +12,9 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
-from blocks.bounds import LONGEST_NAME
+from blocks.bounds import LONGEST_NAME, MIB
 from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
-from blocks.shared_folder import open_regular
+from blocks.shared_folder import read_bounded
 from blocks.shown_text import in_terminal, is_text, shown
 from deployments.stop_signals import INTERRUPTED
 
@@ -75,12 +75,13 @@ def _check_settings_files() -> None:
     """Refuse what Prefect would break off at, or wait at for ever, when it looks for its settings in this folder."""
     for name in ("prefect.toml", "pyproject.toml"):
         try:
-            open_regular(Path(name), may_be_link=True).close()
+            read_bounded(Path(name), MIB, may_be_link=True).decode()
         except FileNotFoundError:
             continue
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not in UTF-8"
             raise ConfigurationError(
-                f"{name} of this folder cannot be read ({error.strerror}). Correct or remove it."
+                f"{name} of this folder cannot be read ({reason}). Correct or remove it."
             ) from None
 
 

@@ -117,6 +117,10 @@ def no_toml(path: Path) -> None:
     path.write_text("nonsense [")
 
 
+def no_text(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe")
+
+
 def circle(path: Path) -> None:
     path.symlink_to(path)
 
@@ -125,11 +129,12 @@ def circle(path: Path) -> None:
     ("make", "sentence"),
     [
         (no_toml, "Prefect's settings cannot be read (SettingsError"),
+        (no_text, "prefect.toml of this folder cannot be read (it is not in UTF-8)"),
         (Path.mkdir, "prefect.toml of this folder cannot be read (Is a directory)"),
         (os.mkfifo, "prefect.toml of this folder cannot be read (Not a regular file)"),
         (circle, "prefect.toml of this folder cannot be read (Too many levels"),
     ],
-    ids=["no TOML", "folder", "FIFO", "circle"],
+    ids=["no TOML", "no text", "folder", "FIFO", "circle"],
 )
 @pytest.mark.usefixtures("sandbox")
 def test_an_unreadable_prefect_toml_costs_one_sentence(

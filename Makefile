@@ -43,10 +43,11 @@ test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files 
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
 
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, fill its disk, let it sleep (an hour)
-	$(BIN)/pytest -m crash
+	$(BIN)/pytest -m crash -n 2 --dist loadfile --no-loadscope-reorder
 
 campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, long downloads of tilesets, and readers with made-up input (an hour)
 	$(BIN)/pytest -m campaign
+	$(BIN)/pytest tests/deployments/sandbox/api/test_conformance.py --hypothesis-profile campaign
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
 
 bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import certifi
 import pytest
+from hypothesis import settings
 from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
@@ -31,6 +32,8 @@ from tests.prefect_database import add_database
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
+
+settings.register_profile("campaign", max_examples=1000)
 
 STACKS = frozenset({"test_make_up.py", "test_power_cut.py", "test_team_server.py"})
 """A server, workers and a platform each: several of them at once take longer than one after the other."""

@@ -83,7 +83,7 @@ def _known_webhook(sandbox: RunningSandbox) -> str:
 
 
 bounded = settings(
-    max_examples=settings().max_examples // 20,  # `--hypothesis-profile campaign` has more
+    max_examples=settings().max_examples // 20,  # 5, and 50 with `--hypothesis-profile campaign`
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

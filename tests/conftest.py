@@ -96,7 +96,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
                 PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.5,  # seconds until an event can be read
             }
         ),
-        prefect_test_harness(server_startup_timeout=120),
+        prefect_test_harness(server_startup_timeout=500),
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
     ):
         yield str(PREFECT_API_URL.value())

@@ -20,7 +20,7 @@ for method, url, headers, body in json.load(sys.stdin):
     headers = {"Content-Type": "application/json", **headers}
     request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             print(json.dumps([answer.status, answer.read().decode(errors="replace")]))
     except urllib.error.HTTPError as error:
         print(json.dumps([error.code, error.read().decode(errors="replace")]))

@@ -23,12 +23,12 @@ def ask(method: str, url: str, body: object = None, password: str | None = None)
         httpx.HTTPStatusError: It refuses, or stays busy.
     """
     auth = httpx.BasicAuth(*password.split(":", 1)) if password else None
-    answer = httpx.request(method, url, json=body, timeout=30, auth=auth)
+    answer = httpx.request(method, url, json=body, timeout=120, auth=auth)
     for pause in PAUSES:
         if answer.status_code not in BUSY:
             break
         time.sleep(pause)
-        answer = httpx.request(method, url, json=body, timeout=30, auth=auth)
+        answer = httpx.request(method, url, json=body, timeout=120, auth=auth)
     return answer.raise_for_status().json() if answer.content else None
 
 

@@ -16,7 +16,7 @@ async def test_signatures_stay_out_of_debug_logs(sandbox: RunningSandbox, caplog
     caplog.set_level(logging.DEBUG)
     sandbox.state.blobs.put("mine", "model.ifc", b"ISO-10303-21;")
     url = sandbox.signed_url("mine", "model.ifc", permissions="r")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         (await client.get(url)).raise_for_status()
     with BlobClient.from_blob_url(url) as blob:
         blob.download_blob().readall()

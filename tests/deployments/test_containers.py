@@ -23,7 +23,7 @@ SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CONNECTION_STRING|AUTH|ENCRYPTION_KE
 
 def tool(*command: str | Path) -> None:
     """Run a checker; what it says is the failure."""
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -101,7 +101,7 @@ def test_an_installed_wheel_exports_and_shows(command: Path, folder: Path, platf
         try:
             address = re.search(r"http://\S+", viewer.stdout.readline())
             assert address is not None
-            shown = httpx.get(address[0], follow_redirects=True, trust_env=False)
+            shown = httpx.get(address[0], follow_redirects=True, trust_env=False, timeout=60)
         finally:
             viewer.terminate()
     assert shown.is_success

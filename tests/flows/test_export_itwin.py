@@ -147,7 +147,7 @@ async def test_what_is_being_fetched_leaves_its_place_to_the_next(sandbox: Runni
 async def test_one_page_tells_of_all(prefect_server: str) -> None:
     """A batch leaves one page and one progress artifact, not one artifact for each iModel."""
     report = await export_itwin(SEEDED.itwin, imodel_ids=[SEEDED.plant, SEEDED.bridge])
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(f"{prefect_server}/artifacts/filter", json={"limit": 200})
     latest = [row for row in answer.json() if row["key"] and row["key"].startswith("export-itwin")]
     page = next(row for row in latest if row["type"] == "markdown" and report.reports[0].output_dir in row["data"])

@@ -32,7 +32,7 @@ def traces_of_secrets(text: str, *secrets: str) -> list[str]:
 
 async def what_the_server_knows(api_url: str) -> list[str]:
     """Every state, parameter, log line and artifact on the Prefect server."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answers = [
             await client.post(f"{api_url}/{table}/filter", json={"limit": 200})
             for table in ("flow_runs", "task_runs", "logs", "artifacts")

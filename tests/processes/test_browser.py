@@ -65,7 +65,7 @@ def test_a_person_signs_in_and_consents(
     page.wait_for_selector("text=You are signed in")
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "signed-in.png")
-    said, _ = login.communicate(timeout=60)
+    said, _ = login.communicate(timeout=300)
     assert (login.returncode, said.count(BLOCK)) == (0, 2), said
 
     arguments = ["ifc", SEEDED.bridge, "--credentials", BLOCK, "--consent", "wait", "--output-dir", str(tmp_path)]
@@ -74,7 +74,7 @@ def test_a_person_signs_in_and_consents(
     page.click("#yes")
     page.wait_for_selector("text=Thank you")
     page.screenshot(path=ARTEFACTS / "consented.png")
-    said, _ = export.communicate(timeout=120)
+    said, _ = export.communicate(timeout=300)
     assert export.returncode == 0, said
     assert [run.created_by for run in sandbox.state.runs] == [IDENTITY.user]
     assert list(tmp_path.rglob("*.ifc"))

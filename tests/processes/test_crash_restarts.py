@@ -39,7 +39,7 @@ def running_server(home: Path, port: int) -> Generator[PrefectServer]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -52,7 +52,7 @@ def is_there(url: str) -> bool:
         return False
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_export_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     """While the server is away the wait goes on, and once it is back the export ends as if nothing had happened."""
     port = free_port()

@@ -39,7 +39,7 @@ def server_on_a_small_disk(folder: Path) -> Generator[tuple[PrefectServer, Path]
 def is_healthy(server: PrefectServer) -> bool:
     """Whether the server answers."""
     with suppress(httpx.HTTPError):
-        return httpx.get(f"{server.url}/health").is_success
+        return httpx.get(f"{server.url}/health", timeout=60).is_success
     return False
 
 
@@ -52,7 +52,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.crash
 def test_schedules_go_on_after_a_full_disk(cli_sandbox: CliSandbox, tmp_path: Path) -> None:
     """A server that could write nothing for a while, and a worker that ended meanwhile, export once there is space."""
@@ -76,5 +76,5 @@ def test_schedules_go_on_after_a_full_disk(cli_sandbox: CliSandbox, tmp_path: Pa
 def cannot_write(server: PrefectServer) -> bool:
     """Whether the server refuses another flow run; writing fills what its database still had."""
     flow = ask("POST", f"{server.url}/flows/filter", {})[0]["id"]
-    answers = [httpx.post(f"{server.url}/flow_runs/", json={"flow_id": flow}) for _ in range(10)]
+    answers = [httpx.post(f"{server.url}/flow_runs/", json={"flow_id": flow}, timeout=60) for _ in range(10)]
     return any(answer.is_server_error for answer in answers)

@@ -50,7 +50,7 @@ def test_what_was_here_before_the_kill_is_not_fetched_again(
     sandbox.state.faults.clear()
     sandbox.state.log.clear()
     second = server.start(command, settings)
-    said, _ = second.communicate(timeout=120)
+    said, _ = second.communicate(timeout=300)
     assert second.returncode == 0, said
     assert delivered(sandbox).isdisjoint(before)
     report = json.loads(said.splitlines()[-1])

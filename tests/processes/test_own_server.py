@@ -67,7 +67,7 @@ def serving(started: subprocess.Popen[bytes]) -> tuple[psutil.Process, str] | No
 
 def assert_gone(server: psutil.Process) -> None:
     """Wait for the end of a process that is not our child."""
-    assert psutil.wait_procs([server], timeout=30)[0], "the server goes on without its command"
+    assert psutil.wait_procs([server], timeout=120)[0], "the server goes on without its command"
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_another_user_gets_nothing(home: Path, sandbox: RunningSandbox) -> None:
             assert (status, body) in {(401, '{"exception_message":"Unauthorized"}'), (400, "Invalid host header")}
         assert files_readable_in(home) == set()
         preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
-        answer = httpx.options(f"{url}/api/flow_runs/filter", headers=preflight)
+        answer = httpx.options(f"{url}/api/flow_runs/filter", headers=preflight, timeout=60)
         assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (400, None)
         started.kill()
         assert_gone(server)
@@ -113,5 +113,5 @@ def test_the_server_ends_with_a_command_that_is_still_starting(
     with command(home, "ifc", SEEDED.plant) as started:
         server = wait_for(lambda: server_of(started), "the start of the command's server")
         started.send_signal(ending)
-        started.communicate(timeout=30)
+        started.communicate(timeout=120)
         assert_gone(server)

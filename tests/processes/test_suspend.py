@@ -81,7 +81,7 @@ def running_worker(server: PrefectServer) -> Generator[psutil.Process]:
         yield psutil.Process(worker.pid)
     finally:
         worker.terminate()
-        worker.wait(timeout=30)
+        worker.wait(timeout=120)
 
 
 async def run_to_completion(export: SuspendedExport, worker: psutil.Process) -> None:

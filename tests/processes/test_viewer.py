@@ -72,7 +72,7 @@ def address(server: PrefectServer, exports: Path) -> Generator[str]:
     assert found
     yield found[0]
     process.terminate()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ async def test_the_token_goes_to_the_api_only() -> None:
 
 async def collect(client: ItwinClient, page_size: int = 2, **params: str) -> Items:
     listed = client.items("/x", "items", what="List", page_size=page_size, params=params)
-    return await asyncio.wait_for(_gather(listed), timeout=5)
+    return await asyncio.wait_for(_gather(listed), timeout=60)
 
 
 async def _gather(listed: Any) -> Items:

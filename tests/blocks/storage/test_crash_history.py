@@ -38,7 +38,7 @@ def whole_runs(publisher: Publisher) -> set[str]:
 def test_whatever_the_moment_old_and_new_are_whole(tmp_path: Path, export_format: str) -> None:
     """After a kill at any step each export that was to stay is there and whole; the next time makes up for the rest."""
     command = [sys.executable, "-m", "tests.blocks.storage.killed_publisher", str(tmp_path), export_format, "publish"]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=120)
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=500)
     attempts = sorted(tmp_path.iterdir())
     assert len(attempts) > 10
     for attempt in attempts:

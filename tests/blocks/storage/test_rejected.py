@@ -58,7 +58,7 @@ def attempts_at(action: Action, publisher: Publisher) -> list[Publisher]:
     """What processes leave that die at one change of the disk after the other while they do it."""
     program = [sys.executable, "-m", "tests.blocks.storage.killed_publisher"]
     command = [*program, str(publisher.root), publisher.export_format, action]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=120)
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=500)
     return [Publisher(path, publisher.export_format) for path in sorted(publisher.root.iterdir())]
 
 

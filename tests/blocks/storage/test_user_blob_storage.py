@@ -44,7 +44,7 @@ def log_link(permissions: str = "w", expires: str = "2099-01-01T00:00:00Z") -> S
 
 
 async def upload(link: SignedUrl, content: bytes = CONTENT) -> int:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         headers = {"x-ms-blob-type": "BlockBlob"}
         return (await client.put(link.reveal(), content=content, headers=headers)).status_code
 

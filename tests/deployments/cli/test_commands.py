@@ -25,7 +25,7 @@ def itwin_export(*arguments: str, **environment: str) -> subprocess.CompletedPro
     """Run the command as a person would."""
     command = [sys.executable, "-m", "deployments", *arguments]
     return subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=150
+        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=500
     )
 
 

@@ -40,7 +40,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def visit(address: str) -> bool:
         opened.append(address)
-        threading.Thread(target=httpx.get, args=(address,), kwargs={"follow_redirects": True}).start()
+        threading.Thread(target=httpx.get, args=(address,), kwargs={"follow_redirects": True, "timeout": 60}).start()
         return True
 
     monkeypatch.setattr("webbrowser.open", visit)

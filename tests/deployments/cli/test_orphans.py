@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 def start_by_hand(sandbox: RunningSandbox, name: str) -> str:
     """A run on a connection of this name that no flow run follows."""
     form = {"grant_type": "client_credentials", "scope": "itwin-platform"}
-    with httpx.Client(base_url=sandbox.url, trust_env=False) as client:
+    with httpx.Client(base_url=sandbox.url, trust_env=False, timeout=60) as client:
         token = client.post("/connect/token", data=form, auth=("sandbox-service", "sandbox-secret")).json()
         client.headers["Authorization"] = f"Bearer {token['access_token']}"
         asked = {"iModelId": SEEDED.plant, "displayName": name, "authenticationType": "Service"}

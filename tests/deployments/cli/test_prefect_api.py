@@ -27,7 +27,7 @@ def itwin_export(*arguments: str, home: Path, **environment: str) -> subprocess.
     own = {"PREFECT_HOME": str(home)}
     command = [sys.executable, "-m", "deployments", *arguments]
     return subprocess.run(
-        command, env=kept | own | environment, capture_output=True, text=True, check=False, timeout=150
+        command, env=kept | own | environment, capture_output=True, text=True, check=False, timeout=500
     )
 
 

@@ -94,7 +94,7 @@ class LocalMachine:
     def prefect(self, *arguments: str) -> str:
         """Run Prefect's own command against this server."""
         home = self.client_environment | {"PREFECT_HOME": str(self.state / "client")}
-        return output_of([sys.executable, "-m", "prefect", *arguments], self.environment | home, timeout=120)
+        return output_of([sys.executable, "-m", "prefect", *arguments], self.environment | home, timeout=500)
 
     def deployment(self, name: str) -> JSON:
         """What the server knows of a deployment."""
@@ -122,7 +122,7 @@ class LocalMachine:
     def control(self, method: str, path: str, body: object = None) -> JSON:
         """What the stand-in platform's control API answers to somebody with its key."""
         key = {"Authorization": f"Bearer {(self.state / 'sandbox.key').read_text()}"}
-        answer = httpx.request(method, f"{self.sandbox}/sandbox/{path}", json=body, headers=key)
+        answer = httpx.request(method, f"{self.sandbox}/sandbox/{path}", json=body, headers=key, timeout=60)
         return answer.raise_for_status().json()
 
     def exports_of(self, imodel_id: str) -> list[JSON]:

@@ -46,7 +46,7 @@ def page() -> Generator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(300_000)
         yield page
         browser.close()
 
@@ -77,9 +77,9 @@ def test_another_user_gets_nothing(stack: LocalMachine) -> None:
     push = ("POST", f"{stack.sandbox}/sandbox/imodels/{SEEDED.bridge}/changesets", no_headers, {"count": 1})
     assert [status for status, _ in answers_to(push)] == [401]
     preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
-    refused = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight)
+    refused = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight, timeout=60)
     assert (refused.status_code, refused.headers.get("access-control-allow-origin")) == (400, None)
-    own = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight | {"Origin": stack.url})
+    own = httpx.options(f"{stack.url}/api/flow_runs/filter", headers=preflight | {"Origin": stack.url}, timeout=60)
     assert (own.status_code, own.headers.get("access-control-allow-origin")) == (200, stack.url)
 
 
@@ -157,7 +157,7 @@ def test_a_named_version_starts_the_export_of_its_changeset(stack: LocalMachine)
 
 def test_a_forged_webhook_starts_nothing(stack: LocalMachine) -> None:
     """Over HTTP too, a wrong signature is refused and logged without the body."""
-    answer = httpx.post(stack.receiver, content=delivery(), headers={"Signature": "sha256=" + "0" * 64})
+    answer = httpx.post(stack.receiver, content=delivery(), headers={"Signature": "sha256=" + "0" * 64}, timeout=60)
     log = (stack.state / "webhooks.log").read_text()
     assert answer.status_code == 401
     assert "Refused a delivery from 127.0.0.1 with 401: the signature is not that of the body." in log

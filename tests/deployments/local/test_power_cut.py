@@ -39,7 +39,7 @@ def cut_power(machine: LocalMachine) -> None:
     wait_for(lambda: not machine.processes() or None, "the end of all processes")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_schedules_go_on_after_a_power_cut(machine: LocalMachine, platform: RunningSandbox) -> None:
     """The cut run is marked as Crashed, its slot is free, and the next run picks its export run up."""
     platform.state.script(SEEDED.plant, Outcome(seconds=3600))
@@ -59,7 +59,7 @@ def test_schedules_go_on_after_a_power_cut(machine: LocalMachine, platform: Runn
     assert len(list(platform.state.runs_of(SEEDED.plant))) == 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", ["server", "worker"])
 @pytest.mark.crash
 def test_a_part_that_has_ended_is_started_again(machine: LocalMachine, part: str) -> None:

@@ -46,7 +46,7 @@ def page(stack: LocalMachine) -> Generator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         page = browser.new_page(viewport={"width": 1280, "height": 1800})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(300_000)
         page.goto(stack.url)
         page.get_by_placeholder("admin:pass").fill(stack.sign_in)
         page.get_by_role("button", name="Login").click()

@@ -122,7 +122,7 @@ class Batch:
 
     def finished(self) -> BatchReport:
         """What it reports."""
-        stdout, stderr = self.command.communicate(timeout=170)
+        stdout, stderr = self.command.communicate(timeout=500)
         assert self.command.returncode == 0, stderr
         return BatchReport.model_validate_json(stdout)
 

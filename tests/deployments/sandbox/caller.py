@@ -61,7 +61,7 @@ class Caller(httpx.AsyncClient):
 def signed_in(box: RunningSandbox) -> Generator[httpx.Client]:
     """A client on a real socket, signed in as the service application."""
     form = {"grant_type": "client_credentials", "scope": "itwin-platform"}
-    with httpx.Client(base_url=box.url, trust_env=False) as client:
+    with httpx.Client(base_url=box.url, trust_env=False, timeout=60) as client:
         answer = client.post("/connect/token", data=form, auth=("sandbox-service", "sandbox-secret"))
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         yield client

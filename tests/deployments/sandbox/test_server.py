@@ -29,9 +29,9 @@ def test_running_sandbox_serves_and_stops() -> None:
     """The address works inside the block and refuses connections after it."""
     with running_sandbox(options=Options(token_seconds=5)) as box:
         url = box.url
-        assert httpx.get(f"{url}/sandbox/state", trust_env=False).json()["options"]["token_seconds"] == 5
+        assert httpx.get(f"{url}/sandbox/state", trust_env=False, timeout=60).json()["options"]["token_seconds"] == 5
     with pytest.raises(httpx.ConnectError):
-        httpx.get(url, trust_env=False)
+        httpx.get(url, trust_env=False, timeout=60)
 
 
 def test_environment_is_enough_to_sign_in() -> None:
@@ -45,13 +45,13 @@ def test_environment_is_enough_to_sign_in() -> None:
             "client_id": service["ITWIN_CLIENT_ID"],
             "client_secret": service["ITWIN_CLIENT_SECRET"],
         }
-        assert httpx.post(f"{box.url}/connect/token", data=form, trust_env=False).status_code == 200
+        assert httpx.post(f"{box.url}/connect/token", data=form, trust_env=False, timeout=60).status_code == 200
         form = {
             "grant_type": "refresh_token",
             "client_id": user["ITWIN_CLIENT_ID"],
             "refresh_token": user["ITWIN_REFRESH_TOKEN"],
         }
-        assert httpx.post(f"{box.url}/connect/token", data=form, trust_env=False).status_code == 200
+        assert httpx.post(f"{box.url}/connect/token", data=form, trust_env=False, timeout=60).status_code == 200
 
 
 def test_ids_are_the_same_in_every_sandbox() -> None:
@@ -69,8 +69,8 @@ def test_serve_says_where_it_is_and_leaves_quietly() -> None:
     greeting = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
     url = re.search(r"ITWIN_API_URL='(http://127\.0\.0\.1:\d+)'", greeting)
     assert url
-    assert httpx.get(f"{url[1]}/sandbox/state", trust_env=False).status_code == 200
-    _, errors = process.communicate("\n", timeout=20)
+    assert httpx.get(f"{url[1]}/sandbox/state", trust_env=False, timeout=60).status_code == 200
+    _, errors = process.communicate("\n", timeout=120)
     assert (process.returncode, errors) == (0, "")
 
 

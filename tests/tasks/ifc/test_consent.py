@@ -88,7 +88,7 @@ async def test_the_link_stands_among_the_artifacts(sandbox: RunningSandbox, pref
     """The consent page is kept as an artifact, where the person responsible finds it."""
     with pytest.raises(ConsentRequiredError) as caught:
         await export_ifc(SEEDED.bridge)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         latest = (await client.get(f"{prefect_server}/artifacts/export-consent/latest")).json()
     assert caught.value.url in latest["data"]
     assert sandbox.url in latest["data"]

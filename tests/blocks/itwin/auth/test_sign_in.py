@@ -55,7 +55,7 @@ async def signed_in(
     kept: list[str] = []
     async with (
         aclosing(Transport(RequestLimiter(60_000))) as transport,
-        httpx.AsyncClient(follow_redirects=True) as browser,
+        httpx.AsyncClient(follow_redirects=True, timeout=60) as browser,
     ):
         browsing: list[asyncio.Task[httpx.Response]] = []
 

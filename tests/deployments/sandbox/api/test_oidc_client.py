@@ -47,7 +47,7 @@ def request(session: dict[str, Any], url: str = CALLBACK) -> Request:
 
 async def visited(location: str) -> str:
     """Where the browser is sent next."""
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as browser:
         return (await browser.get(location)).headers["Location"]
 
 
@@ -98,7 +98,7 @@ async def test_library_signs_out(sandbox: RunningSandbox, session: dict[str, Any
 async def test_strangers_are_not_redirected(sandbox: RunningSandbox) -> None:
     """Without a good id_token_hint the end-session endpoint shows a page and redirects nowhere."""
     query = {"post_logout_redirect_uri": SIGNED_OUT, "id_token_hint": "forged"}
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as browser:
         answer = await browser.get(f"{sandbox.url}/connect/endsession", params=query)
     assert (answer.status_code, "signed out" in answer.text) == (200, True)
 
@@ -106,7 +106,7 @@ async def test_strangers_are_not_redirected(sandbox: RunningSandbox) -> None:
 async def test_tokens_can_be_introspected(sandbox: RunningSandbox, session: dict[str, Any]) -> None:
     """An application that authenticates learns whether a token is active, and what for; others get 401."""
     token = await sign_in(client(sandbox, "itwin-platform offline_access"), session)
-    async with httpx.AsyncClient(base_url=sandbox.url, trust_env=False) as api:
+    async with httpx.AsyncClient(base_url=sandbox.url, trust_env=False, timeout=60) as api:
         credentials = (IDENTITY.web.id, IDENTITY.web.secret or "")
 
         async def asked(value: str) -> Any:

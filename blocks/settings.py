@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     poll_seconds: float = Field(default=5, gt=0)
     poll_max_seconds: float = Field(default=60, gt=0)
+    release_after_seconds: float = Field(default=120, ge=0)
     output_dir: Path = Path("exports")
     preview: PreviewChoice = "auto"
     requests_per_minute: int = Field(default=450, gt=0)

@@ -30,6 +30,7 @@ from tasks.load_blocks import load_credentials
 from tasks.load_rules import with_rules
 from tasks.platform_slots import platform_slot
 from tasks.published import find_published, raise_if_refused, report_skipped
+from tasks.released.wait import found_or_released, require_resumable
 from tasks.reports import ExportReport
 
 
@@ -44,6 +45,7 @@ from tasks.reports import ExportReport
 @followed(describe_remote_run)
 async def export_ifc(request: IfcRequest) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it."""
+    await require_resumable(request.policy)
     itwin = await load_credentials(request.credentials)
     storage = await load_blob_storage(request.blob_storage, request)
     request = await with_documents(await with_rules(request))
@@ -71,6 +73,6 @@ async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | No
     """Have the platform export, fetch what it made and publish it."""
     async with platform_slot():
         run = await start_or_reconnect(itwin, spec, storage)
-        finished = await wait_for_run(itwin, spec, run)
+        finished = await found_or_released(partial(wait_for_run, itwin, spec, run))
     fetched = await fetch_output(itwin, spec, run, finished, storage)
     return raise_if_refused(await publish(itwin, spec, run, finished, fetched), spec.request)

@@ -3,6 +3,8 @@
 Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET` in the environment.
 """
 
+from functools import partial
+
 from prefect import flow
 from prefect.runtime import flow_run
 
@@ -24,6 +26,7 @@ from tasks.mesh.tileset import (
 )
 from tasks.platform_slots import platform_slot
 from tasks.published import raise_if_refused, report_skipped
+from tasks.released.wait import found_or_released, require_resumable
 from tasks.reports import ExportReport
 
 
@@ -38,6 +41,7 @@ from tasks.reports import ExportReport
 @followed()
 async def export_mesh(request: MeshRequest) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."""
+    await require_resumable(request.policy)
     itwin = await load_credentials(request.credentials)
     request = await with_rules(request)
     async with itwin.get_client() as apis:
@@ -52,7 +56,7 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
         spec = await build_mesh_spec(apis, request, changeset)
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)
-            mesh = await wait_for_mesh(itwin, spec, asked)
+            mesh = await found_or_released(partial(wait_for_mesh, itwin, spec, asked))
         with request.staging_root.staging("mesh", str(flow_run.get_id())) as staging:
             fetched = await fetch_tiles(itwin, spec, mesh, staging)
             return raise_if_refused(await publish_tiles(itwin, spec, mesh, fetched), request)

@@ -16,7 +16,7 @@ from tasks.batch.options import BatchRequest, FailWhen
 from tasks.form_fields import OptionalList, OptionalText, titled
 from tasks.ifc.options import IfcOptions, IfcRequest, IfcVersion, OnActiveRun, OnPartialSuccess, OutputLocation
 from tasks.mesh.options import MeshOptions, MeshRequest, MeshType, Start
-from tasks.options import Consent
+from tasks.options import Consent, WhileWaiting
 from tasks.reports import ExportFormat
 
 Parameters = ParamSpec("Parameters")
@@ -67,6 +67,7 @@ def ifc_request(
     on_partial_success: Annotated[OnPartialSuccess, titled("When only a part was exported")] = "accept",
     consent: Annotated[Consent, titled("When consent is missing")] = "fail",
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    while_waiting: Annotated[WhileWaiting, titled("While the platform works")] = "hold",
     credentials: Annotated[str, titled("Credentials")] = "default",
     connection_id: Annotated[OptionalText, titled("Export connection")] = None,
 ) -> IfcRequest:
@@ -99,6 +100,8 @@ def ifc_request(
         on_partial_success: If the platform could export only a part: accept it with a warning, or fail.
         consent: If the user has not consented to exports: fail with the link to consent, wait, or suspend the run.
         timeout_minutes: Longest time the export may run at the platform, counted from its start.
+        while_waiting: Hold the worker while the platform works, or release it until the export has ended there
+            (deployments only).
         credentials: Name of a saved iTwin Credentials block.
         connection_id: Id of an existing export connection to use; empty to find or create one.
     """
@@ -126,6 +129,7 @@ def ifc_request(
         on_partial_success=on_partial_success,
         consent=consent,
         timeout_minutes=timeout_minutes,
+        while_waiting=while_waiting,
         credentials=credentials,
         connection_id=connection_id,
     )
@@ -145,6 +149,7 @@ def mesh_request(
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     cdn: Annotated[bool, titled("From a content delivery network")] = False,
     timeout_minutes: Annotated[float, titled("Time limit in minutes")] = 240,
+    while_waiting: Annotated[WhileWaiting, titled("While the platform works")] = "hold",
     credentials: Annotated[str, titled("Credentials")] = "default",
 ) -> MeshRequest:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it.
@@ -163,6 +168,8 @@ def mesh_request(
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
         cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
         timeout_minutes: Longest wait for the tiles, counted from the start of the flow run.
+        while_waiting: Hold the worker while the platform works, or release it until the export has ended there
+            (deployments only).
         credentials: Name of a saved iTwin Credentials block.
     """
     return MeshRequest.check(
@@ -179,6 +186,7 @@ def mesh_request(
         start=start,
         cdn=cdn,
         timeout_minutes=timeout_minutes,
+        while_waiting=while_waiting,
         credentials=credentials,
     )
 

@@ -9,6 +9,7 @@ from tasks.current_export import BASELINE
 from tasks.export_progress import current_progress
 from tasks.exported_changeset import ExportedChangeset, find_changeset
 from tasks.options import ExportRequest
+from tasks.released.wait import earlier_changeset
 from tasks.retry import once_per_flow_run
 
 Request = TypeVar("Request", bound=ExportRequest)
@@ -38,11 +39,13 @@ async def resolve_changeset(
 ) -> ExportedChangeset:
     """The requested changeset: that of a named version, one given as id or index, or the latest.
 
-    Retries of the same flow run get the same result.
+    Retries of the same flow run get the same result, and so does a flow run that was suspended meanwhile.
 
     Raises:
         NotFoundError: There is no such iModel, changeset or named version.
         InputError: Several named versions are called as asked.
     """
+    if not (changeset or named_version):
+        changeset = await earlier_changeset()
     async with credentials.get_client() as itwin:
         return await find_changeset(itwin, imodel_id, changeset, named_version)

@@ -110,6 +110,16 @@ def ended_page(how: str, facts: PageFacts) -> str:
     )
 
 
+def released_page(waited_for: str, facts: PageFacts) -> str:
+    """The page of an export whose flow run is suspended while the platform works."""
+    return document(
+        heading(facts.progress),
+        f"**The flow run waits without a process** for {text(waited_for)}.",
+        section("What happens next", f"The flow {code('follow-runs')} resumes it then. Nothing has to be done."),
+        section("Details", items(_details(facts))),
+    )
+
+
 def picture_of(report: ExportReport) -> str:
     """The picture of an export as a part of the page, or why there is none; reads the picture from the disk."""
     content = read_preview(Path(report.output_dir) / report.preview) if report.preview else None

@@ -27,11 +27,10 @@ from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
 
 Consent = Literal["fail", "wait", "suspend"]
+WhileWaiting = Literal["hold", "release"]
 
-NEEDS_DEPLOYMENT = (
-    "consent=suspend frees the worker until the run is resumed, so it needs a deployment and a worker, and this run "
-    "has none. Choose consent=wait."
-)
+ONLY_DEPLOYED = {"consent": ("suspend", "wait"), "while_waiting": ("release", "hold")}
+"""Parameters with a value that only a deployment can have, and the value to choose without one."""
 
 LONGEST_TIMEOUT_MINUTES = 7 * 24 * 60
 MOST_KEPT = 1000
@@ -122,6 +121,15 @@ def _blank_as_none(value: object) -> object:
     return (value.strip() or None) if isinstance(value, str) else value
 
 
+def needs_deployment(parameter: str) -> str:
+    """Why this parameter cannot have its value without a deployment, and what to choose."""
+    value, other = ONLY_DEPLOYED[parameter]
+    return (
+        f"{parameter}={value} frees the worker until the run is resumed, so it needs a deployment and a worker, and "
+        f"this run has none. Choose {parameter}={other}."
+    )
+
+
 OutputDir = Annotated[Path, BeforeValidator(check_output_dir)]
 OptionalId = Annotated[str | None, BeforeValidator(_blank_as_none)]
 
@@ -148,6 +156,7 @@ class Policy(Options, frozen=True):
     `timeout` is the longest wait. `force` exports even if an identical export is published. `verify` reads published
     files completely before they count as current; otherwise size and modification time are compared. `keep` is how many
     earlier exports stay in the history, besides those of named versions; with 0 the history stays as it is.
+    `while_waiting` is whether a process waits for the platform, or the flow run is suspended meanwhile.
     """
 
     timeout: Annotated[timedelta, BeforeValidator(_timeout)] = Field(
@@ -156,6 +165,7 @@ class Policy(Options, frozen=True):
     force: bool = False
     verify: bool = False
     keep: Annotated[int, AfterValidator(_keep)] = 0
+    while_waiting: WhileWaiting = "hold"
 
 
 class ExportOptions(Options, frozen=True):

@@ -134,20 +134,37 @@ class RunPoller:
             ExportTimeoutError: The deadline passed first; the run continues at the platform.
             ExportError: A failure that is not transient, such as 403 or a deleted run.
         """
-        name = f"export run {self.run_id}"
-        slots = self.itwin.poll_slots
-        poller = Poller(name, self._read_run, self._age, self.timeout, self.backoff, self.log, slots, self.sleep)
-        run = await poller.poll()
+        run = await self.finished_within(timedelta.max)
         if run is None:
             raise self._too_late()
         return run
+
+    async def finished_within(self, longest: timedelta) -> ExportRun | None:
+        """The same, but None if the run goes on at the age `longest`.
+
+        Raises:
+            ExportTimeoutError: The deadline passed first; the run continues at the platform.
+            ExportError: A failure that is not transient, such as 403 or a deleted run.
+        """
+        name, slots = f"export run {self.run_id}", self.itwin.poll_slots
+        longest = min(longest, self.timeout)
+        poller = Poller(name, self._read_run, self.age, longest, self.backoff, self.log, slots, self.sleep)
+        run = await poller.poll()
+        if run is None and self.age() >= self.timeout:
+            raise self._too_late()
+        return run
+
+    @property
+    def counts_from(self) -> datetime:
+        """When the run started, as far as that is known, by the platform's clock."""
+        return self._started_at or self.since
 
     async def _read_run(self) -> ExportRun | None:
         """Read the run; None while it is not finished."""
         try:
             run = await self.itwin.exports.get_run(self.connection_id, self.run_id)
         except NotFoundError:
-            if self._seen or self._age() > CREATION_GRACE:
+            if self._seen or self.age() > CREATION_GRACE:
                 raise
             return None  # undocumented: a new run may answer 404 for a short time
         self._note_start(run)
@@ -160,10 +177,11 @@ class RunPoller:
         if self.counts_own_age and start is not None and start <= self.itwin.client.server_now() + AGREEMENT:
             self._started_at = start
 
-    def _age(self) -> timedelta:
+    def age(self) -> timedelta:
+        """How long the run has gone on."""
         clock = self.itwin.client.clock
         self.since = clock.not_ahead(self.since)
-        return clock.elapsed_since(self._started_at or self.since)
+        return clock.elapsed_since(self.counts_from)
 
     def _note_state(self, run: ExportRun) -> None:
         state = str(run.state)

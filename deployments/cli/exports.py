@@ -16,7 +16,7 @@ from deployments.cli.tables import check_table, failure_table, rejected_table, r
 from deployments.output_streams import write_json
 from flows.signatures import batch_request, ifc_request, mesh_request
 from tasks.judged_export import refusal_of
-from tasks.options import NEEDS_DEPLOYMENT, ExportRequest
+from tasks.options import ONLY_DEPLOYED, ExportRequest, needs_deployment
 from tasks.reports import BatchReport, ExportReport
 
 FlowName = Literal["ifc", "mesh", "itwin"]
@@ -50,8 +50,9 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
 
     @wraps(check)
     def command(*positional: Any, json: bool = False, quiet: bool = False, **asked: Any) -> None:
-        if asked.get("consent") == "suspend":
-            raise InputError(NEEDS_DEPLOYMENT)
+        for parameter, (value, _) in ONLY_DEPLOYED.items():
+            if asked.get(parameter) == value:
+                raise InputError(needs_deployment(parameter))
         request = check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
         if isinstance(request, ExportRequest) and (unchanged := _find_unchanged(request)):
             print_report(unchanged, as_json=json)

@@ -19,7 +19,7 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import AuthorizationInformation
 from blocks.settings import read_settings
 from tasks.ifc.options import RunPolicy
-from tasks.options import NEEDS_DEPLOYMENT
+from tasks.options import needs_deployment
 from tasks.polling import PollBackoff
 from tasks.retry import retries_after
 
@@ -44,7 +44,7 @@ async def verify_authorization(credentials: ItwinCredentials, policy: RunPolicy)
         InputError: `suspend` in a run without a deployment.
     """
     if credentials.authentication_type == "User" and policy.consent == "suspend" and not deployment.id:
-        raise InputError(NEEDS_DEPLOYMENT)
+        raise InputError(needs_deployment("consent"))
     known = await read_consent(credentials)
     if known.is_user_authorized:
         return

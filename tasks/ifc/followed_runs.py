@@ -13,6 +13,8 @@ STALE_AFTER_SECONDS = 150.0
 class FollowedRun(BaseModel):
     """The export run a flow run waits for; `is_finished` once it has ended well and is being fetched.
 
+    `is_released` while the flow run is suspended: it has no process that could send heartbeats.
+
     Earlier releases noted neither the name of the iModel nor the changeset.
     """
 
@@ -21,17 +23,20 @@ class FollowedRun(BaseModel):
     connection_id: str
     run_id: str
     is_finished: bool = False
+    is_released: bool = False
     imodel_name: str = ""
     changeset_id: str | None = None
 
 
 def is_stale(state_dir: StateDir, flow_run_id: str) -> bool:
-    """True if the heartbeat file of a flow run exists and is older than 150 s."""
+    """True if the heartbeat file of a flow run exists, is older than 150 s, and the flow run has a process."""
+    path = state_dir.followed(flow_run_id)
     try:
-        last = state_dir.followed(flow_run_id).lstat().st_mtime
+        last = path.lstat().st_mtime
     except OSError:
         return False
-    return time.time() - last > STALE_AFTER_SECONDS
+    is_old = time.time() - last > STALE_AFTER_SECONDS
+    return is_old and not ((followed := read_followed(path)) and followed.is_released)
 
 
 def followers_of(state_dir: StateDir) -> dict[str, list[str]]:

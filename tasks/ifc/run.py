@@ -20,6 +20,7 @@ from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
 from tasks.polling import RunPoller, read_poll_backoff
+from tasks.released.wait import ReleasedWait, longest_wait
 from tasks.retry import retries_after
 
 
@@ -52,8 +53,8 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
     cache_policy=NO_CACHE,  # the current state is needed
     persist_result=False,
 )
-async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun) -> ExportRun:
-    """Wait for the run and return it if its result permits downloading.
+async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun) -> ExportRun | ReleasedWait:
+    """Wait for the run and return it if its result permits downloading; what is to be waited for without a process.
 
     Raises:
         RunFailedError: The run did not succeed; the subclass says how it ended.
@@ -71,10 +72,11 @@ async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: Remote
     try:
         async with heartbeat(state_dir, str(flow_run.get_id())):
             finished, warnings = await _wait_and_judge(credentials, spec, run)
+        changed = {"is_released": True} if isinstance(finished, ReleasedWait) else {"is_finished": True}
+        record_followed(state_dir, str(flow_run.get_id()), followed.model_copy(update=changed))
     except (RunFailedError, ConsentRequiredError, NotFoundError) as error:
         close_run(state_dir, str(flow_run.get_id()), run, reason=str(error))
         raise
-    record_followed(state_dir, str(flow_run.get_id()), followed.model_copy(update={"is_finished": True}))
     for warning in warnings:
         get_run_logger().warning(warning)
     return finished
@@ -82,13 +84,15 @@ async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: Remote
 
 async def _wait_and_judge(
     credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun
-) -> tuple[ExportRun, tuple[str, ...]]:
+) -> tuple[ExportRun | ReleasedWait, tuple[str, ...]]:
     async with credentials.get_client() as itwin:
         current_progress().note_run(run.run_id, run.connection_id)
         watch = RunPoller(
             itwin, run.connection_id, run.run_id, run.since, spec.policy.timeout, read_poll_backoff(), get_run_logger()
         )
-        finished = await watch.finished()
+        finished = await watch.finished_within(longest_wait(spec.policy))
+        if finished is None:
+            return _released(spec, run, watch.counts_from), ()
         current_progress().note_run_times(run.since, finished.start_date_time, finished.end_date_time)
         try:
             return finished, evaluate_run(
@@ -98,6 +102,18 @@ async def _wait_and_judge(
             if lacks_consent(finished):
                 raise await explain_missing_consent(itwin, credentials, run.run_id) from None
             raise
+
+
+def _released(spec: RunSpec, run: RemoteRun, since: datetime) -> ReleasedWait:
+    return ReleasedWait(
+        format="ifc",
+        imodel_id=spec.request.imodel_id,
+        changeset_id=spec.changeset_id,
+        connection_id=run.connection_id,
+        export_id=run.run_id,
+        since=since,
+        deadline=since + spec.policy.timeout,
+    )
 
 
 def build_run_spec(request: IfcRequest, connection: Connection, changeset_id: str, first_started: datetime) -> RunSpec:

@@ -10,6 +10,7 @@ from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
 from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import read_poll_backoff
+from tasks.released.wait import ReleasedWait, longest_wait
 from tasks.retry import once_per_flow_run, retries_after
 
 
@@ -49,8 +50,8 @@ async def ensure_mesh_export(credentials: ItwinCredentials, spec: MeshSpec) -> E
     cache_policy=NO_CACHE,  # a fresh look is the point
     persist_result=False,
 )
-async def wait_for_mesh(credentials: ItwinCredentials, spec: MeshSpec, asked: EnsuredMesh) -> RemoteMesh:
-    """The tiles once the platform has made them.
+async def wait_for_mesh(credentials: ItwinCredentials, spec: MeshSpec, asked: EnsuredMesh) -> RemoteMesh | ReleasedWait:
+    """The tiles once the platform has made them; what is to be waited for without a process.
 
     Raises:
         RunFailedError: The platform could not make them.
@@ -59,6 +60,19 @@ async def wait_for_mesh(credentials: ItwinCredentials, spec: MeshSpec, asked: En
     """
     async with credentials.get_client() as itwin:
         search = MeshSearch(itwin, spec, read_poll_backoff(), get_run_logger(), asked.export_id)
-        export = await search.complete()
+        export = await search.complete_within(longest_wait(spec.policy))
+    if export is None:
+        return _released(spec, asked)
     current_progress().note_run(export.id)
     return RemoteMesh(export_id=export.id, result=str(export.status), warnings=asked.warnings)
+
+
+def _released(spec: MeshSpec, asked: EnsuredMesh) -> ReleasedWait:
+    return ReleasedWait(
+        format="mesh",
+        imodel_id=spec.request.imodel_id,
+        changeset_id=spec.changeset_id,
+        export_id=asked.export_id or "",
+        since=spec.first_started,
+        deadline=spec.first_started + spec.policy.timeout,
+    )

@@ -88,17 +88,18 @@ class MeshSearch:
             case "always":
                 return await self._post()
 
-    async def complete(self) -> MeshExport:
-        """The tiles once they are there.
+    async def complete_within(self, longest: timedelta) -> MeshExport | None:
+        """The tiles once they are there; None if they are still being made after a wait of `longest`.
 
         Raises:
             RunFailedError: The platform could not make them.
             NotFoundError: They were in the list and are gone.
             ExportTimeoutError: The deadline passed first.
         """
+        timeout = self.spec.policy.timeout
         with self.itwin.mesh_listings.joined():
-            export = await self._poller(self._look, self._age, self.spec.policy.timeout).poll()
-        if export is None:
+            export = await self._poller(self._look, self._age, min(longest, timeout)).poll()
+        if export is None and self._age() >= timeout:
             raise self._too_late()
         return export
 

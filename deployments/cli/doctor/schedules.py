@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import PrefectClient
 
@@ -9,10 +10,13 @@ from blocks.errors import ConfigurationError
 from deployments.cli.doctor.finding import Finding, look
 from deployments.recovery.lost_flow_runs import find_cut_runs, mark_crashed
 from deployments.recovery.slots import SlotMismatch, correct_slots, find_slot_mismatches
+from tasks.released.schedule import FOLLOWER
+from tasks.released.suspended_runs import find_last_look, find_suspended
 
 REPAIR = "Repair it: itwin-export doctor --repair"
 LOOK_AGAIN_SECONDS = 2.0
 """A flow run that starts or ends right now takes no longer to be counted."""
+FOLLOWER_SILENCE = timedelta(minutes=10)
 IN_MEMORY = "prefect.server.concurrency.lease_storage.memory"
 
 
@@ -21,6 +25,7 @@ async def schedule_findings(client: PrefectClient, *, is_repair_wanted: bool) ->
     yield await look("Lease storage", _lease_storage(client))
     yield await look("Flow runs", _flow_runs(client, is_repair_wanted=is_repair_wanted))
     yield await look("Slots", _slots(client, is_repair_wanted=is_repair_wanted))
+    yield await look("Released exports", _released(client))
 
 
 async def _lease_storage(client: PrefectClient) -> str:
@@ -57,6 +62,21 @@ async def _slots(client: PrefectClient, *, is_repair_wanted: bool) -> str:
     for mismatch in mismatches:
         await correct_slots(client, mismatch)
     return f"Corrected: {told}."
+
+
+async def _released(client: PrefectClient) -> str:
+    released = await find_suspended(client)
+    if not released:
+        return "No export waits without a process."
+    waiting = "An export waits" if len(released) == 1 else f"{len(released)} exports wait"
+    last_look = await find_last_look(client) or min(one.wait.since for one in released)
+    silence = datetime.now(UTC) - last_look
+    if silence > FOLLOWER_SILENCE:
+        raise ConfigurationError(
+            f"{waiting} without a process, and the deployment {FOLLOWER}, which resumes them, has not looked for "
+            f"{silence.total_seconds() / 60:.0f} minutes. Start a worker, and turn its schedule on in the UI."
+        )
+    return f"{waiting} without a process; the deployment {FOLLOWER} looks after them."
 
 
 def _require_repair(problem: str, *, is_wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""Flow runs that wait for the platform without a process."""

@@ -1,0 +1,111 @@
+"""Exports that wait without a process, under a real process worker, and the flow that resumes them."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import pytest
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.schedules import CronSchedule
+
+from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
+from flows.export_ifc import export_ifc
+from flows.export_mesh import export_mesh
+from flows.follow_runs import follow_runs
+from tasks.released.schedule import read_schedules
+from tests.processes.server import REPOSITORY, PrefectServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+POOL = "releasing-pool"
+FLOWS = {"ifc": export_ifc, "mesh": export_mesh}
+NEVER = 1e6
+
+
+@contextmanager
+def running_worker(server: PrefectServer) -> Generator[psutil.Process]:
+    """A process worker of a pool of its own."""
+    arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    worker = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log=f"{POOL}.log")
+    try:
+        yield psutil.Process(worker.pid)
+    finally:
+        worker.terminate()
+        worker.wait(timeout=60)
+
+
+async def deploy_follower(client: PrefectClient) -> None:
+    """The deployment of `follow-runs` with a schedule that is off, as in prefect.yaml, but without a worker."""
+    off = DeploymentScheduleCreate(schedule=CronSchedule(cron="* * * * *"), active=False)
+    await client.create_deployment(await client.create_flow(follow_runs), "every-minute", schedules=[off])
+
+
+async def start(client: PrefectClient, kind: str, sandbox: RunningSandbox, folder: Path) -> UUID:
+    """A flow run of the deployment that releases its worker at once."""
+    quick = {"ITWIN_POLL_SECONDS": "0.2", "ITWIN_RELEASE_AFTER_SECONDS": "0", "ITWIN_PREVIEW": "off"}
+    deployment_id = await client.create_deployment(
+        await client.create_flow(FLOWS[kind]),
+        "releasing",
+        work_pool_name=POOL,
+        entrypoint=f"flows/export_{kind}.py:export_{kind}",
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}],
+        job_variables={"env": sandbox.environment | quick},
+    )
+    asked = {"imodel_id": SEEDED.bridge, "while_waiting": "release", "output_dir": str(folder)}
+    return (await client.create_flow_run_from_deployment(deployment_id, parameters=asked)).id
+
+
+async def settled(client: PrefectClient, run_id: UUID, worker: psutil.Process) -> str:
+    """The name of the state in which the flow run stays, once its process is gone."""
+    while True:
+        state = (await client.read_flow_run(run_id)).state
+        if state and (state.is_final() or state.is_paused()) and not worker.children(recursive=True):
+            return str(state.name)
+        await asyncio.sleep(0.3)
+
+
+def let_the_platform_finish(sandbox: RunningSandbox) -> None:
+    """Whatever is being exported is done."""
+    for run in sandbox.state.runs:
+        run.seconds = 0
+    for mesh in sandbox.state.meshes.exports.values():
+        mesh.seconds = 0
+
+
+@pytest.mark.parametrize("kind", ["ifc", "mesh"])
+async def test_a_released_export_goes_on_when_the_platform_is_done(
+    kind: str, server: PrefectServer, sandbox: RunningSandbox, tmp_path: Path
+) -> None:
+    """No process waits; too early nothing is resumed, afterwards once though two look; one export of one changeset.
+
+    The changeset stays the one that was the latest at the start, also where results of tasks are lost meanwhile.
+    """
+    imodel = sandbox.state.imodels[SEEDED.bridge]
+    imodel.run_seconds = imodel.mesh_seconds = NEVER
+    asked_for = sandbox.state.push_changeset(SEEDED.bridge).id
+    async with get_client() as client:
+        if not await client.read_work_pools():
+            await client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        await deploy_follower(client)
+        with running_worker(server) as worker:
+            run_id = await start(client, kind, sandbox, tmp_path / "exports")
+            assert await settled(client, run_id, worker) == "Suspended"
+            assert [schedule.is_active for schedule in await read_schedules(client)] == [True]
+            assert await follow_runs() == []
+            sandbox.state.push_changeset(SEEDED.bridge)
+            shutil.rmtree(server.home / "storage")
+            let_the_platform_finish(sandbox)
+            resumed = await asyncio.gather(follow_runs(), follow_runs())
+            assert [*resumed[0], *resumed[1]] == [str(run_id)]
+            assert await settled(client, run_id, worker) == "Completed"
+    manifest = json.loads((tmp_path / "exports" / SEEDED.bridge / kind / "manifest.json").read_text())
+    assert manifest["changeset_id"] == asked_for
+    assert len(list(sandbox.state.runs)) == (1 if kind == "ifc" else 0)

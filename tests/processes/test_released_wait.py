@@ -92,7 +92,7 @@ async def test_a_released_export_goes_on_when_the_platform_is_done(
     imodel.run_seconds = imodel.mesh_seconds = NEVER
     asked_for = sandbox.state.push_changeset(SEEDED.bridge).id
     async with get_client() as client:
-        if not await client.read_work_pools():
+        if POOL not in {pool.name for pool in await client.read_work_pools()}:
             await client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
         await deploy_follower(client)
         with running_worker(server) as worker:

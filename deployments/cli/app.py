@@ -19,6 +19,9 @@ from blocks.shown_text import in_terminal, is_text, shown
 from deployments.stop_signals import INTERRUPTED
 
 BAD_INPUT = 2
+DOTENV = ".env"
+SETTINGS_FILES = {"prefect.toml": MIB, "pyproject.toml": MIB, DOTENV: 64 * 1024}
+"""Files of the working folder in which Prefect or pydantic-settings look, with the longest that is read, in bytes."""
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -72,17 +75,23 @@ def _check_command(arguments: Sequence[str]) -> None:
 
 
 def _check_settings_files() -> None:
-    """Refuse what Prefect would break off at, or wait at for ever, when it looks for its settings in this folder."""
-    for name in ("prefect.toml", "pyproject.toml"):
-        try:
-            read_bounded(Path(name), MIB, may_be_link=True).decode()
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not in UTF-8"
-            raise ConfigurationError(
-                f"{name} of this folder cannot be read ({reason}). Correct or remove it."
-            ) from None
+    """Refuse what settings would break off at, or wait at for ever, when they are looked for in this folder."""
+    for name, longest in SETTINGS_FILES.items():
+        if (reason := _fault_of(Path(name), longest)) and not (name == DOTENV and Path(name).is_dir()):
+            raise ConfigurationError(f"{name} of this folder cannot be read ({reason}). Correct or remove it.")
+
+
+def _fault_of(file: Path, longest: int) -> str:
+    """Why the file cannot be read; empty if it can, or is not there."""
+    try:
+        read_bounded(file, longest, may_be_link=True).decode()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        return "it is not in UTF-8"
+    return ""
 
 
 def _import_command(arguments: Sequence[str]) -> None:

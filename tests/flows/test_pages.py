@@ -124,7 +124,8 @@ async def test_a_batch_that_is_ended_has_a_page(prefect_server: str, sandbox: Ru
     chosen = [SEEDED.plant, SEEDED.bridge, SEEDED.baseline]
     batch = asyncio.create_task(export_itwin("Campus", imodel_ids=chosen))
     published = tmp_path / "exports" / SEEDED.bridge / "ifc" / "manifest.json"
-    while not published.exists() or not sandbox.state.runs_of(SEEDED.plant):  # noqa: ASYNC110  files have no event
+    while not published.exists() or not sandbox.state.runs_of(SEEDED.plant):
+        assert not batch.done()
         await asyncio.sleep(0.05)
     batch.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -148,6 +148,37 @@ def test_an_unreadable_prefect_toml_costs_one_sentence(
     assert sentence in done.stderr
 
 
+def long_quotation(path: Path) -> None:
+    path.write_text('ITWIN_CLIENT_ID="' + "x" * 70_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "exit_code", "sentence"),
+    [
+        (os.mkfifo, 2, ".env of this folder cannot be read (Not a regular file)"),
+        (long_quotation, 2, ".env of this folder cannot be read (File too large)"),
+        (no_text, 2, ".env of this folder cannot be read (it is not in UTF-8)"),
+        (Path.mkdir, 0, ""),
+    ],
+    ids=["FIFO", "long", "no text", "folder"],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_an_unreadable_env_file_holds_up_no_command(
+    make: Callable[[Path], object],
+    exit_code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file .env that would be waited at, or read for minutes, costs one sentence; a folder of that name nothing."""
+    make(tmp_path / ".env")
+    (tmp_path / "exports").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run(["list", "exports"]) == exit_code
+    assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "exit_code", "sentence"),
     [

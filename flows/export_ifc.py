@@ -6,6 +6,7 @@ Requires: an `iTwin Credentials` block, or `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_S
 from functools import partial
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.user_blob_storage import UserBlobStorage
@@ -74,5 +75,6 @@ async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | No
     async with platform_slot():
         run = await start_or_reconnect(itwin, spec, storage)
         finished = await found_or_released(partial(wait_for_run, itwin, spec, run))
-    fetched = await fetch_output(itwin, spec, run, finished, storage)
-    return raise_if_refused(await publish(itwin, spec, run, finished, fetched), spec.request)
+    with spec.request.staging_root.staging(run.run_id, str(flow_run.get_id())) as staging:
+        fetched = await fetch_output(itwin, spec, run, finished, storage, staging)
+        return raise_if_refused(await publish(itwin, spec, run, finished, fetched), spec.request)

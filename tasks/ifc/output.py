@@ -8,7 +8,6 @@ from typing import Literal
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict
 
 from blocks.errors import ContentError, NotFoundError, TransferError
@@ -66,8 +65,9 @@ async def fetch_output(
     run: RemoteRun,
     finished: ExportRun,
     blob_storage: UserBlobStorage | None,
+    folder: Path,
 ) -> Fetched:
-    """Download the IFC files of a run, and its log if `save_logs` is set.
+    """Download the IFC files of a run into a folder, and its log if `save_logs` is set.
 
     Raises:
         NotFoundError: A file does not exist.
@@ -79,8 +79,7 @@ async def fetch_output(
     current_progress().enter("fetching")
     async with credentials.get_client() as itwin:
         name = await file_name_of(itwin, request, spec.changeset_id)
-        owner = str(flow_run.get_id())
-        with request.staging_root.staging(run.run_id, owner) as folder, closing_lost_run(request, run):
+        with closing_lost_run(request, run):
             if blob_storage is None:
                 fetched = await _fetch_from_storage(itwin, request, finished, folder, name)
             else:

@@ -1,6 +1,7 @@
 """The same export asked for twice at the same time: one run at the platform, the same files for both."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
+from tasks.ifc.publish import publish
 from tasks.reports import ExportReport
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
@@ -36,6 +38,22 @@ def assert_one_run(sandbox: RunningSandbox, reports: tuple[ExportReport, ExportR
 async def test_two_exports_at_once_make_one_run(sandbox: RunningSandbox, lag: float) -> None:
     """Two flow runs for one export end with the files of one run, or the second finds nothing to do."""
     assert_one_run(sandbox, await two_exports(lag))
+
+
+async def test_what_one_export_fetched_is_left_to_it(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one export checks its files, the same export elsewhere fetches and publishes its own, and both succeed."""
+    others: list[ExportReport] = []
+
+    async def publish_after_another(*arguments: Any) -> ExportReport:
+        monkeypatch.setattr("flows.export_ifc.publish", publish)
+        others.append(await export_ifc(SEEDED.plant))
+        return await publish(*arguments)
+
+    monkeypatch.setattr("flows.export_ifc.publish", publish_after_another)
+    first = await export_ifc(SEEDED.plant)
+    (run,) = sandbox.state.runs
+    assert [first.run_id, others[0].run_id] == [run.id, run.id]
+    assert first.files == others[0].files
 
 
 @pytest.mark.parametrize("lag", [0, 0.1])

@@ -3,12 +3,9 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-import psutil
 import pytest
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
@@ -22,24 +19,13 @@ from flows.export_mesh import export_mesh
 from flows.follow_runs import follow_runs
 from tasks.released.schedule import read_schedules
 from tests.processes.server import REPOSITORY, PrefectServer
+from tests.processes.workers import running_prefect_worker, settled_state
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 POOL = "releasing-pool"
 FLOWS = {"ifc": export_ifc, "mesh": export_mesh}
 NEVER = 1e6
-
-
-@contextmanager
-def running_worker(server: PrefectServer) -> Generator[psutil.Process]:
-    """A process worker of a pool of its own."""
-    arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    worker = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log=f"{POOL}.log")
-    try:
-        yield psutil.Process(worker.pid)
-    finally:
-        worker.terminate()
-        worker.wait(timeout=60)
 
 
 async def deploy_follower(client: PrefectClient) -> None:
@@ -61,15 +47,6 @@ async def start(client: PrefectClient, kind: str, sandbox: RunningSandbox, folde
     )
     asked = {"imodel_id": SEEDED.bridge, "while_waiting": "release", "output_dir": str(folder)}
     return (await client.create_flow_run_from_deployment(deployment_id, parameters=asked)).id
-
-
-async def settled(client: PrefectClient, run_id: UUID, worker: psutil.Process) -> str:
-    """The name of the state in which the flow run stays, once its process is gone."""
-    while True:
-        state = (await client.read_flow_run(run_id)).state
-        if state and (state.is_final() or state.is_paused()) and not worker.children(recursive=True):
-            return str(state.name)
-        await asyncio.sleep(0.3)
 
 
 def let_the_platform_finish(sandbox: RunningSandbox) -> None:
@@ -95,9 +72,9 @@ async def test_a_released_export_goes_on_when_the_platform_is_done(
         if POOL not in {pool.name for pool in await client.read_work_pools()}:
             await client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
         await deploy_follower(client)
-        with running_worker(server) as worker:
+        with running_prefect_worker(server, POOL) as worker:
             run_id = await start(client, kind, sandbox, tmp_path / "exports")
-            assert await settled(client, run_id, worker) == "Suspended"
+            assert await settled_state(client, run_id, worker) == "Suspended"
             assert [schedule.is_active for schedule in await read_schedules(client)] == [True]
             assert await follow_runs() == []
             sandbox.state.push_changeset(SEEDED.bridge)
@@ -105,7 +82,7 @@ async def test_a_released_export_goes_on_when_the_platform_is_done(
             let_the_platform_finish(sandbox)
             resumed = await asyncio.gather(follow_runs(), follow_runs())
             assert [*resumed[0], *resumed[1]] == [str(run_id)]
-            assert await settled(client, run_id, worker) == "Completed"
+            assert await settled_state(client, run_id, worker) == "Completed"
     manifest = json.loads((tmp_path / "exports" / SEEDED.bridge / kind / "manifest.json").read_text())
     assert manifest["changeset_id"] == asked_for
     assert len(list(sandbox.state.runs)) == (1 if kind == "ifc" else 0)

@@ -3,7 +3,6 @@
 import asyncio
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -26,6 +25,7 @@ from flows.export_ifc import export_ifc
 from tests.prefect_api import ask
 from tests.processes.recording import RecordingTokens, files_with, recording_world
 from tests.processes.server import REPOSITORY, PrefectServer
+from tests.processes.workers import running_prefect_worker, settled_state
 
 POOL = "process-pool"
 BLOCK = "ada-suspended"
@@ -51,7 +51,7 @@ def export(server: PrefectServer) -> Generator[SuspendedExport]:
     with running_sandbox(state) as sandbox:
         save_block(sandbox)
         asyncio.run(make_pool())
-        with running_worker(server) as worker:
+        with running_prefect_worker(server, POOL) as worker:
             export = SuspendedExport(sandbox, tokens, server.home)
             asyncio.run(run_to_completion(export, worker))
             export.link = ask("GET", f"{server.url}/artifacts/export-consent/latest")["data"]
@@ -73,28 +73,17 @@ async def make_pool() -> None:
         await client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-@contextmanager
-def running_worker(server: PrefectServer) -> Generator[psutil.Process]:
-    arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    worker = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log="worker.log")
-    try:
-        yield psutil.Process(worker.pid)
-    finally:
-        worker.terminate()
-        worker.wait(timeout=120)
-
-
 async def run_to_completion(export: SuspendedExport, worker: psutil.Process) -> None:
     async with get_client() as client:
         run_id = await deploy_and_run(client, export.folder / "exports")
-        export.states.append(await settled(client, run_id, worker))
+        export.states.append(await settled_state(client, run_id, worker))
         export.processes_while_suspended = len(worker.children(recursive=True))
         await aresume_flow_run(run_id)
-        export.states.append(await settled(client, run_id, worker))
+        export.states.append(await settled_state(client, run_id, worker))
         export.sandbox.state.consents.add(IDENTITY.user)
         export.tokens_before = export.tokens.minted
         await aresume_flow_run(run_id)
-        export.states.append(await settled(client, run_id, worker))
+        export.states.append(await settled_state(client, run_id, worker))
 
 
 async def deploy_and_run(client: PrefectClient, output: Path) -> UUID:
@@ -108,15 +97,6 @@ async def deploy_and_run(client: PrefectClient, output: Path) -> UUID:
     )
     asked = {"imodel_id": SEEDED.bridge, "credentials": BLOCK, "consent": "suspend", "output_dir": str(output)}
     return (await client.create_flow_run_from_deployment(deployment_id, parameters=asked)).id
-
-
-async def settled(client: PrefectClient, run_id: UUID, worker: psutil.Process) -> str:
-    """The name of the state in which the run stays and its process is gone."""
-    while True:
-        state = (await client.read_flow_run(run_id)).state
-        if state and (state.is_final() or state.is_paused()) and not worker.children(recursive=True):
-            return str(state.name)
-        await asyncio.sleep(0.3)
 
 
 def test_a_suspended_run_goes_on_once_its_user_consents(export: SuspendedExport) -> None:

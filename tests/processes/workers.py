@@ -1,5 +1,6 @@
 """A real process worker, and flow runs that it executes."""
 
+import asyncio
 import contextlib
 import signal
 import subprocess
@@ -8,8 +9,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
+from uuid import UUID
 
 import psutil
+from prefect.client.orchestration import PrefectClient
 
 from deployments.sandbox.state.seed import SEEDED
 from tasks.reports import ExportReport
@@ -160,3 +163,24 @@ def running_worker(
     with worker_process(server, POOL, query_seconds=query_seconds, module=module) as process:
         until(lambda: psutil.Process(process.pid).children(), "the worker's process")
         yield Worker(server.url, psutil.Process(process.pid), cast("str", deployment["id"]))
+
+
+@contextmanager
+def running_prefect_worker(server: PrefectServer, pool: str) -> Generator[psutil.Process]:
+    """Prefect's own process worker, which looks for flow runs every second."""
+    arguments = ["-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    worker = server.start(arguments, {"PREFECT_WORKER_QUERY_SECONDS": "1"}, log=f"{pool}.log")
+    try:
+        yield psutil.Process(worker.pid)
+    finally:
+        worker.terminate()
+        worker.wait(timeout=120)
+
+
+async def settled_state(client: PrefectClient, run_id: UUID, worker: psutil.Process) -> str:
+    """The name of the state in which a flow run stays, once its process is gone."""
+    while True:
+        state = (await client.read_flow_run(run_id)).state
+        if state and (state.is_final() or state.is_paused()) and not worker.children(recursive=True):
+            return str(state.name)
+        await asyncio.sleep(0.3)

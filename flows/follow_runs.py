@@ -18,7 +18,7 @@ from tasks.released.suspended_runs import by_credentials, due_runs, find_ended, 
 
 @flow(name="follow-runs", persist_result=False)
 async def follow_runs(minutes: Annotated[float, titled("Minutes to look on")] = 0) -> list[str]:
-    """Look at the remote runs that suspended flow runs wait for, and resume those whose wait has ended.
+    """Read the remote runs that suspended flow runs wait for, and resume the flow runs whose remote run has ended.
 
     The server and the platform hold all that this needs to know: two at once resume nothing twice, and the next one
     goes on where one has died.

@@ -33,7 +33,7 @@ STATE_PERCENT: dict[str, float] = {
 
 
 def artifact_key(kind: ExportFormat | Literal["itwin"], subject: str) -> str:
-    """Key of the page about an id; about a name, with the characters that a key may have."""
+    """Key of the artifact for an id or a name; of a name, characters that a key cannot have are replaced."""
     name = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")
     return f"export-{kind}-{name or ('itwin' if kind == 'itwin' else 'imodel')}"
 

@@ -39,7 +39,7 @@ class NamedIModel(NamedITwin):
 
 @contextmanager
 def named_in_batch(imodel: IModel) -> Generator[None]:
-    """Let exports of this context know their iModel as the batch has read it already."""
+    """Set the iModel that the batch has read, for the exports of this context."""
     token = _names_in_batch.set(names_of(imodel))
     try:
         yield

@@ -41,7 +41,7 @@ SLOW = STACKS | {"test_fault_schedules.py", "test_kills.py", "test_refresh_rotat
 
 
 class ByFile(LoadFileScheduling):
-    """Gives a worker of pytest-xdist one file after the other, and the stacks all to the same worker."""
+    """Assigns test files to the workers of pytest-xdist; all stacks go to the same worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)

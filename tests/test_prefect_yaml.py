@@ -112,7 +112,7 @@ def test_the_form_follows_a_persons_decisions(deployment: dict[str, Any]) -> Non
 
 
 def dates_of(schedule: dict[str, Any]) -> dict[str, Any]:
-    """The schedule without whether it is on."""
+    """The schedule without the member `active`."""
     return {name: value for name, value in schedule.items() if name != "active"}
 
 

@@ -194,7 +194,7 @@ async def export_all(
 async def publish_report(
     itwin: ItwinApis, request: BatchRequest, report: BatchReport, imodels: Sequence[IModel]
 ) -> None:
-    """Write the report to a file, a page and an event; a shard has no event, because its batch has one."""
+    """Write the report to a file and an artifact, and emit the event of the batch; a shard emits none."""
     keep_batch_report(request.output_dir, str(flow_run.get_id()), report)
     requests = itwin.client.requests_sent if request.shards == 1 else None
     await show_batch(request, report, imodels, requests)

@@ -28,7 +28,7 @@ class Outbox:
         return cls(StateDir.of_batches(Path(output_dir)).events)
 
     def put(self, event: EventRecord) -> None:
-        """Keep an event until it is delivered.
+        """Store an event in a file until it is delivered.
 
         Raises:
             DiskError: The disk refuses.
@@ -40,7 +40,7 @@ class Outbox:
             write_whole(self._path(event), event.model_dump_json().encode(), private=True)
 
     def waiting(self, most: int) -> list[EventRecord]:
-        """The oldest events, at most so many; a file that is none, or another user's, is passed over."""
+        """At most so many events, oldest first; invalid files and those of other users are ignored."""
         return list(islice(self._events(), most))
 
     def remove(self, events: Iterable[EventRecord]) -> None:

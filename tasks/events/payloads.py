@@ -109,7 +109,7 @@ def short_text(text: str, longest: int = LONGEST_NAME) -> str:
 
 
 def fitted(payload: ExportPayload) -> ExportPayload:
-    """The payload within `LARGEST_PAYLOAD`: files are left to the manifest first, then texts are shortened."""
+    """The payload, at most `LARGEST_PAYLOAD` long: first the list of files is left out, then texts are shortened."""
     error = payload.error and short_text(payload.error, SHORT_ERROR)
     for less in ({"files": (), "files_omitted": True}, {"difference": None}, {"error": error}):
         if len(payload.model_dump_json().encode()) <= LARGEST_PAYLOAD:

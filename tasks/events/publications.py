@@ -44,7 +44,7 @@ def read_publication(state_dir: StateDir, report: ExportReport) -> Publication |
 
 
 def note_announced(state_dir: StateDir, report: ExportReport) -> None:
-    """Note that the event is on its way; a folder that cannot be written to is no reason to fail."""
+    """Record that the event was emitted; errors of the disk are ignored."""
     if noted := read_publication(state_dir, report):
         with suppress(DiskError):
             _write(state_dir, report.format, noted.model_copy(update={"is_announced": True}))

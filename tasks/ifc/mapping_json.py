@@ -107,7 +107,7 @@ def _blank(text: str) -> str:
 
 @lru_cache
 def _spaces(count: int) -> str:
-    """Kept, because millions of short comments would take half a gigabyte."""
+    """The same object for each call: millions of new ones would take half a gigabyte."""
     return " " * count
 
 

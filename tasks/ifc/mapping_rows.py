@@ -27,7 +27,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where something is in the document; only the places that are shown are written out."""
+    """A position in the document; its text is built only when it is shown."""
 
     step: str = ""
     above: "_Place | None" = None

@@ -20,7 +20,7 @@ IDLE_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class FollowerSchedule:
-    """One schedule of the deployment."""
+    """A schedule of the deployment `follow-runs/every-minute`."""
 
     deployment_id: UUID
     schedule_id: UUID

@@ -49,7 +49,7 @@ class SuspendedRun:
     wait: ReleasedWait
 
     def is_due(self, last_look: datetime | None, now: datetime) -> bool:
-        """True if the remote run has become a tenth older since the last look, or is past its deadline."""
+        """True if the age of the remote run has grown by a tenth since it was last read, or its deadline has passed."""
         age = now - self.wait.since
         if now >= self.wait.deadline or age <= OFTEN or last_look is None:
             return True

@@ -168,7 +168,7 @@ def show(content: ExportContent) -> None:
 
 
 def read_exports(content: bytes) -> None:
-    """The manifest of an export, beside one that is whole, as lists, the viewer and the history read it."""
+    """A generated manifest beside a valid one, read by `list exports`, the viewer and the history."""
     with TemporaryDirectory() as folder:
         exports = [Path(folder, name, "ifc") for name in ("a", "b")]
         for export, text in zip(exports, (content, json.dumps(MANIFEST).encode()), strict=True):

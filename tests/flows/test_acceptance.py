@@ -168,7 +168,7 @@ async def test_an_export_that_cannot_be_checked_is_not_published(
 
 
 async def test_an_export_lies_where_its_imodel_lies(sandbox: RunningSandbox, rules: Write) -> None:
-    """One beside its iModel is rejected with both places; what is published is compared with one request, once.
+    """A file outside the extent is rejected, naming both places; a published one is compared with a single request.
 
     In a batch the list of the iModels tells where they lie.
     """

@@ -41,7 +41,7 @@ async def test_two_exports_at_once_make_one_run(sandbox: RunningSandbox, lag: fl
 
 
 async def test_what_one_export_fetched_is_left_to_it(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one export checks its files, the same export elsewhere fetches and publishes its own, and both succeed."""
+    """A second export of the same run starts and ends while the first one checks its files; both succeed."""
     others: list[ExportReport] = []
 
     async def publish_after_another(*arguments: Any) -> ExportReport:

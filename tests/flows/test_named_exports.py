@@ -64,7 +64,7 @@ async def test_an_id_costs_no_more_requests_than_before(sandbox: RunningSandbox)
 
 
 async def test_the_imodel_is_read_at_most_once(sandbox: RunningSandbox) -> None:
-    """An export reads its iModel once, and not at all if it is found by name or listed by a batch."""
+    """An export requests its iModel once by id; by name or in a batch the list already contains it."""
     await export_ifc(SEEDED.plant, file_name="{imodel}")
     counts = [(await asked_since(sandbox, 0)).count(f"/imodels/{SEEDED.plant}")]
     report = await export_ifc(PLANT, file_name="{imodel} named")

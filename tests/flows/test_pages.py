@@ -118,7 +118,7 @@ async def test_a_batch_has_one_page(prefect_server: str, sandbox: RunningSandbox
 
 
 async def test_a_batch_that_is_ended_has_a_page(prefect_server: str, sandbox: RunningSandbox, tmp_path: Path) -> None:
-    """A batch that ends early says what it has published, which runs go on, and the command that exports the rest."""
+    """The page of a cancelled batch lists published exports and active remote runs, and the command for the rest."""
     await export_ifc(SEEDED.baseline)
     sandbox.state.imodels[SEEDED.plant].run_seconds = 3600
     chosen = [SEEDED.plant, SEEDED.bridge, SEEDED.baseline]

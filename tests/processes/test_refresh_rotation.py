@@ -65,7 +65,7 @@ def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("times", [8, pytest.param(25, marks=pytest.mark.crash)])
 def test_four_processes_share_one_single_use_token(server: PrefectServer, times: int) -> None:
-    """Four processes refresh one token through one block: every refresh succeeds, and the block has the last token."""
+    """Four processes refresh the token of one block: each refresh succeeds, and the block has the newest token."""
     with signed_in_sandbox("ada-shared") as sandbox:
         arguments = ["-m", "tests.processes.refresher", "ada-shared", str(times)]
         processes = [server.start(arguments) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The rules of the table `ifc` on where the files lie, measured on their georeferences."""
+"""Rules of the table `ifc` on the position of the model, checked against the georeference of each file."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple

@@ -58,7 +58,7 @@ def read_tileset(folder: Path, deadline: float) -> Model:
 
 @contextmanager
 def _following_formats(what: str) -> Generator[None]:
-    """Turn whatever a file leads to that does not follow its format into a reason to draw nothing."""
+    """Convert every error that an invalid file causes into the error that says why nothing is drawn."""
     try:
         yield
     except (*_FAULTS, struct.error):

@@ -1,4 +1,4 @@
-"""Whether exports get a picture: the setting, the packages, and one picture that is drawn as those of exports are."""
+"""Check whether previews can be drawn: the setting, the packages, and a trial drawing in the same limited process."""
 
 import sys
 

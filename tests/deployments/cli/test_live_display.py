@@ -56,7 +56,7 @@ def test_lines_are_cut_at_the_edge(width: int) -> None:
 
 
 def test_a_batch_shows_totals_and_a_few() -> None:
-    """With two hundred active exports, the display shows a line for each of five and the number of the others."""
+    """With 200 active exports, the display has a line for each of five exports and the number of the others."""
     shown = drawn(ActiveExports(Batch(), [export(f"Quay {number}") for number in range(200)]), 80)
     assert "100 exported" in shown[0]
     assert "42 %" in shown[1]

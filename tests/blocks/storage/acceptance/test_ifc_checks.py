@@ -169,7 +169,7 @@ def test_a_file_lies_where_its_imodel_lies(place: IModelPlace | None, result: st
 
 
 def test_a_place_that_cannot_be_converted_is_not_compared_with_the_imodel() -> None:
-    """In another reference system it is an error with the system's name, never a pass."""
+    """With another reference system the check has the status `error`, and its reason names the system."""
     gauss = CONTENT.model_copy(update={"georeferences": (MUNICH, MUNICH.model_copy(update={"crs": "EPSG:31468"}))})
     place = IModelPlace(name="Plant", extent=(11.5, 48.1, 11.6, 48.2))
     (check,) = check_ifc_rules(IfcRules(georeference="imodel"), [gauss], None, place)

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,7 @@ def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None
     page.screenshot(path=ARTEFACTS / "form.png")
     with page.expect_response("**/create_flow_run") as created:
         page.get_by_role("button", name="Submit").dispatch_event("click")
+    assert created.value.status == 201, created.value.text()
     run_id = created.value.json()["id"]
     page.goto(f"{stack.url}/runs/flow-run/{run_id}")
     page.get_by_text("Completed", exact=True).first.wait_for()
@@ -185,6 +187,24 @@ def test_a_person_exports_with_the_form(stack: LocalMachine, page: Page) -> None
     _open_artifact(page, stack, run_id)
     page.get_by_text("Stadium.ifc").first.wait_for()
     page.screenshot(path=ARTEFACTS / "artifact.png", full_page=True)
+
+
+def test_nobody_is_told_that_the_database_is_busy(stack: LocalMachine) -> None:
+    """Of fifty flow runs submitted by ten clients at once, who ask once as a browser does, each is taken."""
+    deployment = stack.deployment("export-ifc/on-demand")["id"]
+    far = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}
+    asked = {"parameters": {"imodel_id": SEEDED.plant}, "state": far}
+    password = httpx.BasicAuth(*stack.client_environment["PREFECT_API_AUTH_STRING"].split(":", 1))
+
+    def submit(_: int) -> httpx.Response:
+        url = f"{stack.url}/api/deployments/{deployment}/create_flow_run"
+        return httpx.post(url, json=asked, auth=password, timeout=120)
+
+    with ThreadPoolExecutor(10) as clients:
+        answers = list(clients.map(submit, range(50)))
+    assert [(answer.status_code, answer.text) for answer in answers if answer.status_code != 201] == []
+    for answer in answers:
+        stack.ask("DELETE", f"/flow_runs/{answer.json()['id']}")
 
 
 def test_down_leaves_no_process(stack: LocalMachine) -> None:

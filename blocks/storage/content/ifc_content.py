@@ -20,10 +20,9 @@ from blocks.storage.content.ifc_values import read_text, split_attributes
 from blocks.storage.content.models import IfcContent, percent
 from blocks.storage.ifc_check import read_header, schema_of
 
-_CLASS = re.compile(rb"=([^(;]*)")
-_GLOBAL_ID = re.compile(rb"\(\s*'([0-3][0-9A-Za-z_$]{21})'")
+_CLASS = re.compile(rb"=([^(]*+)")
+_GLOBAL_ID = re.compile(rb"=([^(]{0,80}+)\(\s*+'([0-3][0-9A-Za-z_$]{21})'")
 _KEYWORD = re.compile(rb"!?[A-Z_][A-Z0-9_]{0,79}")
-_LONGEST_CLASS = 80
 _MOST_CLASSES = 2000
 _OTHERS = "others"
 _NOT_SHOWN = frozenset({"root", "spatial"})
@@ -78,12 +77,12 @@ class _Counts:
     def add(self, piece: Piece) -> None:
         """Count the instances of a piece."""
         written = Counter(_CLASS.findall(piece.masked))
-        keywords = {text: text.strip().upper() for text in written}
+        keywords = {text: _after_equals(text).strip().upper() for text in written}
         for text, count in written.items():
             self._count(keywords[text], count)
         if not CLASSES.isdisjoint(keywords.values()):
             self._settings.add(piece)
-        known = ((text, self._classes.get(keyword)) for text, keyword in keywords.items())
+        known = ((_after_equals(text), self._classes.get(keyword)) for text, keyword in keywords.items())
         self._add_global_ids(piece.masked, {text: one for text, one in known if one and one.kind != "other"})
         if self._references:
             self._references.add(piece.masked)
@@ -99,14 +98,14 @@ class _Counts:
             self._entities[name if is_room else _OTHERS] += count
 
     def _add_global_ids(self, text: bytes, classes: Mapping[bytes, IfcClass]) -> None:
-        ids = {name: (self.global_ids.of_class(known.name), known.kind) for name, known in classes.items()}
+        ids = {name: (self.global_ids.of_class(known.name).add, known.kind) for name, known in classes.items()}
         for found in _GLOBAL_ID.finditer(text):
-            start = found.start()
-            known = ids.get(text[max(0, start - _LONGEST_CLASS) : start].rpartition(b"=")[2])
+            written, global_id = found.groups()
+            known = ids.get(written) or ids.get(_after_equals(written))
             if known is None:
                 continue
-            of_class, kind = known
-            of_class.add(found[1])
+            add, kind = known
+            add(global_id)
             if kind not in _NOT_SHOWN:
                 self._look_for_shape(text, found.end())
 
@@ -146,6 +145,11 @@ class _Counts:
             products_without_placement=self._without_placement,
             products_without_representation=self._without_representation,
         )
+
+
+def _after_equals(text: bytes) -> bytes:
+    """The class of an instance; an instance without parentheses before it has another equals sign."""
+    return text.rpartition(b"=")[2]
 
 
 def _origin(header: list[bytes]) -> dict[str, str]:

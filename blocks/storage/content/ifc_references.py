@@ -1,11 +1,13 @@
 """References between the instances of an IFC file: which lead to an instance that does not exist."""
 
 import re
+from itertools import filterfalse
 
 HIGHEST_NUMBER = 64 * 1024 * 1024
 """Instances with higher numbers are not checked: each number takes a byte of memory."""
 _REFERENCE = re.compile(rb"#(\d{1,15}+)(?!\s*+=)")
 _DEFINITION = re.compile(rb"#(\d{1,15}+)\s*+=")
+_LINE_DEFINITION = re.compile(rb"\n#(\d{1,15}+)\s*+=")
 _DEFINED, _MISSING = 1, 2
 
 
@@ -20,9 +22,11 @@ class ReferenceCheck:
         """Note definitions and references of a masked text."""
         if not self._is_bounded:
             return
-        defined = set(_DEFINITION.findall(text))
-        referred = set(map(int, set(_REFERENCE.findall(text)) - defined))  # most lead to instances near by
-        runs = _as_runs(defined)
+        found = _definitions(text)
+        defined = set(found)
+        elsewhere = set(filterfalse(defined.__contains__, _REFERENCE.findall(text)))  # most lead to instances near by
+        referred = set(map(int, elsewhere))
+        runs = _as_runs(found, len(defined))
         highest = max((*referred, *(run.stop - 1 for run in runs)), default=0)
         if highest > HIGHEST_NUMBER:
             self._is_bounded, self._marks = False, bytearray()
@@ -51,13 +55,19 @@ class ReferenceCheck:
             self._marks.extend(bytes(highest + 1 - len(self._marks)))
 
 
-def _as_runs(numbers: set[bytes]) -> list[range]:
+def _definitions(text: bytes) -> list[bytes]:
+    """The numbers of the instances; where each begins a line, as in nearly every file, they are found faster."""
+    found = _LINE_DEFINITION.findall(text)
+    return found if len(found) == text.count(b"=") else _DEFINITION.findall(text)
+
+
+def _as_runs(numbers: list[bytes], distinct: int) -> list[range]:
     """The numbers as ranges: one where they are consecutive, as in nearly every file."""
     if not numbers:
         return []
     first, last = min(numbers), max(numbers)
     if len(b"".join(numbers)) == len(first) * len(numbers):  # as long as one another, they are in order as text
         run = range(int(first), int(last) + 1)
-        if len(run) == len(numbers):
+        if len(run) == distinct:
             return [run]
     return [range(number, number + 1) for number in map(int, numbers)]

@@ -146,6 +146,12 @@ def test_duplicates_and_what_shows_nothing_are_counted(tmp_path: Path) -> None:
     assert (content.products_without_placement, content.products_without_representation) == (2, 1)
 
 
+def test_an_instance_without_parentheses_hides_no_other(tmp_path: Path) -> None:
+    """What follows an instance that has no class is counted, with its GlobalId."""
+    content = read_ifc_content(write(tmp_path, "#7=$;#8=;\n" + BODY + "#9=5"))
+    assert (content.entities["IfcWall"], content.global_ids, content.missing_references) == (1, 2, 0)
+
+
 def test_an_identifier_in_a_property_is_no_global_id(tmp_path: Path) -> None:
     """A string of 22 characters counts only as the first attribute of a class that has a GlobalId."""
     values = f"#6=IFCPERSON('{IDS[0]}',$,$,$,$,$,$,$);#7=IFCPROPERTYSINGLEVALUE($,$,IFCLABEL('{IDS[0]}'),$);"
@@ -175,7 +181,7 @@ def test_georeferences_units_and_header_are_read(tmp_path: Path) -> None:
 def test_what_is_no_ifc_gives_a_report_of_nothing(tmp_path: Path) -> None:
     """Any bytes can be read: a report of nothing is the result, and never an error."""
     path = tmp_path / "model.ifc"
-    for content in (b"", b"\0" * 5000, b"'" * 4001, b"/*" * 3000, b"#=;(" * 3000, b"\xff=(;" * 2000, b"FILE_NAME('"):
+    for content in (b"", b"\0" * 5000, b"'" * 4001, b"/*" * 3000, b"=" * 9000, b"#=;(" * 3000, b"\xff=(;" * 2000, b"FILE_NAME('"):
         path.write_bytes(content)
         assert read_ifc_content(path) == IfcContent(
             path="model.ifc", size=len(content), ifc_schema="", missing_references=0

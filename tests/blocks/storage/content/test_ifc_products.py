@@ -8,6 +8,7 @@ import ifcopenshell
 import pytest
 
 from blocks.storage.content.ifc_content import read_ifc_content
+from blocks.storage.content.ifc_text import CHUNK
 
 FRAME = {"IfcSite", "IfcBuilding", "IfcBuildingStorey"}
 FACILITIES = ("IfcFacility", "IfcBridge", "IfcRoad", "IfcRailway", "IfcMarine")
@@ -68,5 +69,5 @@ def test_spellings(line: str, expected: bool, tmp_path: Path) -> None:
 
 def test_a_product_across_two_chunks_is_seen(tmp_path: Path) -> None:
     """The only product is found wherever a chunk boundary falls."""
-    for filler in range(1024 * 1024 - 120, 1024 * 1024 + 10, 7):
+    for filler in (*range(CHUNK - 120, CHUNK + 10, 7), *range(4 * CHUNK - 120, 4 * CHUNK + 10, 7)):
         assert holds_product(write(tmp_path, " " * filler + f"#1=IFCWALL('{GUID}',#2,$);" + " " * 2000))

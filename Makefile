@@ -54,6 +54,7 @@ bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.big_file
 	$(BIN)/python -m tests.benchmarks.ifc_content
+	$(BIN)/python -m tests.benchmarks.tileset_content
 
 bench-batch: system $(INSTALLED) ## Measure a thousand iModels on SQLite and on PostgreSQL (half an hour)
 	$(BIN)/python -m tests.benchmarks.batch

@@ -65,7 +65,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         await verify_blob_storage(storage, request)
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)
-        spec = build_run_spec(request, connection, changeset, first_started)
+        spec = await build_run_spec(request, connection, changeset, first_started)
         spec = await upload_mapping_file(itwin, storage, spec)
         return await retry_with_new_run(spec, partial(run_and_publish, itwin, storage))
 
@@ -73,7 +73,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
 async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | None, spec: RunSpec) -> ExportReport:
     """Have the platform export, fetch what it made and publish it."""
     async with platform_slot():
-        run = await start_or_reconnect(itwin, spec, storage)
+        run = await found_or_released(partial(start_or_reconnect, itwin, spec, storage))
         finished = await found_or_released(partial(wait_for_run, itwin, spec, run))
     with spec.request.staging_root.staging(run.run_id, str(flow_run.get_id())) as staging:
         fetched = await fetch_output(itwin, spec, run, finished, storage, staging)

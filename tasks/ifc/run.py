@@ -20,7 +20,7 @@ from tasks.ifc.run_records import RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
 from tasks.polling import RunPoller, read_poll_backoff
-from tasks.released.wait import ReleasedWait, longest_wait
+from tasks.released.wait import ReleasedWait, earlier_waits, longest_wait
 from tasks.retry import retries_after
 
 
@@ -31,8 +31,10 @@ from tasks.retry import retries_after
     persist_result=True,
     result_serializer="json",
 )
-async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None) -> RemoteRun:
-    """Find, adopt or start the export run that serves the spec.
+async def start_run(
+    credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None
+) -> RemoteRun | ReleasedWait:
+    """Find, adopt or start the export run that serves the spec; what is to be waited for first without a process.
 
     Raises:
         ActiveRunError: Another run of the iModel is active and `on_active_run` is `fail`.
@@ -42,7 +44,10 @@ async def start_run(credentials: ItwinCredentials, spec: RunSpec, blob_storage: 
     current_progress().enter("waiting")
     async with credentials.get_client() as itwin:
         records = RunRecords(spec.request.state_dir.runs)
-        run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log).start()
+        longest = longest_wait(spec.policy)
+        run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log, longest=longest).start()
+    if isinstance(run, ReleasedWait):
+        return run
     changeset = spec.changeset_id or "none (baseline)"
     log.info("Export run %s on connection %s exports changeset %s.", run.run_id, run.connection_id, changeset)
     return run
@@ -116,7 +121,9 @@ def _released(spec: RunSpec, run: RemoteRun, since: datetime) -> ReleasedWait:
     )
 
 
-def build_run_spec(request: IfcRequest, connection: Connection, changeset_id: str, first_started: datetime) -> RunSpec:
+async def build_run_spec(
+    request: IfcRequest, connection: Connection, changeset_id: str, first_started: datetime
+) -> RunSpec:
     """Create the spec from which `start_run` starts the run, and finds it again after a crash or lost response."""
     return RunSpec(
         request=request,
@@ -126,12 +133,13 @@ def build_run_spec(request: IfcRequest, connection: Connection, changeset_id: st
         asked_by=str(flow_run.get_id()),
         first_started=first_started,
         failed_before=known_failures(request, connection.id),
+        foreign_waits=sum(wait.is_foreign for wait in await earlier_waits()),
     )
 
 
 async def start_or_reconnect(
     credentials: ItwinCredentials, spec: RunSpec, blob_storage: UserBlobStorage | None
-) -> RemoteRun:
+) -> RemoteRun | ReleasedWait:
     """Start the run; if the connection was deleted, create it again and repeat once."""
     try:
         return await start_run(credentials, spec, blob_storage)

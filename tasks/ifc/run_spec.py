@@ -31,8 +31,9 @@ class RunSpec(BaseModel):
 
     `is_own_connection`: the connection is ours, so its runs have our options by construction. `asked_by` is the id of
     the flow run, `first_started` when that first started, by the platform's clock. `failed_before` names runs that
-    failed: it is part of the cache key, so that a new run can be started after a failure. `uploaded_mapping_id` is the
-    Storage id of the content of a mapping file.
+    failed: it is part of the cache key, so that a new run can be started after a failure. So is `foreign_waits`: how
+    often the flow run was suspended because a run of others held the iModel. `uploaded_mapping_id` is the Storage id of
+    the content of a mapping file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +45,7 @@ class RunSpec(BaseModel):
     asked_by: str
     first_started: datetime
     failed_before: tuple[str, ...] = ()
+    foreign_waits: int = 0
     uploaded_mapping_id: str | None = None
 
     @property

@@ -26,6 +26,7 @@ from tasks.ifc.run_matching import RunMatcher, started_at
 from tasks.ifc.run_records import RunRecord, RunRecords
 from tasks.ifc.run_spec import RemoteRun, RunSpec, mapping_blob_name
 from tasks.polling import Log, PollBackoff, RunPoller
+from tasks.released.wait import ReleasedWait
 
 SAS_MARGIN = timedelta(hours=1)
 
@@ -41,9 +42,11 @@ class RunStarter:
     backoff: PollBackoff
     log: Log
     fresh_seconds: float = FRESH_SECONDS
+    longest: timedelta = timedelta.max
+    """Time for which this process waits for a run of others that holds the iModel."""
 
-    async def start(self) -> RemoteRun:
-        """Find a run that serves the export, else start one.
+    async def start(self) -> RemoteRun | ReleasedWait:
+        """Find a run that serves the export, else start one; the run of others that is to be waited for no longer here.
 
         Raises:
             ActiveRunError: Another run is active on the iModel and `on_active_run` is `fail`.
@@ -192,7 +195,7 @@ class RunStarter:
         target = self.blob_storage.output_for(record.blob_name, until=until, save_logs=request.save_logs)
         return replace(output, output_sas_url=target.output, logs_sas_url=target.logs)
 
-    async def _resolve_conflict(self, active_run: StartedRun) -> RemoteRun | None:
+    async def _resolve_conflict(self, active_run: StartedRun) -> RemoteRun | ReleasedWait | None:
         """Another run is active: it may serve the export; else act as `on_active_run` says. None: request again."""
         if (present := await self._find_reusable_run(active_run)) is not None:
             return present
@@ -205,8 +208,7 @@ class RunStarter:
                 return self._adopted(active_run, held)
             case "wait":
                 self.log.warning("%s; waiting for its end, then starting ours.", held)
-                await self._wait_until_released(active_run)
-                return None
+                return await self._wait_for_foreign(active_run)
 
     def _adopted(self, active_run: StartedRun, held: str) -> RemoteRun:
         if self.blob_storage is not None:
@@ -224,7 +226,7 @@ class RunStarter:
             warnings=(warning,),
         )
 
-    async def _wait_until_released(self, active_run: StartedRun) -> None:
+    async def _wait_for_foreign(self, active_run: StartedRun) -> ReleasedWait | None:
         """Wait until the other run has ended; where its connection is not visible to us, a pause has to do."""
         waited = self.itwin.client.clock.elapsed_since(self.spec.first_started)
         left = self.spec.policy.timeout - waited
@@ -241,11 +243,25 @@ class RunStarter:
             counts_own_age=False,
         )
         try:
-            await poller.finished()
+            ended = await poller.finished_within(self.longest)
         except (NotFoundError, NotAuthorizedError):
             await asyncio.sleep(self.backoff.pause(waited.total_seconds()))
+            return None
         except ExportTimeoutError:
             raise self._wait_timed_out(active_run) from None
+        return None if ended else self._released(active_run, poller.since)
+
+    def _released(self, active_run: StartedRun, since: datetime) -> ReleasedWait:
+        return ReleasedWait(
+            format="ifc",
+            imodel_id=self.spec.request.imodel_id,
+            changeset_id=self.spec.changeset_id,
+            connection_id=active_run.connection_id,
+            export_id=active_run.run_id,
+            since=since,
+            deadline=self.spec.first_started + self.spec.policy.timeout,
+            is_foreign=True,
+        )
 
     def _wait_timed_out(self, active_run: StartedRun) -> ExportTimeoutError:
         return ExportTimeoutError(

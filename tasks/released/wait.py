@@ -37,6 +37,7 @@ class ReleasedWait(BaseModel):
     """What a suspended flow run waits for: an export run, or the tiles of a changeset.
 
     `since` and `deadline` are by the platform's clock. Of a mesh, `export_id` is empty while none has turned up.
+    `is_foreign`: the export run is not ours and holds the iModel; ours is started after it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +49,7 @@ class ReleasedWait(BaseModel):
     deadline: datetime
     connection_id: str = ""
     export_id: str = ""
+    is_foreign: bool = False
 
     @property
     def key(self) -> str:
@@ -56,6 +58,8 @@ class ReleasedWait(BaseModel):
 
     def __str__(self) -> str:
         name = "export run" if self.format == "ifc" else "mesh export"
+        if self.is_foreign:
+            return f"export run {self.export_id}, which is not ours and holds the iModel,"
         return f"{name} {self.export_id}" if self.export_id else "tiles that the platform is to make"
 
 
@@ -98,16 +102,21 @@ async def found_or_released(wait: Callable[[], Awaitable[Found | ReleasedWait]])
     return outcome
 
 
-async def earlier_changeset() -> str:
-    """The changeset that this flow run exported before it was suspended; empty if it was not.
+async def earlier_waits() -> list[ReleasedWait]:
+    """What this flow run has waited for while it was suspended, the first one first.
 
     Results of tasks say the same where the worker that goes on has the same result storage; another has this.
     """
     if in_batch() or not flow_run.run_count:  # of the runs before this one
-        return ""
+        return []
     async with get_client() as client:
         states = await client.read_flow_run_states(UUID(str(flow_run.id)))
-    waits = [wait for state in states if (wait := released_wait_of(state))]
+    return [wait for state in states if (wait := released_wait_of(state))]
+
+
+async def earlier_changeset() -> str:
+    """The changeset that this flow run exported before it was suspended; empty if it was not."""
+    waits = await earlier_waits()
     return waits[-1].changeset_id if waits else ""
 
 

@@ -10,33 +10,25 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import ActiveRunError
-from blocks.itwin.api.exports import RunInput, RunOutput
-from blocks.itwin.credentials import ItwinCredentials
-from blocks.settings import read_settings
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from tasks.ifc.orphaned_runs import find_orphans
 from tasks.reports import ExportReport
+from tests.flows import foreign_runs
+from tests.flows.foreign_runs import credentials
 from tests.prefect_api import end_leftovers
 from tests.tasks.run_specs import request_for
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
 
-def credentials() -> ItwinCredentials:
-    return ItwinCredentials.from_settings(read_settings())
-
-
 async def start_elsewhere(sandbox: RunningSandbox, *, name: str = "somebody else's") -> str:
     """Somebody starts a run of the oldest changeset, which does not end by itself; later runs are short."""
     sandbox.state.imodels[SEEDED.plant].run_seconds = 3600.0
-    oldest = sandbox.state.imodels[SEEDED.plant].changesets[0].id
-    async with credentials().get_client() as itwin:
-        made = await itwin.exports.create_connection(SEEDED.plant, display_name=name, authentication_type="Service")
-        run = await itwin.exports.create_run(made.id, RunInput("IFC4.3", oldest), RunOutput("STORAGE"))
+    run_id = await foreign_runs.start_elsewhere(sandbox, SEEDED.plant, name=name)
     sandbox.state.imodels[SEEDED.plant].run_seconds = 1.0
-    return run.run_id
+    return run_id
 
 
 @asynccontextmanager

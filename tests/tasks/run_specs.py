@@ -103,7 +103,9 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 async def start(platform: Platform, spec: RunSpec) -> RemoteRun:
-    return await starter_for(platform, spec).start()
+    run = await starter_for(platform, spec).start()
+    assert isinstance(run, RemoteRun)
+    return run
 
 
 async def run_there(platform: Platform, connection_id: str, *, finished: bool = False) -> str:

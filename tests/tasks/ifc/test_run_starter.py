@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
 from tasks.ifc.options import RunPolicy
+from tasks.ifc.run_spec import RemoteRun
+from tasks.released.wait import ReleasedWait
 from tests.blocks.itwin.platform import MOMENT, Platform
 from tests.tasks.run_specs import (
     OLDER,
@@ -104,7 +107,9 @@ async def test_a_look_that_is_too_old_is_repeated(platform: Platform, make_spec:
     await until(lambda: refused.hits > 0)
     await platform.sleep(60)
     theirs = await run_there(replace(platform, itwin=platform.another()), spec.connection_id, finished=True)
-    assert (await waiting).run_id == theirs
+    ours = await waiting
+    assert isinstance(ours, RemoteRun)
+    assert ours.run_id == theirs
     assert platform.created() == 1
 
 
@@ -174,6 +179,19 @@ async def test_a_strangers_run_is_waited_for(platform: Platform, make_spec: Spec
     assert (run.connection_id, run.adopted) == (spec.connection_id, False)
     assert run.run_id != foreign
     assert platform.created() == 2
+
+
+async def test_a_strangers_run_is_waited_for_without_a_process(platform: Platform, make_spec: SpecFactory) -> None:
+    """Where a process is not to wait longer, the start says which run is waited for, until our own deadline."""
+    connection = await connection_on(platform, "theirs")
+    foreign = await run_there(platform, connection)
+    spec = await make_spec(policy=RunPolicy(on_active_run="wait", timeout=minutes(60)))
+    wait = await replace(starter_for(platform, spec), longest=timedelta(0)).start()
+    assert isinstance(wait, ReleasedWait)
+    assert (wait.connection_id, wait.export_id, wait.is_foreign) == (connection, foreign, True)
+    assert (wait.changeset_id, wait.deadline) == (OURS, MOMENT + minutes(60))
+    await platform.sleep(60)
+    assert (await start(platform, spec)).run_id != foreign
 
 
 async def test_the_wait_for_a_strangers_run_has_the_deadline_too(platform: Platform, make_spec: SpecFactory) -> None:

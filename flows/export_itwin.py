@@ -18,6 +18,7 @@ from tasks.batch.export_all import (
     raise_if_failed,
     with_itwin,
 )
+from tasks.batch.federated_batch import federate_exports
 from tasks.batch.options import BatchRequest
 from tasks.batch.shards import export_in_shards
 from tasks.ifc.run_heartbeat import name_remote_run
@@ -47,5 +48,6 @@ async def export_itwin(request: BatchRequest) -> BatchReport:
             report = await export_in_shards(request, imodels)
         else:
             report = await export_all(request, imodels, export_flows)
+        report = await federate_exports(apis, request, report)
         await publish_report(apis, request, report, imodels)
     return raise_if_failed(report, request.fail_when, rules)

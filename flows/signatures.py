@@ -218,6 +218,8 @@ def batch_request(
     verify: Annotated[bool, titled("Read what is there")] = False,
     start: Annotated[Start, titled("When to request tiles")] = "if-missing",
     cdn: Annotated[bool, titled("From a content delivery network")] = False,
+    federate: Annotated[bool, titled("One tileset for all")] = False,
+    placements: Annotated[OptionalText, titled("Placements")] = None,
     fail_when: Annotated[FailWhen, titled("When the run counts as failed")] = "any",
     on_active_run: Annotated[OnActiveRun, titled("When another run is active")] = "wait",
     on_partial_success: Annotated[OnPartialSuccess, titled("When only a part was exported")] = "accept",
@@ -260,6 +262,9 @@ def batch_request(
         verify: Check published files by reading them completely; otherwise by size and modification time.
         start: When to request tiles, which the platform also creates by itself: if missing, never, or always new ones.
         cdn: Download the tiles from a content delivery network; its host must be in ITWIN_ALLOWED_HOSTS.
+        federate: Publish one tileset for the whole iTwin, which refers to those of its iModels; needs the format mesh.
+        placements: Table (CSV or TOML) with id, longitude, latitude, height, heading of iModels that do not say where
+            on the Earth they stand, for federate: its path on this machine.
         fail_when: When this flow run fails: if any export failed, if all failed, or never.
         on_active_run: If another export run of an iModel is active: wait and start a new one, use its result, or fail.
         on_partial_success: If the platform could export only a part: accept it with a warning, or fail.
@@ -297,6 +302,8 @@ def batch_request(
         verify=verify,
         start=start,
         cdn=cdn,
+        federate=federate,
+        placements=placements,
         fail_when=fail_when,
         on_active_run=on_active_run,
         on_partial_success=on_partial_success,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.storage.acceptance.checks import Check, Verdict
 from blocks.storage.content.difference import Difference
-from blocks.storage.content.models import ContentSummary
+from blocks.storage.content.models import ContentSummary, EarthExtent
 
 ExportFormat = Literal["ifc", "mesh"]
 
@@ -83,10 +83,41 @@ class ExportReport(BaseModel):
     finished_at: datetime
 
 
+class FederatedModel(BaseModel):
+    """An iModel of an iTwin and its common tileset; `placed` is by a table, and `reason` says why it is left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    imodel_id: str
+    imodel_name: str
+    status: Literal["included", "placed", "left out"]
+    reason: str = ""
+    changeset_id: str | None = None
+    tile_count: int = 0
+    total_bytes: int = 0
+    extent: EarthExtent | None = None
+
+
+class FederationReport(BaseModel):
+    """The common tileset of an iTwin; `tileset` is its path, None if `error` says why there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    itwin_id: str
+    itwin_name: str | None = None
+    tileset: str | None = None
+    included: int = 0
+    left_out: int = 0
+    imodels: tuple[FederatedModel, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+
 class BatchReport(BaseModel):
     """All exports of an iTwin; `exported`, `skipped`, `failed` and `rejected` are counts that add up to all exports.
 
-    An export that the acceptance rules reject counts as rejected only, whatever followed from it.
+    An export that the acceptance rules reject counts as rejected only, whatever followed from it. `federation` is the
+    common tileset, None if none was asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -98,3 +129,4 @@ class BatchReport(BaseModel):
     rejected: int = 0
     reports: tuple[ExportReport, ...] = ()
     failures: tuple[BatchFailure, ...] = ()
+    federation: FederationReport | None = None

@@ -183,6 +183,10 @@ COMMANDS = {
         "deployments.cli.exports:itwin",
         "Export every iModel of an iTwin; iModels that have not changed since their last export are skipped.",
     ),
+    "federate": (
+        "deployments.cli.federating:federate",
+        "Publish one tileset for a whole iTwin, which refers to the published tilesets of its iModels.",
+    ),
     "list": ("deployments.cli.lists:app", "List iTwins, iModels, versions, changesets, runs and exports."),
     "doctor": (
         "deployments.cli.doctor.command:doctor",

@@ -12,7 +12,14 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from blocks.errors import BatchRejectedError, InputError, ReportedError
-from deployments.cli.tables import check_table, failure_table, rejected_table, report_table, wide_console
+from deployments.cli.tables import (
+    check_table,
+    failure_table,
+    print_federation,
+    rejected_table,
+    report_table,
+    wide_console,
+)
 from deployments.output_streams import write_json
 from flows.signatures import batch_request, ifc_request, mesh_request
 from tasks.judged_export import refusal_of
@@ -91,6 +98,8 @@ def print_report(report: Report, *, as_json: bool) -> None:
             wide_console().print(rejected_table(report.reports))
         if report.failures:
             wide_console().print(failure_table(report.failures))
+        if report.federation:
+            print_federation(report.federation)
 
 
 def raise_if_rejected(report: Report) -> None:

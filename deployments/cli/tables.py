@@ -12,7 +12,7 @@ from rich.text import Text
 from blocks.shown_text import shown
 from blocks.storage.acceptance.checks import Check, value_text
 from blocks.storage.acceptance.judgement import reasons
-from tasks.reports import BatchFailure, ExportReport
+from tasks.reports import BatchFailure, ExportReport, FederationReport
 
 
 def report_table(reports: Iterable[ExportReport]) -> Table:
@@ -58,6 +58,24 @@ def check_table(checks: Iterable[Check]) -> Table:
     for check in checks:
         measured = "" if check.measured is None else value_text(check.measured)
         add_row(table, check.rule, value_text(check.limit), measured, check.result.replace("_", " "), check.note)
+    return table
+
+
+def print_federation(report: FederationReport) -> None:
+    """The table of a common tileset; warnings go to stderr."""
+    wide_console().print(federation_table(report))
+    for warning in report.warnings:
+        sys.stderr.write(f"{shown(warning)}\n")
+
+
+def federation_table(report: FederationReport) -> Table:
+    """What is in a common tileset, and what is left out and why."""
+    table = Table("iModel", "Status", "Tiles", "Size", "Place", "Why", title_justify="left")
+    table.title = f"{report.tileset or 'No common tileset'}: {report.included} iModels, {report.left_out} left out"
+    for one in report.imodels:
+        place = one.extent.place if one.extent else ""
+        tiles, size = (str(one.tile_count), filesize.decimal(one.total_bytes)) if one.status != "left out" else ("", "")
+        add_row(table, one.imodel_name, one.status, tiles, size, place, one.reason)
     return table
 
 

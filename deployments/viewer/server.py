@@ -7,6 +7,7 @@ requests without the key get 404.
 import contextlib
 import secrets
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import stat_result
@@ -30,6 +31,7 @@ from blocks.errors import ConfigurationError, InputError
 from blocks.shown_text import shown
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.manifest import Manifest, read_manifest
+from blocks.storage.site.site_file import SiteFile, read_site
 from blocks.storage.tileset.references import ROOT
 from deployments.node_tools import MODULES
 
@@ -63,14 +65,16 @@ def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
             "The viewer needs CesiumJS, three.js and web-ifc, which are not installed. With Node 20 and npm on this "
             "machine, run once: python -m deployments.node_tools"
         )
-    found = [asdict(item) for item in find_items(folder)]
+    site = read_site(folder)
+    served = folder.parent if site else folder
+    found = [asdict(item) for item in ([_site_item(folder, served, site)] if site else find_items(folder))]
     if not found:
         raise InputError(f"There is nothing to view in {folder}: no {ROOT} and no .ifc file. Export something first.")
     routes = [
         Route("/", _page),
         Route("/items.json", partial(_answer, found)),
         Mount("/pages", StaticFiles(directory=_PAGES / "pages")),
-        Mount("/data", _ExportedFiles(directory=folder)),
+        Mount("/data", _ExportedFiles(directory=served, only=(folder.name, *site.imodel_ids) if site else ())),
         *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
     ]
     return Starlette(
@@ -102,7 +106,15 @@ def find_items(folder: Path) -> list[ViewableItem]:
     """Tilesets and IFC files in a folder and in the exports below it; external tilesets of a tileset are not listed."""
     manifests = [*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")]
     exports = sorted({folder, *(manifest.parent for manifest in manifests)})
-    return [item for export in exports for item in _items_of(export, folder)]
+    sites = [(path.parent, read_site(path.parent)) for path in sorted(folder.glob(f"*/{ROOT}"))]
+    common = [_site_item(place, folder, site) for place, site in sites if site]
+    return [*common, *(item for export in exports for item in _items_of(export, folder))]
+
+
+def _site_item(place: Path, folder: Path, site: SiteFile) -> ViewableItem:
+    path = (place / ROOT).relative_to(folder).as_posix()
+    facts = (site.itwin_name or place.name, f"{len(site.imodel_ids)} iModels")
+    return ViewableItem(path, "tileset", f"data/{quote(path)}", tuple(shown(fact, LONGEST_NAME) for fact in facts))
 
 
 def _items_of(export: Path, folder: Path) -> list[ViewableItem]:
@@ -138,11 +150,16 @@ async def _page(_: Request) -> FileResponse:
 
 
 class _ExportedFiles(StaticFiles):
-    """Serves the folder without files and folders whose name begins with a dot."""
+    """Serves the folder without files and folders whose name begins with a dot; of it only some folders, if named."""
+
+    def __init__(self, *, directory: Path, only: Sequence[str] = ()) -> None:
+        super().__init__(directory=directory)
+        self._only = frozenset(only)
 
     def lookup_path(self, path: str) -> tuple[str, stat_result | None]:
-        """The path of a file; not found if a part of its name begins with a dot."""
-        if any(part.startswith(".") for part in PurePosixPath(path).parts):
+        """The path of a file; not found if a part of its name begins with a dot, or in another folder."""
+        parts = PurePosixPath(path).parts
+        if any(part.startswith(".") for part in parts) or (self._only and parts[:1] and parts[0] not in self._only):
             return "", None
         return super().lookup_path(path)
 

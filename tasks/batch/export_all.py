@@ -211,9 +211,11 @@ def raise_if_failed(report: BatchReport, fail_when: FailWhen, given: GivenRules 
         given: The acceptance rules; an export that fails by them counts here as failed.
 
     Raises:
-        BatchFailedError: An export failed (`any`), or all exports failed (`all`).
+        BatchFailedError: An export failed (`any`), or all exports failed (`all`); or there is no common tileset.
         BatchRejectedError: The same, and none failed otherwise than by the rules.
     """
+    if report.federation and report.federation.error and fail_when != "never":
+        raise BatchFailedError(f"{_summary_of(report)} {report.federation.error}", report)
     refused = [entry for entry in report.reports if is_failure(entry, given)]
     succeeded = len(report.reports) - len(refused)
     if fail_when == "never" or (fail_when == "all" and succeeded) or not (report.failures or refused):

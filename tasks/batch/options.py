@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from blocks.errors import InputError
+from blocks.storage.site.placements import Placements, read_placements
 from tasks.addresses import read_member, subject
 from tasks.options import ExportOptions, OptionalId, Options, OutputDir
 from tasks.reports import ExportFormat
@@ -37,6 +38,11 @@ def _shards(value: int) -> int:
     return value
 
 
+def _placements(value: object) -> object:
+    """The table in a file that was named; a table is returned unchanged."""
+    return read_placements(value) if isinstance(value, str) and value else value or {}
+
+
 class BatchRequest(Options, frozen=True):
     """The parameters of one batch; `options` holds the parameters of export-ifc and export-mesh.
 
@@ -52,10 +58,20 @@ class BatchRequest(Options, frozen=True):
     max_active: Annotated[int, AfterValidator(_max_active)]
     shards: Annotated[int, AfterValidator(_shards)]
     fail_when: FailWhen = "any"
+    federate: bool = False
+    placements: Annotated[Placements, BeforeValidator(_placements)] = Field(default={})
     output_dir: OutputDir
     credentials: str = "default"
     acceptance: OptionalId = None
     options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _federate_tiles(self) -> Self:
+        if self.federate and "mesh" not in self.formats:
+            raise InputError("federate makes one tileset of the tiles, and no tiles are exported. Add mesh to formats.")
+        if self.placements and not self.federate:
+            raise InputError("placements say where tiles stand in a common tileset. Add federate, or leave them out.")
+        return self
 
     @classmethod
     def check(cls, singles: Iterable[type[ExportOptions]] = (), /, **parameters: object) -> Self:

@@ -1,5 +1,6 @@
 """The page of a batch: what changed, what failed and why, what took longest; one artifact for all exports."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from tasks.export_page import NOTHING_GOES_ON
 from tasks.export_progress import ExportProgress, duration
 from tasks.markdown import code, command, document, items, link, section, table, text
 from tasks.pasted_command import FlowRunFacts
-from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
+from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport, FederationReport
 
 SLOWEST = 10
 """Exports in the table of the slowest ones."""
@@ -52,6 +53,7 @@ def batch_page(report: BatchReport, facts: BatchFacts) -> str:
         f"**{counts_of(report)}.** Took {duration(facts.seconds)}.",
         section("Failed", _failed(report.failures, facts), *_advice(report, facts)),
         section("Rejected by the acceptance rules", _rejected(report.reports, facts)),
+        section("One tileset for all", *_federation(report.federation)),
         section("Exported", _exported(changed, facts)),
         section("Slowest", _slowest(changed, facts)),
         section("Details", items(_details(report, facts))),
@@ -120,6 +122,18 @@ def _advice(report: BatchReport, facts: BatchFacts) -> Iterator[str]:
     if report.failures:
         yield "To export them again, after correcting what is named (what is exported already is skipped):"
         yield command(facts.repeat)
+
+
+def _federation(federation: FederationReport | None) -> Iterator[str]:
+    if federation is None:
+        return
+    if federation.error:
+        yield text(federation.error)
+        return
+    yield f"{federation.included} iModels, to be seen with:"
+    yield command(f"itwin-export view {shlex.quote(str(Path(federation.tileset or '').parent))}")
+    rows = [[text(one.imodel_name), text(one.reason)] for one in federation.imodels if one.status == "left out"]
+    yield table(["iModel that is left out", "Why"], rows) if rows else ""
 
 
 def _exported(changed: Sequence[ExportReport], facts: BatchFacts) -> str:

@@ -156,3 +156,30 @@ async def test_one_page_tells_of_all(prefect_server: str) -> None:
     of_this_run = [row for row in answer.json() if row["flow_run_id"] == page["flow_run_id"]]
     shown = {row["key"] for row in of_this_run if row["key"]}  # Prefect's notes of task results have none
     assert shown == {page["key"], progress["key"]}
+
+
+async def test_a_batch_ends_with_one_tileset_for_all(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """With federate, the published tiles of the whole iTwin are one tileset, those of before included."""
+    sandbox.state.options.mesh_seconds = 0.1
+    site = sandbox.state.add_itwin("Site")
+    made = [sandbox.state.add_imodel(site.id, f"Part {n}", tiles=4).id for n in range(3)]
+    await export_itwin(site.id, formats=["mesh"], imodel_ids=made[:1])
+    report = await export_itwin(site.id, formats=["mesh"], imodel_ids=made[1:2], federate=True)
+    assert report.federation
+    assert report.federation.tileset
+    assert report.federation.tileset == str(tmp_path / "exports" / site.id / "tileset.json")
+    assert [one.status for one in report.federation.imodels] == ["included", "included", "left out"]
+    assert Path(report.federation.tileset).is_file()
+
+
+async def test_a_batch_without_a_common_tileset_fails(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """If the common tileset cannot be written, the exports are published and the batch fails with the reason."""
+    sandbox.state.options.mesh_seconds = 0.1
+    site = sandbox.state.add_itwin("Site")
+    sandbox.state.add_imodel(site.id, "Part", tiles=4)
+    (tmp_path / "exports" / site.id).mkdir(parents=True)
+    (tmp_path / "exports" / site.id / "tileset.json").write_text("{}")
+    with pytest.raises(BatchFailedError, match=r"1 exported, .* no common tileset of itwin-export") as caught:
+        await export_itwin(site.id, formats=["mesh"], federate=True)
+    assert isinstance(caught.value.report, BatchReport)
+    assert caught.value.report.federation

@@ -13,11 +13,11 @@ from blocks.storage.content.models import EarthExtent
 
 Vector = tuple[float, float, float]
 Lengths = tuple[float, float, float]
-_EQUATOR, _POLE = 6_378_137.0, 6_356_752.314245
-_ECCENTRICITY = 1 - _POLE**2 / _EQUATOR**2
+EQUATOR, POLE = 6_378_137.0, 6_356_752.314245
+_ECCENTRICITY = 1 - POLE**2 / EQUATOR**2
 _LOWEST, _HIGHEST = 6_000_000.0, 7_000_000.0
 """Distances from the centre of the Earth, in metres, at which coordinates count as Earth-centred; others are local."""
-_IDENTITY = [float(row == column) for row in range(4) for column in range(4)]
+IDENTITY = [float(row == column) for row in range(4) for column in range(4)]
 
 
 def locate(tile: Json) -> tuple[EarthExtent | None, Lengths | None]:
@@ -27,14 +27,14 @@ def locate(tile: Json) -> tuple[EarthExtent | None, Lengths | None]:
     """
     given: object = tile.get("boundingVolume")
     volume = cast("Json", given) if isinstance(given, dict) else {}
-    if (region := _numbers(volume.get("region"), 6)) and max(map(abs, region)) <= _HIGHEST:
+    if (region := numbers(volume.get("region"), 6)) and max(map(abs, region)) <= _HIGHEST:
         return _of_region(region)
-    box = _numbers(volume.get("box"), 12) or _box_around(_numbers(volume.get("sphere"), 4))
-    matrix = _numbers(tile.get("transform", _IDENTITY), 16)
+    box = numbers(volume.get("box"), 12) or _box_around(numbers(volume.get("sphere"), 4))
+    matrix = numbers(tile.get("transform", IDENTITY), 16)
     if not box or not matrix:
         return None, None
-    axes = [_turned(matrix, (box[at], box[at + 1], box[at + 2])) for at in (3, 6, 9)]
-    x, y, z = _turned(matrix, (box[0], box[1], box[2]))
+    axes = [turned(matrix, (box[at], box[at + 1], box[at + 2])) for at in (3, 6, 9)]
+    x, y, z = turned(matrix, (box[0], box[1], box[2]))
     center = (x + matrix[12], y + matrix[13], z + matrix[14])
     lengths = [round(2 * math.hypot(*axis), 3) for axis in axes]
     if not all(map(math.isfinite, lengths)):
@@ -48,11 +48,11 @@ def is_on_earth(point: Vector) -> bool:
     return _LOWEST < math.hypot(*point) < _HIGHEST
 
 
-def _numbers(value: object, count: int) -> list[float] | None:
+def numbers(value: object, count: int) -> list[float] | None:
     """So many numbers of a JSON array."""
     items = cast("list[object]", value) if isinstance(value, list) else []
-    numbers = [float(item) for item in items if isinstance(item, (int, float))]
-    return numbers if len(items) == len(numbers) == count else None
+    found = [float(item) for item in items if isinstance(item, (int, float))]
+    return found if len(items) == len(found) == count else None
 
 
 def _box_around(sphere: list[float] | None) -> list[float] | None:
@@ -65,12 +65,12 @@ def _box_around(sphere: list[float] | None) -> list[float] | None:
 def _of_region(region: list[float]) -> tuple[EarthExtent, Lengths]:
     west, south, east, north, lowest, highest = region
     middle = (south + north) / 2
-    width = (east - west) % (2 * math.pi) * math.cos(middle) * _EQUATOR
+    width = (east - west) % (2 * math.pi) * math.cos(middle) * EQUATOR
     extent = _extent([math.degrees(angle) for angle in (west, south, east, north)], lowest, highest)
-    return extent, (round(width, 3), round((north - south) * _EQUATOR, 3), round(highest - lowest, 3))
+    return extent, (round(width, 3), round((north - south) * EQUATOR, 3), round(highest - lowest, 3))
 
 
-def _turned(matrix: list[float], vector: Vector) -> Vector:
+def turned(matrix: list[float], vector: Vector) -> Vector:
     """A direction under a matrix in column-major order."""
     x, y, z = (sum(matrix[4 * column + row] * vector[column] for column in range(3)) for row in range(3))
     return x, y, z
@@ -108,11 +108,11 @@ def geodetic(point: Vector) -> tuple[float, float, float]:
     """Longitude and latitude in degrees, height in metres (WGS 84, Bowring's formula)."""
     x, y, z = point
     distance = math.hypot(x, y)
-    angle = math.atan2(z * _EQUATOR, distance * _POLE)
+    angle = math.atan2(z * EQUATOR, distance * POLE)
     latitude = math.atan2(
-        z + (_EQUATOR**2 / _POLE**2 - 1) * _POLE * math.sin(angle) ** 3,
-        distance - _ECCENTRICITY * _EQUATOR * math.cos(angle) ** 3,
+        z + (EQUATOR**2 / POLE**2 - 1) * POLE * math.sin(angle) ** 3,
+        distance - _ECCENTRICITY * EQUATOR * math.cos(angle) ** 3,
     )
-    surface = _EQUATOR * math.sqrt(1 - _ECCENTRICITY * math.sin(latitude) ** 2)
+    surface = EQUATOR * math.sqrt(1 - _ECCENTRICITY * math.sin(latitude) ** 2)
     height = distance * math.cos(latitude) + z * math.sin(latitude) - surface
     return math.degrees(math.atan2(y, x)), math.degrees(latitude), height

@@ -13,6 +13,41 @@ async function describe(picked) {
   return `${decodeURIComponent(new URL(uri, location.href).pathname.split("/data/").pop())} · ${headers.get("content-length")} bytes`;
 }
 
+// Every tile around an iModel in a common tileset, with its place among its siblings.
+function* imodelTiles(tile) {
+  for (const child of tile.children) {
+    if (child.metadata?.class?.id === "imodel") yield { parent: tile, child };
+    else yield* imodelTiles(child);
+  }
+}
+
+// A switch for each iModel: a tile that its parent does not list is neither loaded nor drawn.
+function listModels(tileset) {
+  const models = [...imodelTiles(tileset.root)].map(({ parent, child }) => ({
+    parent, child, name: child.metadata.getProperty("name"),
+  }));
+  models.sort((one, other) => one.name.localeCompare(other.name));
+  const list = document.getElementById("models");
+  list.hidden = models.length === 0;
+  const draw = ({ parent, child }, shown) => {
+    const others = parent.children.filter((tile) => tile !== child);
+    parent.children.splice(0, parent.children.length, ...others, ...(shown ? [child] : []));
+  };
+  const rows = models.map((model) => {
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+    box.onchange = () => draw(model, box.checked);
+    const label = document.createElement("label");
+    label.append(box, ` ${model.name}`);
+    return { box, label };
+  });
+  const every = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+  every.onchange = () => rows.forEach(({ box }) => box.checked !== every.checked && box.click());
+  const label = document.createElement("label");
+  label.append(every, ` All ${models.length} iModels`);
+  list.replaceChildren(label, ...rows.map((row) => row.label));
+  document.body.dataset.models = models.length;
+}
+
 export async function show(url, container, report, pick) {
   window.CESIUM_BASE_URL = new URL("../cesium/", import.meta.url).href;
   await load("cesium/Cesium.js");
@@ -46,6 +81,7 @@ export async function show(url, container, report, pick) {
   detail.oninput = () => (tileset.maximumScreenSpaceError = 32 / 2 ** (detail.value / 2));
   detail.oninput();
   viewer.scene.primitives.add(tileset);
+  listModels(tileset);
   viewer.screenSpaceEventHandler.setInputAction(
     async ({ position }) => pick(await describe(viewer.scene.pick(position))),
     Cesium.ScreenSpaceEventType.LEFT_CLICK,

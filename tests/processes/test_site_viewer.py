@@ -1,0 +1,80 @@
+"""The common tileset of a site, looked at with a real browser."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Response, sync_playwright
+
+from blocks.storage.site.site_document import MARK
+from blocks.storage.tileset.references import ROOT
+from tasks.federation import Site, publish_site
+from tests.blocks.storage.site.campus import ITWIN_ID, publish
+from tests.processes.test_viewer import ARTEFACTS, CHROMIUM, LONGEST_WAIT, SWITCHES, name_in
+
+BACKGROUND = 60
+"""Brightness above which a pixel shows a tile."""
+
+
+def drawn_on(page: Page) -> int:
+    """How many pixels show something, right of the list and below the bar."""
+    png = page.screenshot(clip={"x": 250, "y": 120, "width": 650, "height": 440})
+    return sum(Image.open(io.BytesIO(png)).convert("L").histogram()[BACKGROUND:])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the common tileset of forty iModels, five of them not on the Earth."""
+    folder = tmp_path_factory.mktemp("exports")
+    imodels = [publish(folder, number, on_earth=number >= 5, tiles=2) for number in range(40)]
+    assert publish_site(Site(ITWIN_ID, "Campus", folder, {}), imodels).included == 35
+    return folder / ITWIN_ID
+
+
+@pytest.fixture(scope="module")
+def address(place: Path) -> Generator[str]:
+    """Where the viewer serves it."""
+    command = [sys.executable, "-m", "deployments", "view", str(place), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        yield found[0]
+        process.terminate()
+
+
+def test_every_imodel_is_drawn_and_can_be_switched_off(address: str, place: Path) -> None:
+    """CesiumJS loads every tile of every iModel without a failure; switches hide all and show them again."""
+    answers: list[Response] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        page = browser.new_page(viewport={"width": 1000, "height": 600})
+        page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  Playwright sets attributes on it
+        page.goto(address)
+        page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
+        page.evaluate("detail.value = 16; detail.oninput()")
+        page.wait_for_timeout(1500)
+        page.wait_for_selector("body[data-state=complete]", timeout=LONGEST_WAIT)
+        ARTEFACTS.mkdir(exist_ok=True)
+        page.screenshot(path=ARTEFACTS / "site.png")
+        assert page.get_attribute("body", "data-failed") == "0"
+        assert page.get_attribute("body", "data-models") == "35"
+        drawn = [drawn_on(page)]
+        for _ in range(2):
+            page.locator("#models input").first.click()
+            page.wait_for_timeout(700)
+            drawn.append(drawn_on(page))
+        browser.close()
+    opened = {answer.url.split("/data/")[1].split("/")[0] for answer in answers if "/mesh/" in answer.url}
+    assert opened == {one["id"] for one in json.loads((place / ROOT).read_text())["asset"]["extras"][MARK]["imodels"]}
+    assert {answer.status for answer in answers} == {200}
+    assert {name_in(answer.url) for answer in answers} >= {"overview.glb", "0.glb", "part 1.glb"}
+    assert drawn[1] == 0
+    assert drawn[2] == pytest.approx(drawn[0], rel=0.1)
+    assert drawn[0] > 100

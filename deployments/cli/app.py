@@ -16,6 +16,7 @@ from blocks.bounds import LONGEST_NAME, MIB
 from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
 from blocks.shared_folder import read_bounded
 from blocks.shown_text import in_terminal, is_text, shown
+from deployments.cli.prefect_settings import import_prefect, is_about_settings, unusable_settings
 from deployments.stop_signals import INTERRUPTED
 
 BAD_INPUT = 2
@@ -103,20 +104,17 @@ def _import_command(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] not in COMMANDS:
         return
     try:
+        if arguments[0] in WITH_PREFECT:
+            import_prefect()
         import_module(COMMANDS[arguments[0]][0].partition(":")[0])
     except (OSError, ValueError) as error:
-        raise ConfigurationError(_unusable_settings(error)) from None
+        raise ConfigurationError(unusable_settings(error)) from None
 
 
 def _known_errors() -> tuple[type[Exception], ...]:
     """Errors that have a sentence for people; the libraries' own only where the library was in use."""
-    known: list[type[Exception]] = [ExportError, CycloptsError, RuntimeError]
-    for module, name in (
-        ("httpx", "HTTPError"),
-        ("prefect.exceptions", "ParameterTypeError"),
-        ("pydantic_core", "ValidationError"),
-        ("pydantic_settings.exceptions", "SettingsError"),
-    ):
+    known: list[type[Exception]] = [ExportError, CycloptsError, RuntimeError, TypeError, ValueError, AttributeError]
+    for module, name in (("httpx", "HTTPError"), ("prefect.exceptions", "ParameterTypeError")):
         if loaded := sys.modules.get(module):
             known.append(getattr(loaded, name))
     return tuple(known)
@@ -132,37 +130,14 @@ def _ending(error: Exception) -> tuple[str, int]:
             return f"{said} See: itwin-export --help", BAD_INPUT
         case RuntimeError() if "reach API" in said:  # how Prefect says that its API is not there
             return _unreachable(said), BAD_INPUT
-        case ValueError() if _is_about_settings(error):
-            return _unusable_settings(error), BAD_INPUT
-        case RuntimeError() | ValueError():
+        case _ if is_about_settings(error):
+            return unusable_settings(error), BAD_INPUT
+        case RuntimeError() | ValueError() | TypeError() | AttributeError():
             raise error
-        case TypeError():  # Prefect's error for parameters of the wrong type
+        case _ if type(error).__name__ == "ParameterTypeError":
             return said, BAD_INPUT
         case _:
             return _unreachable(said), BAD_INPUT
-
-
-def _is_about_settings(error: ValueError) -> bool:
-    """True for errors of Prefect's settings, which it reads on its first import or when one is first asked for."""
-    return getattr(error, "title", "") == "Settings" or type(error).__name__ == "SettingsError"
-
-
-def _unusable_settings(error: OSError | ValueError) -> str:
-    """Prefect reads its settings when it is imported; the sentence never holds their values."""
-    from pydantic import ValidationError  # noqa: PLC0415  help does without
-
-    match error:
-        case ValidationError():
-            faults = error.errors(include_url=False, include_input=False, include_context=False)
-            said = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults)
-        case OSError():
-            said = f"{error.filename}: {error.strerror}"
-        case _:
-            said = f"{type(error).__name__}: {error}"
-    return (
-        f"Prefect's settings cannot be read ({without_secrets(said)}). Correct the variables PREFECT_…, .env, "
-        f"prefect.toml or pyproject.toml of this folder, or profiles.toml in PREFECT_HOME."
-    )
 
 
 def _unreachable(reason: str) -> str:
@@ -212,6 +187,8 @@ COMMANDS = {
     ),
 }
 """Where each command is, and its first sentence: modules are imported only when their command is used."""
+WITH_PREFECT = frozenset({"doctor", "login", "webhooks"})
+"""Commands whose module imports Prefect; others import it when it is needed."""
 
 for _name, (_place, _help) in COMMANDS.items():
     app.command(_place, name=_name, help=_help)

@@ -17,6 +17,7 @@ from blocks.storage.acceptance.ids_checks import require_valid_documents
 from blocks.storage.acceptance.judgement import Judgement, judge, reasons
 from blocks.storage.acceptance.rules import GivenRules
 from blocks.storage.content.models import ExportContent
+from deployments.cli.prefect_settings import import_prefect
 from deployments.cli.tables import add_row, check_table, wide_console
 from deployments.output_streams import write_json
 from tasks.acceptance import names_block, read_rules, with_ids_files
@@ -78,6 +79,7 @@ def _given(acceptance: str | None, ids: tuple[Path, ...]) -> GivenRules | None:
         given = with_ids_files(given, ids)
     if given is None or not given.missing_documents:
         return given
+    import_prefect()
     from deployments.cli.own_server import run_with_server  # noqa: PLC0415  imports Prefect
     from tasks.ifc.ids_documents import load_documents  # noqa: PLC0415  imports Prefect
 
@@ -87,6 +89,7 @@ def _given(acceptance: str | None, ids: tuple[Path, ...]) -> GivenRules | None:
 def _rules_of(acceptance: str) -> GivenRules:
     if not names_block(acceptance):
         return read_rules(acceptance)
+    import_prefect()
     from deployments.cli.own_server import run_with_server  # noqa: PLC0415  imports Prefect
     from tasks.load_rules import load_rules  # noqa: PLC0415  imports Prefect
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from blocks.errors import BatchRejectedError, InputError, ReportedError
+from deployments.cli.prefect_settings import import_prefect
 from deployments.cli.tables import (
     check_table,
     failure_table,
@@ -65,6 +66,7 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
             print_report(unchanged, as_json=json)
             raise_if_rejected(unchanged)
             return
+        import_prefect()
         from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
 
         try:

@@ -17,6 +17,7 @@ from blocks.itwin.shared_clients import SHARED_CLIENTS
 from blocks.itwin.transport import Transport
 from blocks.settings import Settings, read_settings
 from blocks.shared_folder import read_bounded
+from deployments.cli.prefect_settings import import_prefect
 from deployments.stop_signals import stop_signals
 
 Result = TypeVar("Result")
@@ -48,6 +49,7 @@ def with_platform(credentials: str, work: Callable[[ItwinApis], Awaitable[Result
     settings = read_settings()
     if is_decided_without_prefect(credentials) and is_service(settings):
         return stop_signals.run(_read(settings, work))
+    import_prefect()
     from deployments.cli.own_server import run_with_server  # noqa: PLC0415  imports Prefect
 
     return run_with_server(_read_as(credentials, work))
@@ -103,7 +105,7 @@ def _is_configured_in_files(home: Path) -> bool:
         in_profile = "PREFECT_API_URL" in profiles.get("profiles", {}).get(profiles.get("active"), {})
     except FileNotFoundError:
         in_profile = False
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return True
     files = {"prefect.toml": "", "pyproject.toml": "[tool.prefect", ".env": "PREFECT_"}
     return in_profile or any(_holds(Path(name), mark) for name, mark in files.items())

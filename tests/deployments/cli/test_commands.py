@@ -148,6 +148,26 @@ def test_an_unreadable_prefect_toml_costs_one_sentence(
     assert sentence in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[tool.prefect]\napi = 3\n", "(api is not a table)"),
+        ("[tool.prefect.api]\nurl = 3\n", "(url: Input should be a valid string)"),
+        ("tool = 3\n", "(AttributeError"),
+    ],
+    ids=["a number for a table", "a number for an address", "no table at all"],
+)
+def test_a_wrong_table_of_pyproject_toml_costs_one_sentence(
+    text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings of another type than Prefect expects end with one line and exit code 2, and no stack trace."""
+    (tmp_path / "pyproject.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = itwin_export("list", "itwins", PYTHONPATH=str(REPOSITORY))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert f"Prefect's settings cannot be read {sentence}" in done.stderr
+
+
 def long_quotation(path: Path) -> None:
     path.write_text('ITWIN_CLIENT_ID="' + "x" * 70_000)
 

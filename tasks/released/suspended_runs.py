@@ -1,7 +1,9 @@
 """Look at what suspended flow runs wait for, and resume those whose wait has ended."""
 
+import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -26,14 +28,13 @@ from blocks.errors import ExportError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
+from tasks.polling import Log
 from tasks.released.wait import ReleasedWait, released_wait_of
 from tasks.retry import retries_after
 
 PAGE = 200
 FLOWS = ["export-ifc", "export-mesh"]
 FOLLOWER_FLOW = "follow-runs"
-Listings = dict[tuple[str, str], list[MeshExport]]
-"""The mesh exports of an iModel and type: one list for all flow runs that wait for one of them."""
 OFTEN = timedelta(minutes=10)
 """Until this age a remote run is looked at each time; later each time that it is a tenth older."""
 
@@ -121,20 +122,26 @@ def by_credentials(runs: Iterable[SuspendedRun]) -> dict[str, list[SuspendedRun]
 @task(**retries_after(1, 3, 8), cache_policy=NO_CACHE, persist_result=False)
 async def find_ended(credentials: ItwinCredentials, runs: Sequence[SuspendedRun]) -> list[SuspendedRun]:
     """Those whose wait has ended: the remote run ended or is gone, may not be read, or the deadline has passed."""
-    listed: Listings = {}
-    ended: list[SuspendedRun] = []
     async with credentials.get_client() as itwin:
-        for one in runs:
-            try:
-                has_ended = await _has_ended(itwin, one, listed)
-            except ExportError as error:
-                if error.is_transient:
-                    get_run_logger().warning("%s is looked at next time. %s", one.name, error)
-                    continue
-                has_ended = True  # the flow run says better what has happened
-            if has_ended:
-                ended.append(one)
-    return ended
+        return await ended_among(itwin, runs, get_run_logger())
+
+
+async def ended_among(itwin: ItwinApis, runs: Sequence[SuspendedRun], log: Log) -> list[SuspendedRun]:
+    """The same, eight reads at once."""
+
+    async def is_to_go_on(one: SuspendedRun) -> bool:
+        try:
+            return await _has_ended(itwin, one)
+        except ExportError as error:
+            if error.is_transient:
+                log.warning("%s is looked at next time. %s", one.name, error)
+            return not error.is_transient  # the flow run says better what has happened
+
+    with ExitStack() as searches:
+        for _ in (one for one in runs if one.wait.format == "mesh"):
+            searches.enter_context(itwin.mesh_listings.joined())
+        found = await asyncio.gather(*map(is_to_go_on, runs))
+    return [one for one, is_ready in zip(runs, found, strict=True) if is_ready]
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -148,17 +155,20 @@ async def resume(run: SuspendedRun) -> bool:
     return True
 
 
-async def _has_ended(itwin: ItwinApis, run: SuspendedRun, listed: Listings) -> bool:
+async def _has_ended(itwin: ItwinApis, run: SuspendedRun) -> bool:
     wait = run.wait
     if itwin.client.server_now() >= wait.deadline:
         return True
-    if wait.format == "ifc":
-        return (await itwin.exports.get_run(wait.connection_id, wait.export_id)).is_finished
-    subject = (wait.imodel_id, run.export_type)
-    if subject not in listed:
-        found = itwin.meshes.list_exports(wait.imodel_id, export_type=run.export_type)
-        listed[subject] = [export async for export in found]
-    return run.is_served_by(listed[subject])
+    async with itwin.poll_slots:
+        if wait.format == "ifc":
+            return (await itwin.exports.get_run(wait.connection_id, wait.export_id)).is_finished
+        return run.is_served_by(await _mesh_exports(itwin, wait.imodel_id, run.export_type))
+
+
+async def _mesh_exports(itwin: ItwinApis, imodel_id: str, export_type: str) -> list[MeshExport]:
+    """Those of an iModel: where many are looked for, one list of all iModels serves them together."""
+    listed = await itwin.mesh_listings.exports_of(imodel_id, export_type)
+    return listed or [one async for one in itwin.meshes.list_exports(imodel_id, export_type=export_type)]
 
 
 def _suspended(flow_run: FlowRun) -> SuspendedRun | None:

@@ -27,12 +27,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @contextmanager
-def process(*command: str, environment: dict[str, str], log: Path) -> Generator[None]:
+def process(*command: str, environment: dict[str, str], log: Path) -> Generator[subprocess.Popen[bytes]]:
     """A process that ends with the block."""
     with log.open("wb") as output:
         started = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=output, stderr=output)
         try:
-            yield
+            yield started
         finally:
             started.terminate()
             started.wait(timeout=30)

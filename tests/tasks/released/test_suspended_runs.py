@@ -1,14 +1,20 @@
 """When a suspended flow run is looked at, and what ends its wait."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from prefect.states import Suspended
 
+from blocks.itwin.api.mesh_listing_cache import MeshListingCache
 from blocks.itwin.mesh_models import MeshExport
-from tasks.released.suspended_runs import SuspendedRun
+from deployments.sandbox.faults.faults import Fault
+from deployments.sandbox.state.seed import SEEDED
+from tasks.released.suspended_runs import SuspendedRun, ended_among
 from tasks.released.wait import ReleasedWait, released_wait_of
+from tests.blocks.itwin.platform import MOMENT, Platform
+from tests.tasks.run_specs import LOG
 
 SINCE = datetime(2026, 1, 31, 3, 0, tzinfo=UTC)
 WAIT = ReleasedWait(
@@ -83,3 +89,40 @@ def test_only_the_tiles_that_were_asked_for_end_a_wait() -> None:
     asked = suspended(WAIT.model_copy(update={"export_id": "2"}))
     assert not asked.is_served_by([export("Complete"), export("InProgress", number="2")])
     assert asked.is_served_by([export("Complete", number="2")])
+
+
+async def many_meshes(platform: Platform, count: int) -> list[SuspendedRun]:
+    """Flow runs that wait for the tiles of an iModel each, which the platform is making."""
+    waiting = list[SuspendedRun]()
+    for number in range(count):
+        imodel = platform.state.add_imodel(SEEDED.itwin, f"Tiled {number}", changesets=1, elements=4, tiles=1)
+        [export async for export in platform.itwin.meshes.list_exports(imodel.id)]  # makes the platform begin
+        asked = {"imodel_id": imodel.id, "changeset_id": imodel.changesets[-1].id}
+        times = {"since": MOMENT, "deadline": MOMENT + timedelta(hours=1)}
+        waiting.append(suspended(WAIT.model_copy(update=asked | times)))
+    return waiting
+
+
+async def test_one_list_tells_of_many_tilesets(platform: Platform) -> None:
+    """Twenty flow runs whose tiles are being made cost one request, and one more finds all twenty complete."""
+    platform.state.options.mesh_seconds = 30
+    waiting = await many_meshes(platform, 20)
+    before = platform.count("GET", "/mesh-export")
+    assert await ended_among(platform.itwin, waiting, LOG) == []
+    await platform.sleep(30)
+    ended = await ended_among(
+        replace(platform.itwin, mesh_listings=MeshListingCache(platform.itwin.meshes)), waiting, LOG
+    )
+    assert ended == waiting
+    assert platform.count("GET", "/mesh-export") - before == 2
+
+
+async def test_a_read_that_fails_for_now_is_left_to_the_next_look(platform: Platform) -> None:
+    """A flow run goes on when its export run is gone, and is left alone when the platform does not answer."""
+    asked = {"format": "ifc", "connection_id": "c", "export_id": "r", "since": MOMENT}
+    waiting = [suspended(WAIT.model_copy(update=asked | {"deadline": MOMENT + timedelta(hours=1)}))]
+    fault = platform.state.faults.add(Fault(path="/runs/r", status=503))
+    assert await ended_among(platform.itwin, waiting, LOG) == []
+    assert fault.hits
+    platform.state.faults.add(Fault(path="/runs/r", status=404, code="RunNotFound"))
+    assert await ended_among(platform.itwin, waiting, LOG) == waiting

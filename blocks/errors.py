@@ -35,6 +35,7 @@ Messages state what was requested, what was received and what to do. They never 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -60,6 +61,11 @@ def without_secrets(text: str) -> str:
     return without_controls(_BEARER.sub(r"\1 …", text))
 
 
+def read_more(message: str, articles: Iterable[str]) -> str:
+    """A message for a person, with the articles that it does not name because a message has no query string."""
+    return " ".join((message, *(f"Read more: {article}" for article in articles if article not in message)))
+
+
 def is_public_link(address: str) -> bool:
     """True if an address contains no signature, token or known secret, so that it may be shown with its query."""
     return without_known_secrets(address) == address and not _SIGNATURE.search(address) and "@" not in address
@@ -77,6 +83,11 @@ class ExportError(Exception):
     is_transient: ClassVar[bool] = False
     is_retried: bool = False
     exit_code: ClassVar[int] = 1
+
+    @property
+    def articles(self) -> tuple[str, ...]:
+        """Whole addresses of the platform's articles about it, each once."""
+        return ()
 
 
 class InputError(ExportError):
@@ -170,6 +181,11 @@ class RunFailedError(ExportError):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def articles(self) -> tuple[str, ...]:
+        """Those that the failed tasks name."""
+        return tuple(dict.fromkeys(task.kb_article_link for task in self.failed_tasks if task.kb_article_link))
 
 
 class PartialSuccessError(RunFailedError):

@@ -15,7 +15,7 @@ from blocks.storage.acceptance.checks import Check, value_text
 from blocks.storage.preview_file import read_preview
 from tasks.export_progress import ExportProgress
 from tasks.judged_export import refusal_of
-from tasks.markdown import code, command, document, items, link, section, table, text
+from tasks.markdown import articles, code, command, document, items, link, section, table, text
 from tasks.pasted_command import FlowRunFacts
 from tasks.reports import ExportedFile, ExportReport
 from tasks.step_times import step_times
@@ -223,10 +223,10 @@ def _failed_task(task: FailedTask) -> str:
     """One item of a list, because long texts in a table are cut at the edge of the page."""
     answer = {True: "you can correct it", False: "you cannot correct it", None: "not said whether you can correct it"}
     where = f" in phase {text(task.phase)}" if task.phase else ""
-    article = f" {link('Read more in the knowledge base', task.kb_article_link)}." if task.kb_article_link else ""
     known_as = f"{text(task.code)}, " if task.code else ""
     happened = text(task.description or task.result)
-    return f"**{happened}** Failed{where} ({known_as}task {code(task.id)}); {answer[task.can_user_fix]}.{article}"
+    read_more = articles([task.kb_article_link] if task.kb_article_link else [])
+    return f"**{happened}** Failed{where} ({known_as}task {code(task.id)}); {answer[task.can_user_fix]}.{read_more}"
 
 
 def _advice(error: Exception) -> str:

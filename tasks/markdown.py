@@ -1,5 +1,6 @@
 """Markdown of the pages in the Prefect UI; texts of others come in through `text`, `code` and `link` only."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from blocks.bounds import LONGEST_NAME
@@ -9,9 +10,12 @@ MOST_ROWS = 50
 """Rows of a table, and items of a list."""
 
 
+_CUT_ADDRESS = re.compile(r"(https?://[^\s\\]*\?…)")
+
+
 def text(value: object) -> str:
-    """A text with its markdown characters escaped, shortened to 500 characters."""
-    return in_markdown(str(value))
+    """A text with its markdown characters escaped, shortened to 500 characters; an address that is cut is no link."""
+    return _CUT_ADDRESS.sub(r"`\1`", in_markdown(str(value)))
 
 
 def code(value: object) -> str:
@@ -25,6 +29,11 @@ def link(words: str, address: str) -> str:
     for sign in "()|<>\\":
         address = address.replace(sign, f"%{ord(sign):02X}")
     return f"[{text(words)}]({address})" if address else text(words)
+
+
+def articles(addresses: Iterable[str]) -> str:
+    """Links to the platform's articles, to be put behind a sentence."""
+    return "".join(f" {link('Read more in the knowledge base', address)}." for address in addresses)
 
 
 def command(words: str) -> str:

@@ -24,13 +24,19 @@ class ExportedFile(BaseModel):
 
 
 class BatchFailure(BaseModel):
-    """A failed export of a batch; `error` is the message for people."""
+    """A failed export of a batch.
+
+    Attributes:
+        error: The message for people, without any query string.
+        articles: Whole addresses of the platform's articles about it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     imodel_id: str
     format: ExportFormat
     error: str
+    articles: tuple[str, ...] = ()
 
 
 class ExportedVersion(BaseModel):

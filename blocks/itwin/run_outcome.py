@@ -98,7 +98,7 @@ def _task_error(task: ExportTask) -> str:
         parts += [f"– {' '.join(text for text in texts if text)}"] if any(texts) else []
         parts += [f"Exit code {error.bridge_exit_code}."] if error.bridge_exit_code is not None else []
         parts += ["You can correct this yourself."] if error.can_user_fix else []
-        parts += [f"See {error.kb_article_link}"] if error.kb_article_link else []
+        parts += [f"See {article}"] if (article := _without_query(error.kb_article_link or "")) else []
     return without_secrets(" ".join(parts)).rstrip(".") + "."
 
 
@@ -121,6 +121,11 @@ def _failed_task(task: ExportTask) -> FailedTask:
 def _public(link: str) -> str:
     """An article's address with its query, which names the article; empty if it could give something away."""
     return web_address(link) if is_public_link(link) else ""
+
+
+def _without_query(link: str) -> str:
+    """An article's address for a message; empty if it has a query, because without that it leads nowhere."""
+    return link if without_secrets(link) == link else ""
 
 
 def _run_error(run: ExportRun) -> str:

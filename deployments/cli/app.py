@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from blocks.bounds import LONGEST_NAME, MIB
-from blocks.errors import ConfigurationError, ExportError, InputError, without_secrets
+from blocks.errors import ConfigurationError, ExportError, InputError, read_more, without_secrets
 from blocks.shared_folder import read_bounded
 from blocks.shown_text import in_terminal, is_text, shown
 from deployments.cli.prefect_settings import import_prefect, is_about_settings, unusable_settings
@@ -125,7 +125,7 @@ def _ending(error: Exception) -> tuple[str, int]:
     said = without_secrets(str(error))
     match error:
         case ExportError():
-            return str(error), error.exit_code
+            return read_more(str(error), error.articles), error.exit_code
         case CycloptsError():
             return f"{said} See: itwin-export --help", BAD_INPUT
         case RuntimeError() if "reach API" in said:  # how Prefect says that its API is not there

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blocks.errors import read_more
 from blocks.shown_text import shown
 from blocks.storage.acceptance.checks import Check, value_text
 from blocks.storage.acceptance.judgement import reasons
@@ -39,7 +40,7 @@ def failure_table(failures: Iterable[BatchFailure]) -> Table:
     """What did not work out, and why."""
     table = Table("iModel", "Format", "Why", title="Failed", title_justify="left")
     for failure in failures:
-        add_row(table, failure.imodel_id, failure.format, failure.error)
+        add_row(table, failure.imodel_id, failure.format, read_more(failure.error, failure.articles))
     return table
 
 

@@ -257,7 +257,9 @@ def _summarize(
     """Combine the results; an unexpected exception counts as a failed export."""
     reports = tuple(outcome for outcome in outcomes if isinstance(outcome, ExportReport))
     failures = tuple(
-        BatchFailure(imodel_id=item.imodel.id, format=item.format, error=_message_of(outcome))
+        BatchFailure(
+            imodel_id=item.imodel.id, format=item.format, error=_message_of(outcome), articles=_articles_of(outcome)
+        )
         for item, outcome in zip(items, outcomes, strict=True)
         if isinstance(outcome, BaseException)
     )
@@ -282,6 +284,10 @@ def _status_of(report: ExportReport) -> ItemStatus:
 def _message_of(error: BaseException) -> str:
     text = without_secrets(str(error))
     return text if isinstance(error, ExportError) else f"{type(error).__name__}: {text}"
+
+
+def _articles_of(error: BaseException) -> tuple[str, ...]:
+    return error.articles if isinstance(error, ExportError) else ()
 
 
 def _summary_of(report: BatchReport) -> str:

@@ -12,7 +12,7 @@ from blocks.storage.manifest import Manifest
 from tasks.batch.unfinished_batch import UnfinishedBatch
 from tasks.export_page import NOTHING_GOES_ON
 from tasks.export_progress import ExportProgress, duration
-from tasks.markdown import code, command, document, items, link, section, table, text
+from tasks.markdown import articles, code, command, document, items, link, section, table, text
 from tasks.pasted_command import FlowRunFacts
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport, FederationReport
 
@@ -105,7 +105,8 @@ def counts_of(report: BatchReport) -> str:
 def _failed(failures: Sequence[BatchFailure], facts: BatchFacts) -> str:
     """A list, because long texts in a table are cut at the edge of the page."""
     return items(
-        f"**{facts.subject(one.imodel_id, one.format)}** ({one.format}): {text(one.error)}" for one in failures
+        f"**{facts.subject(one.imodel_id, one.format)}** ({one.format}): {text(one.error)}{articles(one.articles)}"
+        for one in failures
     )
 
 

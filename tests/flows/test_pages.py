@@ -104,14 +104,18 @@ async def test_a_deadline_says_what_goes_on(prefect_server: str, sandbox: Runnin
 
 
 async def test_a_batch_has_one_page(prefect_server: str, sandbox: RunningSandbox) -> None:
-    """The page of a batch counts, names what failed and why, what was exported, and the requests that were used."""
+    """The page of a batch counts, names what failed, why, where to read more, what was exported and the requests."""
     await export_ifc(SEEDED.bridge, ifc_version="IFC2x3")  # has a page of its own, which the batch's page links
-    sandbox.state.script(SEEDED.plant, Outcome("Error"))
+    article = "https://bentleysystems.service-now.com/kb?id=1&n=2"
+    sandbox.state.script(SEEDED.plant, Outcome("Error", error={"kbArticleLink": article}))
     report = await export_itwin("Campus", imodel_ids=[SEEDED.plant, SEEDED.bridge], fail_when="never")
     (said,) = [one["data"] for one in newest(prefect_server, "markdown") if one["key"].startswith("export-itwin")]
     assert said.startswith("# Campus\n")
     assert "**1 exported, 0 skipped, 1 failed.**" in said
     assert f"* **Plant A** (ifc): Export run {report.failures[0].error.split()[2]} of iModel" in said
+    assert f". [Read more in the knowledge base]({article})." in said
+    assert report.failures[0].articles == (article,)
+    assert "service-now.com" not in report.failures[0].error
     assert f"| [Bridge](/artifacts/key/export-ifc-{SEEDED.bridge}) | ifc | `" in said
     assert "Requests to the platform: " in said
     assert "    itwin-export itwin Campus --imodel-ids" in said

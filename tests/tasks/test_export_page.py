@@ -56,6 +56,12 @@ def test_texts_of_others_have_no_effect() -> None:
         assert " <img" not in page
 
 
+def test_an_address_without_its_query_is_no_link() -> None:
+    """The UI makes a link of every address, and one whose query was cut would lead elsewhere."""
+    failed = RunFailedError("See https://vendor.example/kb?… or https://vendor.example/help.")
+    assert "> See `https://vendor.example/kb?…` or https://vendor.example/help." in failure_page(failed, facts_of())
+
+
 def test_a_page_is_bounded() -> None:
     """Thousands of files, warnings and failed tasks with long texts give a page of less than 100 kB."""
     files = tuple(ExportedFile(path="f" * 5000, role="model", size=1, sha256="b" * 64) for _ in range(5000))

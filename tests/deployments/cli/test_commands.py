@@ -266,9 +266,12 @@ def test_an_unknown_imodel_is_named() -> None:
 
 
 def test_a_failed_run_ends_with_exit_code_1(server: RunningSandbox, tmp_path: Path) -> None:
-    """A failed export says why, ends with exit code 1 and leaves nothing under the final name."""
-    server.state.script(SEEDED.plant, Outcome(result="Error"))
+    """A failed export says why and where to read more, ends with 1 and leaves nothing under the final name."""
+    article = "https://vendor.example/kb?id=1&n=2"
+    error = {"errorCode": "TAE_BRW_1000", "kbArticleLink": article}
+    server.state.script(SEEDED.plant, Outcome(result="Error", error=error))
     done = itwin_export("ifc", SEEDED.plant)
+    assert done.stderr.rstrip().endswith(f"Read more: {article}")
     assert (done.returncode, "TAE_BRW_1000" in done.stderr) == (1, True)
     assert not list((tmp_path / "exports").rglob("ifc/*"))
 

@@ -31,7 +31,7 @@ from tasks.load_blocks import load_credentials
 from tasks.load_rules import with_rules
 from tasks.platform_slots import platform_slot
 from tasks.published import find_published, raise_if_refused, report_skipped
-from tasks.released.wait import found_or_released, require_resumable
+from tasks.released.wait import earlier_start, found_or_released, require_resumable
 from tasks.reports import ExportReport
 
 
@@ -61,7 +61,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
             return report
         request = await with_imodel_name(itwin, request)
         await check_files_publishable(apis, request, changeset)
-        first_started = await record_first_start(str(request.folder), looked_at)
+        first_started = await record_first_start(str(request.folder), await earlier_start(request.policy) or looked_at)
         await verify_blob_storage(storage, request)
         connection = await connect(itwin, request)
         await verify_authorization(itwin, request.policy)

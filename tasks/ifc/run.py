@@ -45,7 +45,9 @@ async def start_run(
     async with credentials.get_client() as itwin:
         records = RunRecords(spec.request.state_dir.runs)
         longest = longest_wait(spec.policy)
-        run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log, longest=longest).start()
+        starter = RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log, longest=longest)
+        starter.record_earlier(await earlier_waits())
+        run = await starter.start()
     if isinstance(run, ReleasedWait):
         return run
     changeset = spec.changeset_id or "none (baseline)"
@@ -116,6 +118,8 @@ def _released(spec: RunSpec, run: RemoteRun, since: datetime) -> ReleasedWait:
         changeset_id=spec.changeset_id,
         connection_id=run.connection_id,
         export_id=run.run_id,
+        blob_name=run.blob_name,
+        is_adopted=run.adopted,
         since=since,
         deadline=since + spec.policy.timeout,
     )

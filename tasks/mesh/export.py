@@ -10,7 +10,7 @@ from tasks.first_start import record_first_start
 from tasks.mesh.finder import EnsuredMesh, MeshSearch
 from tasks.mesh.options import MeshRequest, MeshSpec
 from tasks.polling import read_poll_backoff
-from tasks.released.wait import ReleasedWait, longest_wait
+from tasks.released.wait import ReleasedWait, earlier_start, longest_wait
 from tasks.retry import once_per_flow_run, retries_after
 
 
@@ -26,7 +26,8 @@ class RemoteMesh(BaseModel):
 
 async def build_mesh_spec(itwin: ItwinApis, request: MeshRequest, changeset_id: str) -> MeshSpec:
     """The tiles that are wanted, and since when."""
-    first_started = await record_first_start(str(request.folder), itwin.client.server_now())
+    now = await earlier_start(request.policy) or itwin.client.server_now()
+    first_started = await record_first_start(str(request.folder), now)
     return MeshSpec(request=request, changeset_id=changeset_id, first_started=first_started)
 
 

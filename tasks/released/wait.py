@@ -37,7 +37,8 @@ class ReleasedWait(BaseModel):
     """What a suspended flow run waits for: an export run, or the tiles of a changeset.
 
     `since` and `deadline` are by the platform's clock. Of a mesh, `export_id` is empty while none has turned up.
-    `is_foreign`: the export run is not ours and holds the iModel; ours is started after it.
+    `is_foreign`: the export run is not ours and holds the iModel; ours is started after it. `blob_name` is where a run
+    for `USER_BLOB_STORAGE` writes; `is_adopted` if another flow run had asked for it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +50,8 @@ class ReleasedWait(BaseModel):
     deadline: datetime
     connection_id: str = ""
     export_id: str = ""
+    blob_name: str = ""
+    is_adopted: bool = False
     is_foreign: bool = False
 
     @property
@@ -118,6 +121,13 @@ async def earlier_changeset() -> str:
     """The changeset that this flow run exported before it was suspended; empty if it was not."""
     waits = await earlier_waits()
     return waits[-1].changeset_id if waits else ""
+
+
+async def earlier_start(policy: Policy) -> datetime | None:
+    """When this flow run first started, by the platform's clock, as its first wait tells; None if that does not."""
+    waits = await earlier_waits()
+    is_told = waits and (waits[0].format == "mesh" or waits[0].is_foreign)
+    return waits[0].deadline - policy.timeout if is_told else None
 
 
 async def _suspend(wait: ReleasedWait) -> None:

@@ -69,7 +69,8 @@ async def test_a_released_export_goes_on_when_the_platform_is_done(
 ) -> None:
     """No process waits; too early nothing is resumed, afterwards once though two look; one export of one changeset.
 
-    The changeset stays the one that was the latest at the start, also where results of tasks are lost meanwhile.
+    The changeset stays the one that was the latest at the start, also where another worker goes on with an empty disk:
+    without the results of tasks, the records of runs and what was published before.
     """
     imodel = sandbox.state.imodels[SEEDED.bridge]
     imodel.run_seconds = imodel.mesh_seconds = NEVER
@@ -83,6 +84,7 @@ async def test_a_released_export_goes_on_when_the_platform_is_done(
             assert await follow_runs() == []
             sandbox.state.push_changeset(SEEDED.bridge)
             shutil.rmtree(server.home / "storage")
+            shutil.rmtree(tmp_path / "exports")
             let_the_platform_finish(sandbox)
             resumed = await asyncio.gather(follow_runs(), follow_runs())
             assert [*resumed[0], *resumed[1]] == [str(run_id)]

@@ -14,6 +14,7 @@ from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.export_progress import current_progress
 from tasks.ifc.connection import Connection, reconnect
 from tasks.ifc.consent import explain_missing_consent
+from tasks.ifc.earlier_run import record_earlier_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_heartbeat import FollowedRun, close_run, heartbeat, record_followed
 from tasks.ifc.run_records import RunRecords
@@ -45,9 +46,8 @@ async def start_run(
     async with credentials.get_client() as itwin:
         records = RunRecords(spec.request.state_dir.runs)
         longest = longest_wait(spec.policy)
-        starter = RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log, longest=longest)
-        starter.record_earlier(await earlier_waits())
-        run = await starter.start()
+        record_earlier_run(records, spec, blob_storage.place if blob_storage else "", await earlier_waits())
+        run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log, longest=longest).start()
     if isinstance(run, ReleasedWait):
         return run
     changeset = spec.changeset_id or "none (baseline)"

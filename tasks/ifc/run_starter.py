@@ -5,7 +5,6 @@ It does not say which changeset a run exports, so `tasks.ifc.run_records` stores
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -74,29 +73,6 @@ class RunStarter:
             self.records.note(record, "refused")
             if (run := await self._resolve_conflict(active_run)) is not None:
                 return run
-
-    def record_earlier(self, waits: Sequence[ReleasedWait]) -> None:
-        """Record the run that this flow run waited for, where neither results nor records of it are on this disk."""
-        ours = [wait for wait in waits if not wait.is_foreign]
-        if (
-            not ours
-            or self._is_recorded(ours[-1])
-            or (ours[-1].is_adopted and self.spec.policy.on_active_run == "adopt")
-        ):
-            return
-        record = self.records.ask(
-            connection_id=ours[-1].connection_id,
-            changeset_id=ours[-1].changeset_id,
-            options=self._name,
-            place=self._place,
-            asked_at=ours[-1].since,
-            asked_by="" if ours[-1].is_adopted else self.spec.asked_by,
-            blob_name=ours[-1].blob_name,
-        )
-        self.records.note(record, "started", run_id=ours[-1].export_id)
-
-    def _is_recorded(self, wait: ReleasedWait) -> bool:
-        return any(record.run_id == wait.export_id for record in self.records.of_connection(wait.connection_id))
 
     def _freshness_check(self, number: int) -> Precondition:
         """Refuses the request if another run was recorded meanwhile, or if the list of runs is too old."""

@@ -17,7 +17,7 @@ from tasks.export_progress import ExportProgress
 from tasks.judged_export import refusal_of
 from tasks.markdown import articles, code, command, document, items, link, section, table, text
 from tasks.pasted_command import FlowRunFacts
-from tasks.reports import ExportedFile, ExportReport
+from tasks.reports import ExportedFile, ExportReport, about_picture
 from tasks.step_times import step_times
 
 PLATFORM = "https://api.bentley.com"
@@ -123,9 +123,10 @@ def released_page(waited_for: str, facts: PageFacts) -> str:
 def picture_of(report: ExportReport) -> str:
     """The picture of an export as a part of the page, or why there is none; reads the picture from the disk."""
     content = read_preview(Path(report.output_dir) / report.preview) if report.preview else None
+    said = f"{about_picture(report)}: {text(report.preview_reason)}" if report.preview_reason else ""
     if content is None:
-        return f"No picture: {text(report.preview_reason)}" if report.preview_reason else ""
-    return f"![The exported model](data:image/png;base64,{base64.b64encode(content).decode()})"
+        return said
+    return document(f"![The exported model](data:image/png;base64,{base64.b64encode(content).decode()})", said)
 
 
 def heading(progress: ExportProgress, report: ExportReport | None = None) -> str:

@@ -20,7 +20,7 @@ from tasks.current_export import find_current, find_rejected, report_of, report_
 from tasks.imodel import with_imodel_name
 from tasks.judged_export import is_failure, is_publishable, judge_again, needs_imodel, refusal_of
 from tasks.options import ExportRequest
-from tasks.reports import ExportReport
+from tasks.reports import ExportReport, about_picture
 
 Publish = Callable[[Path, Manifest], Manifest]
 TOOL_VERSION = version("itwin-export")
@@ -99,7 +99,7 @@ def report_published(kept: KeptExport, request: ExportRequest, *, started_at: da
     done = "Published" if kept.folder == request.folder else "Put aside, for the acceptance rules do not accept it:"
     log.info("%s %s in %s.", done, ", ".join(file.path for file in report.files), report.output_dir)
     if report.preview_reason:
-        log.info("There is no picture of the export: %s.", report.preview_reason)
+        log.info("%s: %s.", about_picture(report), report.preview_reason)
     if report.adopted:
         log.info("Export run %s was started elsewhere; this flow run only waited for it.", report.run_id)
     if report.difference:

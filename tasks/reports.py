@@ -57,8 +57,8 @@ class ExportReport(BaseModel):
     `content.json`, None for exports of earlier releases. `difference` is what changed since the export before, None if
     there was none to compare with. `verdict` is what the acceptance rules of this request say; `checks` has each of
     them with its limit and what was measured.
-    `preview` is the path of the picture below `output_dir`; `preview_reason` says why there is none, and is empty where
-    none was asked for.
+    `preview` is the path of the picture below `output_dir`; `preview_reason` says why there is none, or what it lacks,
+    and is empty where none was asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,6 +87,11 @@ class ExportReport(BaseModel):
     output_dir: str
     started_at: datetime
     finished_at: datetime
+
+
+def about_picture(report: ExportReport) -> str:
+    """How a sentence about the picture begins, which `preview_reason` goes on with."""
+    return "The picture is not complete" if report.preview else "No picture"
 
 
 class FederatedModel(BaseModel):

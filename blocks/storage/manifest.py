@@ -87,7 +87,7 @@ class Manifest(KeptModel):
         previous: The export that was published before this one.
         content: Short form of `content.json`; None if an earlier release exported the files.
         difference: What changed since the export before, in short; None if there was none to compare with.
-        preview_reason: Why there is no `preview.png`; empty if there is one, or if none was asked for.
+        preview_reason: Why there is no `preview.png`, or what the picture lacks; empty if none was asked for.
         versions: Versions of this tool and its libraries.
     """
 

@@ -36,7 +36,7 @@ def missing_extra() -> str:
 
 
 def add_preview(manifest: Manifest, folder: Path) -> Manifest:
-    """Draw what lies in a staging folder, to be published with it; the manifest with the picture, or with the reason.
+    """Draw what lies in a staging folder, to be published with it; the manifest with the picture, or why there is none.
 
     Raises:
         DiskError: The picture cannot be written.
@@ -49,7 +49,7 @@ def add_preview(manifest: Manifest, folder: Path) -> Manifest:
         write_whole(folder / PREVIEW_NAME, drawing.png)
     digest = hashlib.sha256(drawing.png).hexdigest()
     file = ManifestFile(path=PREVIEW_NAME, role="preview", size=len(drawing.png), sha256=digest)
-    return manifest.model_copy(update={"files": (*manifest.files, file)})
+    return manifest.model_copy(update={"files": (*manifest.files, file), "preview_reason": drawing.reason})
 
 
 def read_preview(path: Path) -> bytes | None:

@@ -1,7 +1,7 @@
 """The process that draws: `python -m blocks.storage.preview PARENT SECONDS MEMORY ifc|mesh|trial FOLDER SOURCE…`.
 
 It alone parses foreign data for the picture. It may crash, and it has limits; it writes `preview.png` into the folder,
-or `reason` if there is nothing to draw.
+and into `reason` why there is no picture, or what the picture lacks.
 """
 
 import sys
@@ -19,9 +19,12 @@ def main(parent: str, seconds: str, memory: str, kind: str, folder: str, *source
     try:
         from blocks.storage.preview.scene import draw  # noqa: PLC0415  VTK, within the limits
 
-        draw(_read(kind, [Path(source) for source in sources], deadline), Path(folder) / "preview.png")
-    except NoPictureError as reason:
-        (Path(folder) / "reason").write_text(str(reason), encoding="utf-8")
+        model = _read(kind, [Path(source) for source in sources], deadline)
+        draw(model, Path(folder) / "preview.png")
+        reason = f"it is without {model.left_out}" if model.left_out else ""
+    except NoPictureError as error:
+        reason = str(error)
+    (Path(folder) / "reason").write_text(reason, encoding="utf-8")
 
 
 def _read(kind: str, sources: list[Path], deadline: float) -> Model:

@@ -40,7 +40,7 @@ Kind = Literal["ifc", "mesh", "trial"]
 
 @dataclass(frozen=True)
 class Drawing:
-    """The bytes of a PNG; or none, and why."""
+    """The bytes of a PNG, and what the picture lacks; or none, and why."""
 
     png: bytes = b""
     reason: str = ""
@@ -130,7 +130,7 @@ def _draw_into(folder: Path, kind: Kind, sources: Sequence[Path], limits: Limits
 def _outcome(folder: Path, exit_code: int, limits: Limits) -> Drawing:
     png, reason = _read(folder / "preview.png", LARGEST_PICTURE), _read(folder / "reason", LONGEST_ERROR)
     if exit_code == 0 and png.startswith(PNG_MAGIC):
-        return Drawing(png)
+        return Drawing(png, _safe(reason))
     if exit_code == 0 and reason:
         return Drawing(reason=_safe(reason))
     if exit_code == -getattr(signal, "SIGALRM", 0):

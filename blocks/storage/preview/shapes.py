@@ -22,6 +22,10 @@ class NoPictureError(Exception):
     """There is nothing to draw, or it cannot be drawn; the message is shown to people."""
 
 
+class NotDrawnError(NoPictureError):
+    """A tile is of a kind that is not drawn; the message names the kind."""
+
+
 def grouped(count: int) -> str:
     """A count with its thousands set apart."""
     return f"{count:,}".replace(",", " ")
@@ -29,13 +33,23 @@ def grouped(count: int) -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """What is drawn; `has_north` if it is known where north is."""
+    """What is drawn; `left_out` says what is not, and `has_north` is set if it is known where north is."""
 
     points: Points
     triangles: Triangles
     colors: Colors
     caption: str = ""
     has_north: bool = False
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Triangles between points, each with its color."""
+
+    points: Points
+    triangles: Triangles
+    colors: Colors
 
 
 def one_triangle() -> Model:

@@ -3,8 +3,10 @@
 import math
 import struct
 import time
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,18 @@ from blocks.bounds import LONGEST_TILE
 from blocks.errors import ExportError
 from blocks.foreign_data import Json, read_json_object
 from blocks.storage.preview.gltf import GltfModel, transformed
-from blocks.storage.preview.shapes import Model, NoPictureError, Points, ShapeCollection, grouped
+from blocks.storage.preview.instances import Instances, read_i3dm
+from blocks.storage.preview.points import read_pnts
+from blocks.storage.preview.shapes import (
+    Model,
+    NoPictureError,
+    NotDrawnError,
+    Points,
+    Shape,
+    ShapeCollection,
+    grouped,
+)
+from blocks.storage.preview.textures import Textures
 from blocks.storage.preview.tile_choice import PlacedFile, choose_tiles
 from blocks.storage.tileset.bounding_volume import geodetic, is_on_earth
 from blocks.storage.tileset.references import resolve
@@ -22,6 +35,7 @@ from blocks.storage.tileset.tile_content import BATCHED, HEADER, TileFile
 _Z_UP: Points = np.array([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
 """https://docs.ogc.org/cs/22-025r4/22-025r4.html#core-gltf-transforms: y up in a glTF is z up in its tile."""
 _COMPOSITE = struct.Struct("<4sIII")
+_VECTORS = {b"vctr", b"geom"}
 _FAULTS = (ArithmeticError, AttributeError, ExportError, LookupError, OSError, RecursionError, TypeError, ValueError)
 """What becomes of members of other types, numbers that mean nothing, and references to nothing."""
 
@@ -38,22 +52,21 @@ def read_tileset(folder: Path, deadline: float) -> Model:
     """
     with _following_formats("its tileset.json or a tileset below it"):
         choice = choose_tiles(folder)
-    collection, others, drawn = ShapeCollection(), set[str](), 0
+    tiles, drawn = _Tiles(folder), 0
     for placed in choice.files:
-        if collection.is_full or time.monotonic() > deadline:
+        if tiles.shapes.is_full or time.monotonic() > deadline:
             break
         drawn += 1
         with _following_formats(placed.file.name):
-            others.update(_collect(folder, placed, collection))
-    if others and not collection.points:
-        raise NoPictureError(f"its tiles are {', '.join(sorted(others))}, which is not drawn")
-    has_north = _turn_upright(collection)
-    collection.without_far_ones()
-    points, triangles, colors = collection.joined(deadline)
+            tiles.add(placed)
+    if tiles.kinds and not tiles.shapes.points:
+        raise NoPictureError(f"its tiles are not drawn: {', '.join(sorted(tiles.kinds))}")
+    has_north = _turn_upright(tiles.shapes)
+    tiles.shapes.without_far_ones()
+    points, triangles, colors = tiles.shapes.joined(deadline)
     is_coarse = drawn < len(choice.files) or not choice.is_complete
-    return Model(
-        points, triangles, colors, f"coarse levels: {grouped(drawn)} tiles shown" if is_coarse else "", has_north
-    )
+    caption = f"coarse levels: {grouped(drawn)} tiles shown" if is_coarse else ""
+    return Model(points, triangles, colors, caption, has_north, tiles.left_out())
 
 
 @contextmanager
@@ -65,56 +78,87 @@ def _following_formats(what: str) -> Generator[None]:
         raise NoPictureError(f"{what} does not follow the format of 3D Tiles or glTF") from None
 
 
-def _collect(folder: Path, placed: PlacedFile, collection: ShapeCollection) -> set[str]:
-    """Add the models of a file; returns the formats of those that are not drawn."""
+class _Tiles:
+    """What has been read of the tiles; `kinds` counts the models in them that are not drawn."""
 
-    def read(uri: str) -> bytes:
+    def __init__(self, folder: Path) -> None:
+        self.shapes = ShapeCollection()
+        self.kinds = Counter[str]()
+        self._details = set[str]()
+        self._folder = folder
+        self._textures = Textures()
+
+    def add(self, placed: PlacedFile) -> None:
+        """Add the models of a file."""
+        self._add_content(placed.file.read_whole(LONGEST_TILE), placed)
+
+    def left_out(self) -> str:
+        """What is not drawn of them."""
+        kinds = (f"{count} tile{'s' * (count > 1)} ({kind})" for kind, count in sorted(self.kinds.items()))
+        return ", ".join([*kinds, *sorted(self._details)])
+
+    def _add_content(self, content: bytes, placed: PlacedFile) -> None:
+        try:
+            match content[:4]:
+                case b"cmpt":
+                    for part in _parts(content):
+                        self._add_content(part, placed)
+                case b"pnts":
+                    self._add_shape(read_pnts(content), placed.matrix)
+                case b"i3dm":
+                    self._add_instances(read_i3dm(content), placed)
+                case b"b3dm":
+                    model, center = _batched(content)
+                    self._add_model(model, [placed.matrix @ _moved(np.array(center))], placed)
+                case _ if content[:4] == b"glTF" or b'"asset"' in content:
+                    self._add_model(content, [placed.matrix], placed)
+                case other:
+                    self.kinds[other.decode() if other in _VECTORS else "other"] += 1
+        except NotDrawnError as error:
+            self.kinds[str(error)] += 1
+
+    def _add_instances(self, found: Instances, placed: PlacedFile) -> None:
+        model = self._read(placed, found.uri) if found.uri else found.model
+        self._add_model(model, [placed.matrix @ one for one in found.matrices], placed)
+
+    def _add_model(self, content: bytes, matrices: Sequence[Points], placed: PlacedFile) -> None:
+        model = GltfModel(content, partial(self._read, placed), self._textures)
+        in_tile = _moved(np.array(model.center)) @ _Z_UP
+        for shape in model.shapes():
+            for matrix in matrices:
+                if self.shapes.is_full:
+                    return
+                self._add_shape(shape, matrix @ in_tile)
+        self._details |= model.left_out
+
+    def _add_shape(self, shape: Shape, matrix: Points) -> None:
+        self.shapes.add(transformed(shape.points, matrix), shape.triangles, shape.colors)
+
+    def _read(self, placed: PlacedFile, uri: str) -> bytes:
         name = resolve(placed.file.name, uri) or ""
-        return TileFile(name, folder / name).read_whole(LONGEST_TILE)
-
-    others = set[str]()
-    for kind, content, center in _models_in(placed.file.read_whole(LONGEST_TILE)):
-        if kind != "glTF":
-            others.add(kind)
-            continue
-        model = GltfModel(content, read)
-        matrix = placed.matrix @ _moved(np.array(center) + model.center) @ _Z_UP
-        for primitive in model.primitives():
-            if collection.is_full:
-                break
-            collection.add(transformed(primitive.points, matrix), primitive.triangles, primitive.colors)
-    return others
+        return TileFile(name, self._folder / name).read_whole(LONGEST_TILE)
 
 
-def _models_in(content: bytes) -> Iterator[tuple[str, bytes, list[float]]]:
-    """Format, bytes and origin of each model in a tile."""
-    match content[:4]:
-        case b"b3dm":
-            yield _batched(content)
-        case b"cmpt":
-            start = _COMPOSITE.size
-            for _ in range(_COMPOSITE.unpack_from(content)[3]):
-                size = HEADER.unpack_from(content, start)[2]
-                if size < HEADER.size:
-                    raise NoPictureError("a composite tile has a part that ends before it begins")
-                yield from _models_in(content[start : start + size])
-                start += size
-        case b"i3dm" | b"pnts" | b"vctr" | b"geom" as other:
-            yield other.decode(), content, []
-        case _:
-            is_model = content[:4] == b"glTF" or b'"asset"' in content
-            yield "glTF" if is_model else "other", content, [0.0, 0.0, 0.0]
+def _parts(content: bytes) -> Iterator[bytes]:
+    """The tiles in a composite tile."""
+    start = _COMPOSITE.size
+    for _ in range(_COMPOSITE.unpack_from(content)[3]):
+        size = HEADER.unpack_from(content, start)[2]
+        if size < HEADER.size:
+            raise NoPictureError("a composite tile has a part that ends before it begins")
+        yield content[start : start + size]
+        start += size
 
 
-def _batched(content: bytes) -> tuple[str, bytes, list[float]]:
-    """The glTF of a `b3dm`; https://docs.ogc.org/cs/22-025r4/22-025r4.html#tileformats-batched3dmodel-batched-3d-model."""
+def _batched(content: bytes) -> tuple[bytes, list[float]]:
+    """The glTF of a `b3dm`, and its origin; https://docs.ogc.org/cs/22-025r4/22-025r4.html#tileformats-batched3dmodel-batched-3d-model."""
     for size, counts in BATCHED:
         numbers = struct.unpack_from(f"<4s{size // 4 - 1}I", content.ljust(size, b"\0"))
         start = size + sum(numbers[index] for index in counts)
         if content[start : start + 4] == b"glTF":
             table = content[size : size + numbers[3]].rstrip(b" \0") if len(counts) == 4 else b""
             features: Json = read_json_object(table) if table else {}
-            return "glTF", content[start:], list(features.get("RTC_CENTER") or [0.0, 0.0, 0.0])
+            return content[start:], list(features.get("RTC_CENTER") or [0.0, 0.0, 0.0])
     raise NoPictureError("a tile holds no glTF model")
 
 

@@ -95,13 +95,13 @@ def test_an_ifc_file_that_cannot_be_drawn_has_a_reason(body: str, reason: str, t
     [
         (
             cube_glb(extensionsRequired=["KHR_draco_mesh_compression"]),
-            "its tiles need the extension KHR_draco_mesh_com",
+            "its tiles are not drawn: compressed with KHR_draco",
         ),
-        (cube_glb(version=1), "its tiles are glTF 1, of which only 2 is drawn"),
-        (b"pnts" + bytes(24), "its tiles are pnts, which is not drawn"),
+        (cube_glb(version=1), "its tiles are not drawn: glTF 1"),
+        (b"vctr" + bytes(24), "its tiles are not drawn: vctr"),
         (cube_glb(meshes=[{"primitives": []}]), "it has no surface or solid"),
     ],
-    ids=["draco", "glTF 1", "points", "no triangles"],
+    ids=["draco", "glTF 1", "vectors", "no triangles"],
 )
 def test_a_tileset_that_cannot_be_drawn_has_a_reason(content: bytes, reason: str, tmp_path: Path) -> None:
     """A tileset of compressed or unsupported tiles has no picture, and the reason names the format."""

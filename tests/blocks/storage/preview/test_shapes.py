@@ -75,7 +75,7 @@ def test_north_is_up(north: str, body: str, expected: tuple[float, float] | None
 def test_nodes_and_vertex_colors_are_followed() -> None:
     """A node's scale and translation move a model, and colors of points count with that of the material."""
     nodes = [{"children": [1], "translation": [0, 10, 0]}, {"mesh": 0, "scale": [2, 2, 2]}]
-    (primitive,) = GltfModel(cube_glb(nodes=nodes), nothing).primitives()
+    (primitive,) = GltfModel(cube_glb(nodes=nodes), nothing).shapes()
     assert primitive.points.min(axis=0).tolist() == [0, 10, 0]
     assert primitive.points.max(axis=0).tolist() == [2, 12, 2]
     assert primitive.colors[0].tolist() == [0, 0, 255, 255]
@@ -90,7 +90,7 @@ def test_an_accessor_beyond_its_buffer_is_refused() -> None:
     """A model that refers to bytes it does not have is an error of the process that draws."""
     accessors = [{"bufferView": 0, "componentType": 5126, "count": 8000, "type": "VEC3"}]
     with pytest.raises(ValueError, match="size of buffer"):
-        list(GltfModel(cube_glb(accessors=accessors), nothing).primitives())
+        list(GltfModel(cube_glb(accessors=accessors), nothing).shapes())
 
 
 CIRCLE = [{"children": [0, 0], "mesh": 0}]
@@ -119,7 +119,7 @@ def test_a_tile_that_does_not_follow_its_format_is_named(tile: bytes, reason: st
 def test_indices_below_zero_are_left_out() -> None:
     """A triangle refers to points of its model; one that does not would lead out of the memory of the library."""
     model = GltfModel(cube_glb(accessors=SIGNED, buffers=[{"uri": "a"}]), lambda _: b"\xff" * 1000)
-    (primitive,) = model.primitives()
+    (primitive,) = model.shapes()
     assert len(primitive.triangles) == 0
 
 

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=5, gt=0)
     poll_max_seconds: float = Field(default=60, gt=0)
     release_after_seconds: float = Field(default=120, ge=0)
-    output_dir: Path = Path("exports")
+    output_dir: str = "exports"
+    work_dir: Path | None = None
     preview: PreviewChoice = "auto"
     requests_per_minute: int = Field(default=450, gt=0)
     requests_per_hour: int | None = Field(default=None, gt=0)
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     ids_memory_mb: int = Field(default=4096, gt=0)
     ids_seconds: int = Field(default=900, gt=0)
     webhook_secret: SecretStr | None = Field(default=None, min_length=32)
+    azure_connection_string: SecretStr | None = Field(default=None, validation_alias="AZURE_STORAGE_CONNECTION_STRING")
 
     @field_validator("*", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
+from blocks.storage.destination.address import is_store_address
 
 PROJECT = Path(__file__).resolve().parents[1]
 POOL = "itwin-export"
@@ -23,7 +24,8 @@ def enter_project() -> dict[str, str]:
         Changes the working directory.
     """
     output_dir = read_settings().output_dir
-    if not (PROJECT / "prefect.yaml").exists() and not output_dir.expanduser().is_absolute():
+    is_anywhere = is_store_address(output_dir) or Path(output_dir).expanduser().is_absolute()
+    if not (PROJECT / "prefect.yaml").exists() and not is_anywhere:
         raise ConfigurationError(
             f"ITWIN_OUTPUT_DIR is “{output_dir}”, which a worker of an installed package cannot place. "
             f"Set it to an absolute path."

@@ -9,6 +9,7 @@ import sys
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.settings import Settings, read_settings
 from blocks.storage.acceptance.acceptance_rules import AcceptanceRules
+from blocks.storage.export_destination import ExportDestination
 from blocks.storage.user_blob_storage import UserBlobStorage
 from deployments.output_streams import keep_streams_open
 from deployments.printed_lines import print_lines
@@ -19,6 +20,7 @@ NAME = "default"
 async def register_blocks(settings: Settings) -> list[str]:
     """Register the block types, and save what the environment holds; one sentence for each of those blocks."""
     await AcceptanceRules.aregister_type_and_schema()
+    await ExportDestination.aregister_type_and_schema()
     await ItwinCredentials.aregister_type_and_schema()
     await UserBlobStorage.aregister_type_and_schema()
     return [await _save_credentials(settings), await _save_blob_storage(settings)]

@@ -28,6 +28,7 @@ from tasks.ifc.run_heartbeat import describe_remote_run, report_detached_run
 from tasks.ifc.run_spec import RunSpec
 from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
+from tasks.load_destination import with_destination
 from tasks.load_rules import with_rules
 from tasks.platform_slots import platform_slot
 from tasks.published import find_published, raise_if_refused, report_skipped
@@ -47,6 +48,7 @@ from tasks.reports import ExportReport
 async def export_ifc(request: IfcRequest) -> ExportReport:
     """Export an iModel as an IFC file, fetch it and verify it."""
     await require_resumable(request.policy)
+    request = await with_destination(request)
     itwin = await load_credentials(request.credentials)
     storage = await load_blob_storage(request.blob_storage, request)
     request = await with_documents(await with_rules(request))

@@ -52,7 +52,8 @@ def ifc_request(
     mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
     named_version: Annotated[OptionalText, titled("Named version")] = None,
     changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
-    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    output_dir: Annotated[OptionalText, titled("Output folder or address")] = None,
+    destination: Annotated[str, titled("Destination")] = "default",
     file_name: Annotated[OptionalText, titled("File name")] = None,
     keep: Annotated[int, titled("Earlier exports to keep")] = 0,
     acceptance: Annotated[OptionalText, titled("Acceptance rules")] = None,
@@ -83,7 +84,9 @@ def ifc_request(
         mapping_file_id: The same by its id in Storage; empty for the default mapping.
         named_version: Named version to export instead of a changeset: its name, as “For review”, its id, or “latest”.
         changeset_id: Changeset to export: its id (40 hex digits) or index, as 42; empty for the latest.
-        output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
+        output_dir: Folder or object store for the files, as /data/exports, az://container/prefix, s3://bucket/prefix or
+            gs://bucket/prefix; empty for that of the destination, else ITWIN_OUTPUT_DIR.
+        destination: Name of a saved Export Destination block, with what its object store needs.
         file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
             {changeset_id} {ifc_version} {date}, as “{imodel} {date}” for “Plant A 2026-01-31”; empty for the
             platform's.
@@ -115,6 +118,7 @@ def ifc_request(
         named_version=named_version,
         changeset_id=changeset_id,
         output_dir=output_dir,
+        destination=destination,
         file_name=file_name,
         keep=keep,
         acceptance=acceptance,
@@ -141,7 +145,8 @@ def mesh_request(
     tile_version: Annotated[OptionalText, titled("Version of IMODEL tiles")] = None,
     named_version: Annotated[OptionalText, titled("Named version")] = None,
     changeset_id: Annotated[OptionalText, titled("Changeset")] = None,
-    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    output_dir: Annotated[OptionalText, titled("Output folder or address")] = None,
+    destination: Annotated[str, titled("Destination")] = "default",
     keep: Annotated[int, titled("Earlier exports to keep")] = 0,
     acceptance: Annotated[OptionalText, titled("Acceptance rules")] = None,
     force: Annotated[bool, titled("Export again")] = False,
@@ -160,7 +165,9 @@ def mesh_request(
         tile_version: Only tiles of export_type IMODEL that are compatible with this version of their format.
         named_version: Named version to export instead of a changeset: its name, as “For review”, its id, or “latest”.
         changeset_id: Changeset to export: its id (40 hex digits) or index, as 42; empty for the latest.
-        output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
+        output_dir: Folder or object store for the files, as /data/exports, az://container/prefix, s3://bucket/prefix or
+            gs://bucket/prefix; empty for that of the destination, else ITWIN_OUTPUT_DIR.
+        destination: Name of a saved Export Destination block, with what its object store needs.
         keep: So many earlier exports stay below history/, and with them every one of a named version; 0 keeps none.
         acceptance: What must hold of the export: name of a saved Acceptance Rules block, or path of a TOML file.
         force: Export even if an identical, verified export is already published.
@@ -179,6 +186,7 @@ def mesh_request(
         named_version=named_version,
         changeset_id=changeset_id,
         output_dir=output_dir,
+        destination=destination,
         keep=keep,
         acceptance=acceptance,
         force=force,
@@ -205,7 +213,8 @@ def batch_request(
     mapping_file: Annotated[OptionalText, titled("Mapping file")] = None,
     mapping_file_id: Annotated[OptionalText, titled("Mapping file in Storage")] = None,
     named_version: Annotated[OptionalText, titled("Named version")] = None,
-    output_dir: Annotated[OptionalText, titled("Local folder")] = None,
+    output_dir: Annotated[OptionalText, titled("Output folder or address")] = None,
+    destination: Annotated[str, titled("Destination")] = "default",
     file_name: Annotated[OptionalText, titled("File name")] = None,
     keep: Annotated[int, titled("Earlier exports to keep")] = 0,
     acceptance: Annotated[OptionalText, titled("Acceptance rules")] = None,
@@ -247,7 +256,9 @@ def batch_request(
         mapping_file_id: The same by its id in Storage; empty for the default mapping.
         named_version: Named version to export of each iModel: its name, as “For review”, or “latest”; empty for the
             latest changeset.
-        output_dir: Local folder for the downloaded files, as /data/exports; empty for ITWIN_OUTPUT_DIR.
+        output_dir: Folder or object store for the files, as /data/exports, az://container/prefix, s3://bucket/prefix or
+            gs://bucket/prefix; empty for that of the destination, else ITWIN_OUTPUT_DIR.
+        destination: Name of a saved Export Destination block, with what its object store needs.
         file_name: Name of the published file, from {imodel} {imodel_id} {itwin} {named_version} {changeset_index}
             {changeset_id} {ifc_version} {date}, as “{imodel} {date}” for “Plant A 2026-01-31”; empty for the
             platform's.
@@ -290,6 +301,7 @@ def batch_request(
         mapping_file_id=mapping_file_id,
         named_version=named_version,
         output_dir=output_dir,
+        destination=destination,
         file_name=file_name,
         keep=keep,
         acceptance=acceptance,

@@ -4,10 +4,9 @@ import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from blocks.errors import ContentError, DiskError
+from blocks.errors import ConfigurationError, ContentError, TransferError
 from blocks.storage.history import KeptExport, read_history
-from blocks.storage.manifest import EXPORT_FORMAT, Manifest, read_manifest
-from blocks.storage.publish import replace_manifest, verify_published
+from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from blocks.storage.rejected import read_rejected
 from tasks.options import ExportRequest
 from tasks.reports import ExportedFile, ExportedVersion, ExportReport
@@ -26,15 +25,15 @@ def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Kep
     """
     if request.policy.force:
         return None
-    manifest = read_manifest(request.folder)
+    manifest = request.published.read_manifest()
     published = [KeptExport(request.folder, manifest)] if manifest else []
-    if request.names_changeset:
+    if request.names_changeset and request.address is None:
         published += read_history(request.folder)
     wanted = _wanted_identity(request, changeset_id, api_url)
     same = [export for export in published if _identity_of(export.manifest) == wanted]
     if not same:
         return None
-    verify_published(same[0].folder, same[0].manifest, full=request.policy.verify)
+    request.published.verify(same[0], full=request.policy.verify)
     return same[0]
 
 
@@ -44,7 +43,7 @@ def find_rejected(request: ExportRequest, changeset_id: str, api_url: str) -> Ke
     for export in () if request.policy.force else read_rejected(request.folder):
         with contextlib.suppress(ContentError):
             if _identity_of(export.manifest) == wanted:
-                verify_published(export.folder, export.manifest, full=request.policy.verify)
+                request.published.verify(export, full=request.policy.verify)
                 return export
     return None
 
@@ -63,8 +62,8 @@ def _note_version(published: KeptExport, request: ExportRequest) -> None:
     if version is None or version == manifest.named_version:
         return
     noted = manifest.model_copy(update={"named_version": version, "changeset_index": request.names.changeset_index})
-    with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
-        replace_manifest(published.folder, request.staging_root.root, manifest, noted)
+    with contextlib.suppress(TransferError, ConfigurationError):  # a place that cannot be written to is no failure
+        request.published.replace_manifest(published, request.staging_root.root, noted)
 
 
 def _identity_of(manifest: Manifest) -> tuple[object, ...]:
@@ -119,7 +118,7 @@ def report_of(
         difference=manifest.difference,
         preview=next((f"{place}/{file.path}" for file in manifest.files if file.role == "preview"), None),
         preview_reason=manifest.preview_reason,
-        output_dir=str(request.output_dir),
+        output_dir=request.output,
         started_at=started_at,
         finished_at=datetime.now(UTC),
     )

@@ -4,7 +4,6 @@ import base64
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich import filesize
@@ -16,6 +15,7 @@ from blocks.storage.preview_file import read_preview
 from tasks.export_progress import ExportProgress
 from tasks.judged_export import refusal_of
 from tasks.markdown import articles, code, command, document, items, link, section, table, text
+from tasks.output_place import check_output_dir
 from tasks.pasted_command import FlowRunFacts
 from tasks.reports import ExportedFile, ExportReport, about_picture
 from tasks.step_times import step_times
@@ -122,7 +122,7 @@ def released_page(waited_for: str, facts: PageFacts) -> str:
 
 def picture_of(report: ExportReport) -> str:
     """The picture of an export as a part of the page, or why there is none; reads the picture from the disk."""
-    content = read_preview(Path(report.output_dir) / report.preview) if report.preview else None
+    content = read_preview(check_output_dir(report.output_dir) / report.preview) if report.preview else None
     said = f"{about_picture(report)}: {text(report.preview_reason)}" if report.preview_reason else ""
     if content is None:
         return said

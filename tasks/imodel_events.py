@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
-from blocks.settings import read_settings
 from blocks.storage.manifest import Manifest, read_manifest
 from tasks.imodel_selection import select_watched
 from tasks.names import itwin_id_of, named_at
 from tasks.options import LONGEST_TIMEOUT_MINUTES
+from tasks.output_place import require_folder
 from tasks.retry import retries_after
 
 Watch = Literal["changesets", "named-versions"]
@@ -131,7 +131,7 @@ async def _new_versions(itwin: ItwinApis, imodel: IModel, manifest: Manifest | N
 
 
 def _folder_of(imodel: IModel, output_dir: str | None) -> Path:
-    return Path(output_dir or read_settings().output_dir).expanduser().absolute() / imodel.id.lower() / "ifc"
+    return require_folder(output_dir, "watch-imodels") / imodel.id.lower() / "ifc"
 
 
 def _is_older(imodel: IModel, manifest: Manifest | None) -> bool:

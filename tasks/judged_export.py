@@ -13,6 +13,7 @@ from blocks.storage.content_file import read_content, replace_reports, replace_v
 from blocks.storage.history import REJECTED, KeptExport
 from blocks.storage.manifest import AppliedRules, Manifest, read_manifest
 from tasks.options import ExportRequest
+from tasks.output_place import below
 from tasks.reports import ExportReport
 
 
@@ -66,7 +67,7 @@ def refusal_of(report: ExportReport) -> RejectedError | None:
     place, is_aside = place_of(report), is_put_aside(report)
     lies = "It lies in" if is_aside else "It is published in"
     stays = "; readers keep what they had" if is_aside else ""
-    ending = f"{reasons(report.checks)}. {lies} {Path(report.output_dir, place)}{stays}."
+    ending = f"{reasons(report.checks)}. {lies} {below(report.output_dir, place)}{stays}."
     if report.verdict == "rejected":
         return RejectedError(f"{subject} is rejected by the acceptance rules: {ending}", report)
     return UndecidedError(f"{subject} cannot be checked against the acceptance rules: {ending}", report)

@@ -4,25 +4,37 @@ Each flow has one model of its parameters, in the package of its format. The flo
 same model: `IfcRequest.check(imodel_id=…, …)`.
 """
 
-import errno
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    model_validator,
+)
 
-from blocks.bounds import MOST_FOLDERS
 from blocks.disk import require_writable
-from blocks.errors import InputError
-from blocks.settings import read_settings
-from blocks.shown_text import shown
+from blocks.errors import ConfigurationError, InputError
 from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.rules import GivenRules
+from blocks.storage.destination.address import StoreAddress
+from blocks.storage.destination.object_store import ObjectStore
+from blocks.storage.destination.published_export import FolderExport, PublishedExport
+from blocks.storage.destination.store_access import StoreAccess, open_store
+from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.manifest import VersionFacts
 from blocks.storage.preview_file import require_preview
 from tasks.acceptance import names_block, read_rules
 from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
+from tasks.output_place import address_of, check_output_dir, output_of
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
 
@@ -43,6 +55,10 @@ _NO_OPTIONS = frozenset(
         "named_version",
         "names",
         "output_dir",
+        "address",
+        "destination",
+        "names_output",
+        "store",
         "credentials",
         "blob_storage",
         "connection_id",
@@ -54,34 +70,6 @@ _NO_OPTIONS = frozenset(
     }
 )
 """Members of a request that do not make two exports of the same changeset different."""
-
-
-def check_output_dir(value: str | Path | None) -> Path:
-    """The absolute path of the output folder; `ITWIN_OUTPUT_DIR` if `value` is empty.
-
-    Raises:
-        InputError: No folder can have that path, or it begins with the home of an unknown user.
-    """
-    given = Path(value or read_settings().output_dir)
-    try:
-        path = given.expanduser().absolute()
-        is_possible = "\0" not in str(path) and bool(str(path).encode()) and not _is_too_long(path)
-    except (RuntimeError, OSError, ValueError):  # ~nobody-here, a deleted working folder, half a surrogate pair
-        path, is_possible = given, False
-    if not is_possible or len(path.parts) > MOST_FOLDERS:
-        raise InputError(
-            f"The output folder {shown(str(given), LONGEST_NAME)} cannot exist: the user after ~ is unknown, it is too "
-            f"long, has characters that no path has or more than {MOST_FOLDERS} folders, or the working folder is gone."
-        )
-    return path
-
-
-def _is_too_long(path: Path) -> bool:
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    return False
 
 
 def _timeout(value: object) -> object:
@@ -172,10 +160,20 @@ class ExportOptions(Options, frozen=True):
     """Parameters of an export flow without the iModel and changeset: the same for all iModels of a batch.
 
     `rules` are those that `acceptance` names; of a block they are None until the flow has loaded it.
+
+    `output_dir` is the folder that exports are published in, or where `address` names an object store the folder in
+    which they are made ready for it. `store` is that store once the flow has opened it; it holds secrets, so it is
+    neither shown nor written. `names_output` is false where the block `destination` or the environment decides.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     named_version: Annotated[str, BeforeValidator(_named_version)] = ""
     output_dir: OutputDir
+    address: StoreAddress | None = None
+    destination: str = "default"
+    names_output: bool = False
+    store: SkipValidation[ObjectStore | None] = Field(default=None, exclude=True, repr=False)
     credentials: str = "default"
     policy: Policy = Policy()
     acceptance: OptionalId = None
@@ -189,12 +187,61 @@ class ExportOptions(Options, frozen=True):
             InputError: A parameter or the rules are invalid, the folder is not writable, or a package for pictures is
                 missing.
         """
-        checked = super().check(**parameters, policy=parameters)
-        require_writable(checked.output_dir)
+        named = parameters.get("output_dir")
+        place = {"address": address_of(output_of(named)), "names_output": bool(named)}
+        checked = super().check(**parameters, **place, policy=parameters)
+        if checked.names_output or checked.destination == "default":
+            checked.require_output()
         require_preview()
         if checked.acceptance is None or names_block(checked.acceptance):
             return checked
         return checked.model_copy(update={"rules": read_rules(checked.acceptance)})
+
+    def with_output(self, output: str) -> Self:
+        """The same options with another output folder or address.
+
+        Raises:
+            InputError: It is none, the folder is not writable, or an option does not work there.
+        """
+        place = {"output_dir": check_output_dir(output), "address": address_of(output), "names_output": True}
+        moved = self.model_copy(update=place)
+        moved.require_output()
+        return moved
+
+    def require_output(self) -> None:
+        """Check that files can be written in the folder, and that an object store can take what the options ask for.
+
+        Raises:
+            InputError: It does not work there.
+        """
+        if self.address is not None:
+            self._require_storable()
+        require_writable(self.output_dir)
+
+    def _require_storable(self) -> None:
+        """Check the options that object stores do not have.
+
+        Raises:
+            InputError: An option needs a folder.
+        """
+        for option, is_used in (("keep", self.policy.keep), ("acceptance", self.acceptance)):
+            if is_used:
+                raise InputError(f"{option} works with a local folder only, not with {self.output}. Leave it out.")
+
+    def opened(self, access: StoreAccess) -> Self:
+        """The same options with the opened object store of their address; those of a folder are unchanged.
+
+        Raises:
+            ConfigurationError: The store cannot be opened with these credentials.
+        """
+        if self.address is None:
+            return self
+        return self.model_copy(update={"store": open_store(self.address, access)})
+
+    @property
+    def output(self) -> str:
+        """The output folder, or the address of the object store, as reports and messages name it."""
+        return self.address.url if self.address else str(self.output_dir)
 
 
 class Names(BaseModel, frozen=True):
@@ -246,8 +293,30 @@ class ExportRequest(ExportOptions, frozen=True):
 
     @property
     def folder(self) -> Path:
-        """Folder of the published export."""
+        """Folder of the published export; of one in an object store, that of the copies of its small files."""
         return self.output_dir / self.imodel_id / self.format
+
+    @property
+    def published(self) -> PublishedExport:
+        """Where this export is published.
+
+        Raises:
+            ConfigurationError: It is an object store that nobody has opened.
+        """
+        if self.address is None:
+            return FolderExport(self.folder)
+        return StoredExport(self.opened_store, f"{self.imodel_id}/{self.format}", self.folder)
+
+    @property
+    def opened_store(self) -> ObjectStore:
+        """The object store of this export.
+
+        Raises:
+            ConfigurationError: Nobody has opened it.
+        """
+        if self.store is None:
+            raise ConfigurationError(f"{self.output} is not opened: its Export Destination was not loaded.")
+        return self.store
 
     @property
     def state_dir(self) -> StateDir:

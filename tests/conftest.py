@@ -28,10 +28,13 @@ from deployments.local.server_settings import LEASES_ON_DISK
 from deployments.sandbox.azurite import RunningAzurite, running_azurite
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
+from tests.object_stores.destinations import destination, gcs, moto, s3_store
 from tests.prefect_database import add_database
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
+
+__all__ = ["destination", "gcs", "moto", "s3_store"]  # fixtures of another module
 
 settings.register_profile("campaign", max_examples=1000)
 

@@ -22,9 +22,8 @@ def compare_global_ids(
     before = read_manifest(published)
     if before is None:
         return None
-    listed = next((file for file in before.files if file.path == GLOBAL_IDS_NAME), None)
     try:
-        classes = _changes(published, listed, global_ids)
+        classes = _changes(published, _listed(before), global_ids)
     except (OSError, GlobalIdListError) as error:
         log.info("There is no difference to the export before, in %s: %s", published, error)
         return None
@@ -37,6 +36,12 @@ def compare_global_ids(
         changed_classes=sum(1 for change in changes if change.added or change.gone),
         classes=classes,
     )
+
+
+def global_ids_before(published: Path) -> tuple[ManifestFile, ...]:
+    """The list of GlobalIds that `compare_global_ids` reads in a published folder; none if there is none."""
+    before = read_manifest(published)
+    return tuple(filter(None, [_listed(before) if before else None]))
 
 
 def compare_tiles(
@@ -56,6 +61,10 @@ def compare_tiles(
         gone=_total(old[path] for path in old.keys() - new.keys()),
         kept=_total(new[path] for path in same),
     )
+
+
+def _listed(before: Manifest) -> ManifestFile | None:
+    return next((file for file in before.files if file.path == GLOBAL_IDS_NAME), None)
 
 
 def _changes(folder: Path, listed: ManifestFile | None, global_ids: GlobalIds) -> dict[str, Change]:

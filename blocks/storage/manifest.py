@@ -89,6 +89,7 @@ class Manifest(KeptModel):
         difference: What changed since the export before, in short; None if there was none to compare with.
         preview_reason: Why there is no `preview.png`, or what the picture lacks; empty if none was asked for.
         versions: Versions of this tool and its libraries.
+        published_etags: ETags of the objects by path, where the export lies in an object store.
     """
 
     manifest_version: Literal[1] = 1
@@ -118,6 +119,7 @@ class Manifest(KeptModel):
     difference: Difference | None = None
     preview_reason: str = ""
     versions: dict[str, str] = Field(default={})
+    published_etags: dict[str, str] = Field(default={})
     created_at: datetime
 
 

@@ -44,7 +44,7 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
     by_name = {path.name: path for path in staged}
     files = tuple(with_modification_time(file, by_name.get(file.path)) for file in manifest.files)
     complete = manifest.model_copy(update={"files": files})
-    _require_match(by_name, complete)
+    require_match(by_name, complete)
     with disk_errors(destination):
         destination.mkdir(parents=True, exist_ok=True)
         for path in staged:
@@ -128,7 +128,12 @@ def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) ->
             raise ContentError(f"{file.path} in {folder} is not the file that was exported. Export it again.")
 
 
-def _require_match(staged: dict[str, Path], manifest: Manifest) -> None:
+def require_match(staged: dict[str, Path], manifest: Manifest) -> None:
+    """Check that staged files are those that a manifest lists, under names that every file system can have.
+
+    Raises:
+        ContentError: They are not.
+    """
     names = [file.path for file in manifest.files]
     if len({name.casefold() for name in names}) != len(names) or set(names) != set(staged):
         raise ContentError("The downloaded files and the manifest do not list the same names.")

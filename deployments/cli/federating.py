@@ -13,7 +13,7 @@ from tasks.addresses import is_id, read_subject
 from tasks.federation import Site
 from tasks.federation import federate as publish_common_tileset
 from tasks.names import find_itwin
-from tasks.options import check_output_dir
+from tasks.output_place import require_folder
 from tasks.reports import FederationReport
 
 
@@ -35,7 +35,7 @@ def federate(
         credentials: Name of a saved iTwin Credentials block.
         json: Print the report as one JSON document.
     """
-    subject, folder = read_subject(itwin_id, "iTwin"), check_output_dir(output_dir)
+    subject, folder = read_subject(itwin_id, "iTwin"), require_folder(output_dir, "federate")
     places: Placements = read_placements(placements) if placements else {}
 
     async def work(apis: ItwinApis) -> FederationReport:

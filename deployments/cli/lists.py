@@ -3,7 +3,6 @@
 import json as json_module
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -26,7 +25,7 @@ from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
 from tasks.addresses import EXPECTED, LONGEST_NAME, Kind, read_subject
 from tasks.names import imodel_id_of, itwin_id_of
-from tasks.options import check_output_dir
+from tasks.output_place import check_output_dir, require_folder
 
 SHOWN = 50
 """Rows of a table, unless more are asked for; JSON has all."""
@@ -40,7 +39,7 @@ Search = Annotated[
 OutputDir = Annotated[
     str | None, Parameter(help="Exports whose records say which flow run follows a run; default: ITWIN_OUTPUT_DIR.")
 ]
-Folder = Annotated[Path | None, Parameter(help="Folder of the exports; default: ITWIN_OUTPUT_DIR.")]
+Folder = Annotated[str | None, Parameter(help="Folder of the exports; default: ITWIN_OUTPUT_DIR.")]
 ITwin = Annotated[str, Parameter(help=f"The iTwin: {EXPECTED['iTwin']}.")]
 IModel = Annotated[str, Parameter(help=f"The iModel: {EXPECTED['iModel']}.")]
 Rows = Callable[[ItwinApis, int | None], AsyncIterator[Row]]
@@ -93,7 +92,7 @@ def runs(
 @app.command
 def exports(folder: Folder = None, *, top: Top = None, json: AsJson = False) -> None:
     """List the exports that are published in a folder, earlier ones too."""
-    rows = list_exports(check_output_dir(folder))
+    rows = list_exports(require_folder(folder, "list exports"))
     _print(rows[: _limit(top, as_json=json)], len(rows) - (_limit(top, as_json=json) or 0), "Exports", as_json=json)
 
 

@@ -36,7 +36,8 @@ _NAMES_A_SERVER = frozenset(
 """Variables that may lead to a Prefect server, or to a database with saved blocks, which only Prefect can read."""
 _SAVED_BLOCK = """
     SELECT 1 FROM block_document JOIN block_type ON block_type.id = block_document.block_type_id
-    WHERE block_type.slug IN ('itwin-credentials', 'user-blob-storage') AND block_document.name = 'default'
+    WHERE block_type.slug IN ('itwin-credentials', 'user-blob-storage', 'export-destination')
+    AND block_document.name = 'default'
 """
 
 

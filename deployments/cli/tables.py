@@ -13,6 +13,7 @@ from blocks.errors import read_more
 from blocks.shown_text import shown
 from blocks.storage.acceptance.checks import Check, value_text
 from blocks.storage.acceptance.judgement import reasons
+from tasks.output_place import below
 from tasks.reports import BatchFailure, ExportReport, FederationReport
 
 
@@ -25,7 +26,7 @@ def report_table(reports: Iterable[ExportReport]) -> Table:
         for file in report.files:
             add_row(
                 table,
-                str(Path(_from_here(report.output_dir), file.path)),
+                below(_from_here(report.output_dir), file.path),
                 file.role,
                 filesize.decimal(report.total_bytes if file.role == "tileset" else file.size),
                 _changeset(report),
@@ -90,9 +91,9 @@ def wide_console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 1000)
 
 
-def _from_here(folder: str) -> Path:
-    path = Path(folder)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def _from_here(output_dir: str) -> str:
+    path = Path(output_dir)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else output_dir
 
 
 def _changeset(report: ExportReport) -> str:

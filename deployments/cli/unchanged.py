@@ -14,6 +14,7 @@ from tasks.ifc.options import IfcRequest
 from tasks.judged_export import judge_again, needs_imodel
 from tasks.names import find_imodel, names_of
 from tasks.options import ExportRequest
+from tasks.output_place import access_of_environment
 from tasks.reports import ExportReport
 
 
@@ -45,6 +46,7 @@ async def _look(request: ExportRequest, settings: Settings) -> ExportReport | No
             )
         changeset = await find_changeset(apis, request.imodel_id, request.changeset_id, request.named_version)
         request = request.with_names(changeset_index=changeset.index, version=changeset.version)
+        request = request.opened(access_of_environment())
         published = find_current(request, changeset.id, settings.api_url)
         if published and needs_imodel(published, request):
             place = names_of(await apis.imodels.get_imodel(request.imodel_id)).place
@@ -57,7 +59,8 @@ def _is_decided_here(request: ExportRequest) -> bool:
     if request.policy.force or (isinstance(request, IfcRequest) and not _is_complete(request)):
         return False
     has_rules = request.acceptance is None or request.rules is not None
-    return has_rules and is_decided_without_prefect(request.credentials)
+    is_default = request.destination == "default"
+    return has_rules and is_default and is_decided_without_prefect(request.credentials)
 
 
 def _is_complete(request: IfcRequest) -> bool:

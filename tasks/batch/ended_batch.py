@@ -13,7 +13,7 @@ from tasks.batch.page import ended_batch_page
 from tasks.batch.unfinished_batch import NameRemoteRun, read_unfinished
 from tasks.export_progress import artifact_key
 from tasks.flow_run_facts import facts_of
-from tasks.options import check_output_dir
+from tasks.output_place import check_output_dir
 
 
 def report_ended_batch(name_remote_run: NameRemoteRun) -> FlowStateHook[..., Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from pathlib import Path
 from typing import TypeVar
 
 from prefect import get_run_logger
@@ -24,7 +23,8 @@ from tasks.events.payloads import EventRecord, ExportEventName, FlowRunNamed
 from tasks.events.publications import note_announced, read_publication
 from tasks.export_progress import ExportProgress, current_progress
 from tasks.flow_run_facts import own_flow_run
-from tasks.options import ExportRequest, check_output_dir
+from tasks.options import ExportRequest, state_dir_of
+from tasks.output_place import output_of, shown_output
 from tasks.platform_slots import in_batch
 from tasks.polling import Log
 from tasks.reports import ExportReport
@@ -52,8 +52,8 @@ def announced(serve: Serve[Request]) -> Serve[Request]:
 
 async def emit_cancelled(flow_run: FlowRun, progress: ExportProgress, log: Log) -> None:
     """Emit the event of a cancelled flow run, for hooks, which may run in another process."""
-    output_dir = check_output_dir(flow_run.parameters.get("output_dir"))
-    payload = payload_without_files(CANCELLED, progress, named(flow_run), output_dir)
+    output = output_of(flow_run.parameters.get("output_dir"))
+    payload = payload_without_files(CANCELLED, progress, named(flow_run), shown_output(output))
     await emit(record_of(payload, str(flow_run.id), str(flow_run.parameters.get("imodel_id")), progress.format), log)
 
 
@@ -70,7 +70,7 @@ async def _emit_failure(request: ExportRequest, error: Exception) -> None:
     if isinstance(report, ExportReport):
         payload = payload_of_report(name, report, run, progress.names.itwin_id, error)
     else:
-        payload = payload_without_files(name, progress, run, request.output_dir, error)
+        payload = payload_without_files(name, progress, run, request.output, error)
     await _emit(record_of(payload, run.id, request.imodel_id, request.format))
 
 
@@ -95,7 +95,7 @@ def _outcome_of(report: ExportReport, own_id: str) -> tuple[ExportEventName, str
 
 
 def _state_dir_of(report: ExportReport) -> StateDir:
-    return StateDir.of_imodel(Path(report.output_dir), report.imodel_id)
+    return state_dir_of(report.output_dir, report.imodel_id)
 
 
 async def _emit(event: EventRecord) -> bool:

@@ -9,6 +9,7 @@ from typing import Self
 
 from blocks.disk import disk_errors, write_whole
 from tasks.events.payloads import LARGEST_PAYLOAD, EventRecord
+from tasks.output_place import check_output_dir
 from tasks.state_dir import StateDir, prepare, read_record
 
 MOST_KEPT = 1000
@@ -25,7 +26,7 @@ class Outbox:
     @classmethod
     def of(cls, output_dir: str | Path) -> Self:
         """The outbox of an output folder."""
-        return cls(StateDir.of_batches(Path(output_dir)).events)
+        return cls(StateDir.of_batches(check_output_dir(output_dir)).events)
 
     def put(self, event: EventRecord) -> None:
         """Store an event in a file until it is delivered.

@@ -1,7 +1,6 @@
 """How an export has ended, as an event that has the same id however often it is made."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID, uuid5
 
 from blocks.errors import ExportTimeoutError, RejectedError, RunCanceledError, RunTimedOutError, UndecidedError
@@ -19,6 +18,7 @@ from tasks.events.payloads import (
 )
 from tasks.export_progress import ExportProgress
 from tasks.judged_export import is_put_aside, place_of
+from tasks.output_place import below
 from tasks.reports import ExportedVersion, ExportReport
 
 _NAMESPACE = UUID("6c0d5a5e-6a55-5f0a-9d5b-0d7f5f2f6a11")
@@ -90,7 +90,7 @@ def payload_of_report(
         "itwin_id": itwin_id or None,
         "named_version": _version(report.named_version),
         "destination": report.output_dir,
-        "manifest": str(Path(report.output_dir, place_of(report), MANIFEST_NAME)),
+        "manifest": below(report.output_dir, place_of(report), MANIFEST_NAME),
     }
     return fitted(ExportPayload.model_validate(facts | _said(error)))
 
@@ -99,7 +99,7 @@ def payload_without_files(
     event: ExportEventName,
     progress: ExportProgress,
     run: FlowRunNamed,
-    output_dir: Path,
+    output: str,
     error: Exception | None = None,
 ) -> ExportPayload:
     """The payload for an export without files, with what it had found out by then."""
@@ -114,7 +114,7 @@ def payload_without_files(
         changeset_index=progress.names.changeset_index,
         named_version=_version(progress.names.version),
         run_id=progress.run_id or None,
-        destination=str(output_dir),
+        destination=output,
     )
     return fitted(payload.model_copy(update=_said(error)))
 

@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 from blocks.errors import ContentError, LinkRefusedError, NotFoundError
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_heartbeat import close_run
-from tasks.ifc.run_records import RunRecord, RunRecords
+from tasks.ifc.run_records import RunRecord, records_of
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ def closing_lost_run(request: IfcRequest, run: RemoteRun) -> Generator[None]:
     try:
         yield
     except (NotFoundError, ContentError, LinkRefusedError) as error:
-        close_run(request.state_dir, str(flow_run.get_id()), run, reason=str(error))
+        close_run(request, str(flow_run.get_id()), run, reason=str(error))
         raise
 
 
@@ -49,7 +49,7 @@ def _closed_for_others(spec: RunSpec) -> list[RunRecord]:
     wanted = (spec.changeset_id, spec.request.connection_name)
     return [
         record
-        for record in RunRecords(spec.request.state_dir.runs).all()
+        for record in records_of(spec.request).all()
         if record.outcome == "failed"
         and record.asked_by != spec.asked_by
         and (record.changeset_id, record.options) == wanted

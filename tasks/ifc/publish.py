@@ -1,6 +1,7 @@
 """IFC files: checked, and published whole or not at all."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from prefect import task
@@ -18,12 +19,12 @@ from blocks.storage.content.global_ids import GlobalIds
 from blocks.storage.content.ifc_content import read_ifc
 from blocks.storage.content.models import ExportContent, IfcContent
 from blocks.storage.content_file import write_content, write_global_ids
-from blocks.storage.difference_to_before import compare_global_ids
-from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune
+from blocks.storage.difference_to_before import compare_global_ids, global_ids_before
+from blocks.storage.history import KeptExport
 from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
-from blocks.storage.publish import check_publishable, publish_files
+from blocks.storage.publish import check_publishable
 from blocks.storage.rejected import put_aside
 from tasks.events.publications import note_publication
 from tasks.export_progress import current_progress
@@ -31,7 +32,7 @@ from tasks.ifc.file_name import file_name_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output import Fetched, FetchedFile, blob_file_names
-from tasks.ifc.run_records import RunRecords
+from tasks.ifc.run_records import records_of
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.judged_export import is_publishable, with_verdict
 from tasks.published import draft_manifest, publish_rejected, report_published
@@ -72,9 +73,10 @@ async def publish(
             remove_folder(fetched.folder)
             raise
     current_progress().enter("published")
-    records = RunRecords(spec.request.state_dir.runs)
     async with credentials.get_client() as itwin:
-        records.note_run(run.connection_id, run.run_id, "fetched", fetched_at=itwin.client.server_now())
+        records_of(spec.request).note_run(
+            run.connection_id, run.run_id, "fetched", fetched_at=itwin.client.server_now()
+        )
     return report_published(kept, spec.request, started_at=spec.first_started)
 
 
@@ -84,7 +86,7 @@ async def publish_rejected_files(
     """Check an identical export again that was rejected before, and publish it if it may be published now."""
 
     def publish_again(staging: Path, manifest: Manifest) -> Manifest:
-        return _publish(request, [staging / file.path for file in manifest.files], manifest)
+        return _publish(request, staging, manifest)
 
     return await publish_rejected(credentials, request, changeset_id, publish_again)
 
@@ -130,8 +132,7 @@ def _check_and_publish(
 def _settle(request: IfcRequest, staging: Path, manifest: Manifest) -> KeptExport:
     """Publish the files, or put them aside if they are not accepted."""
     if is_publishable(manifest, request):
-        published = _publish(request, [staging / file.path for file in manifest.files], manifest)
-        return KeptExport(request.folder, published)
+        return KeptExport(request.folder, _publish(request, staging, manifest))
     with file_lock(request.state_dir.publish_lock("ifc")):
         return put_aside(staging, request.folder, manifest)
 
@@ -152,22 +153,18 @@ def _described(
         content, ids = read_ifc(model.path)
         contents.append(content)
         global_ids.extend(ids)
+    with suppress(ContentError):  # a damaged export before this one has nothing to compare with
+        request.published.fetch(global_ids_before(request.folder))
     difference = compare_global_ids(request.folder, global_ids, request.options)
     report = ExportContent(ifc=tuple(contents), difference=difference)
     return report, (write_content(folder, report), write_global_ids(folder, global_ids))
 
 
-def _publish(request: IfcRequest, staged: list[Path], manifest: Manifest) -> Manifest:
-    """Publish the files, and keep the export before them if asked; two processes that export the same take turns."""
+def _publish(request: IfcRequest, staging: Path, manifest: Manifest) -> Manifest:
+    """Publish the files of a staging folder, and keep the export before them if asked."""
     note_publication(request, manifest.run_id)
-    if not request.policy.keep:
-        return publish_files(staged, request.folder, manifest)
-    with file_lock(request.state_dir.publish_lock("ifc")):
-        keep_linked(request.folder)
-        link_unchanged(staged, request.folder)
-        published = publish_files(staged, request.folder, manifest)
-        prune(request.folder, request.policy.keep)
-        return published
+    lock = request.state_dir.publish_lock("ifc")
+    return request.published.publish_files(staging, manifest, keep=request.policy.keep, lock=lock)
 
 
 def _says_empty(name: str) -> str:

@@ -17,7 +17,7 @@ from tasks.ifc.consent import explain_missing_consent
 from tasks.ifc.earlier_run import record_earlier_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.run_heartbeat import FollowedRun, close_run, heartbeat, record_followed
-from tasks.ifc.run_records import RunRecords
+from tasks.ifc.run_records import records_of
 from tasks.ifc.run_spec import RemoteRun, RunSpec
 from tasks.ifc.run_starter import RunStarter
 from tasks.polling import RunPoller, read_poll_backoff
@@ -44,7 +44,7 @@ async def start_run(
     log = get_run_logger()
     current_progress().enter("waiting")
     async with credentials.get_client() as itwin:
-        records = RunRecords(spec.request.state_dir.runs)
+        records = records_of(spec.request)
         longest = longest_wait(spec.policy)
         record_earlier_run(records, spec, blob_storage.place if blob_storage else "", await earlier_waits())
         run = await RunStarter(itwin, spec, blob_storage, records, read_poll_backoff(), log, longest=longest).start()
@@ -82,7 +82,7 @@ async def wait_for_run(credentials: ItwinCredentials, spec: RunSpec, run: Remote
         changed = {"is_released": True} if isinstance(finished, ReleasedWait) else {"is_finished": True}
         record_followed(state_dir, str(flow_run.get_id()), followed.model_copy(update=changed))
     except (RunFailedError, ConsentRequiredError, NotFoundError) as error:
-        close_run(state_dir, str(flow_run.get_id()), run, reason=str(error))
+        close_run(spec.request, str(flow_run.get_id()), run, reason=str(error))
         raise
     for warning in warnings:
         get_run_logger().warning(warning)
@@ -157,5 +157,5 @@ async def start_or_reconnect(
 
 def known_failures(request: IfcRequest, connection_id: str) -> tuple[str, ...]:
     """Ids of the runs on a connection whose record has the outcome `failed`."""
-    records = RunRecords(request.state_dir.runs).of_connection(connection_id)
+    records = records_of(request).of_connection(connection_id)
     return tuple(record.run_id for record in records if record.outcome == "failed" and record.run_id)

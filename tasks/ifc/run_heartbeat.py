@@ -21,7 +21,8 @@ from tasks.addresses import read_subject
 from tasks.export_progress import ExportProgress
 from tasks.followed_export import show_ended
 from tasks.ifc.followed_runs import FollowedRun, read_followed
-from tasks.ifc.run_records import RunRecords
+from tasks.ifc.options import IfcRequest
+from tasks.ifc.run_records import RunRecords, records_of
 from tasks.ifc.run_spec import RemoteRun
 from tasks.options import Names, state_dirs_of
 from tasks.state_dir import StateDir, prepare
@@ -53,10 +54,10 @@ def forget_followed(state_dir: StateDir, flow_run_id: str) -> None:
     state_dir.followed(flow_run_id).unlink(missing_ok=True)
 
 
-def close_run(state_dir: StateDir, flow_run_id: str, run: RemoteRun, *, reason: str) -> None:
+def close_run(request: IfcRequest, flow_run_id: str, run: RemoteRun, *, reason: str) -> None:
     """Record the run as failed, so that the next export starts a new run and logs the reason."""
-    RunRecords(state_dir.runs).note_run(run.connection_id, run.run_id, "failed", reason=reason)
-    forget_followed(state_dir, flow_run_id)
+    records_of(request).note_run(run.connection_id, run.run_id, "failed", reason=reason)
+    forget_followed(request.state_dir, flow_run_id)
 
 
 def describe_remote_run(state_dir: StateDir, flow_run_id: str) -> str:

@@ -2,7 +2,8 @@
 
 The platform does not say which changeset or blob a run was started for, so we write it down: once before asking (the
 answer may be lost) and again when the run is known. One small file per request, replaced whole, so no
-lock is needed. Notes hold no secret. Keep `output_dir` on shared storage if several machines export to it.
+lock is needed. Notes hold no secret. Machines that export to one folder share its file system; where exports go to an
+object store, the notes lie there too, and the folder has copies of those that this machine wrote.
 """
 
 import secrets
@@ -10,11 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors, write_whole
 from blocks.shown_text import shown
-from tasks.state_dir import is_id, prepare, read_record
+from blocks.storage.destination.stored_records import StoredRecords
+from tasks.ifc.options import IfcRequest
+from tasks.state_dir import KEPT_FOR, LONGEST_RECORD, is_id, prepare, read_record
 
 YEARS = range(2000, 2200)
 """Times of other years are impossible, and near the ends of the calendar nothing can be added to them."""
@@ -52,15 +55,23 @@ class RunRecord(BaseModel):
 
 
 class RunRecords:
-    """The notes of one iModel's runs in one folder."""
+    """The notes of one iModel's runs in one folder, and in the object store that several machines share."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: StoredRecords | None = None) -> None:
         self._folder = folder
+        self._shared = shared
 
     def all(self) -> list[RunRecord]:
         """Every note, oldest first; unreadable ones are passed over."""
-        found = [record for path in self._folder.glob("*.json") if (record := _read(path)) is not None]
+        found = self._in_store(self._shared) if self._shared else self._in_folder()
         return sorted(found, key=lambda record: record.asked_at)
+
+    def _in_folder(self) -> list[RunRecord]:
+        return [record for path in self._folder.glob("*.json") if (record := _read(path)) is not None]
+
+    def _in_store(self, shared: StoredRecords) -> list[RunRecord]:
+        read = ((name, _parsed(content)) for name, content in shared.read_all().items())
+        return [own for name, record in read if (own := _own(record, name)) is not None]
 
     def of_connection(self, connection_id: str) -> list[RunRecord]:
         """Notes of a connection, oldest first."""
@@ -79,6 +90,8 @@ class RunRecords:
     ) -> RunRecord:
         """Write down that a run is about to be asked for; notes that nobody changed for a week go."""
         prepare(self._folder)
+        if self._shared:
+            self._shared.purge(KEPT_FOR)
         record = RunRecord(
             record_id=f"{asked_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
             connection_id=connection_id,
@@ -110,16 +123,39 @@ class RunRecords:
                 self.note(record.model_copy(update={"fetched_at": fetched_at, "reason": reason}), outcome)
 
     def _write(self, record: RunRecord) -> RunRecord:
+        content = record.model_dump_json(indent=1).encode()
+        if self._shared:
+            self._shared.write(record.record_id, content)
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._folder / f"{record.record_id}.json", record.model_dump_json(indent=1).encode())
+            write_whole(self._folder / f"{record.record_id}.json", content)
         return record
+
+
+def records_of(request: IfcRequest) -> RunRecords:
+    """The notes of a request's iModel: in its folder, or in the object store that its exports go to."""
+    state_dir = request.state_dir
+    if request.address is None:
+        return RunRecords(state_dir.runs)
+    key = state_dir.runs.relative_to(request.output_dir).as_posix()
+    return RunRecords(state_dir.runs, StoredRecords(request.opened_store, key, LONGEST_RECORD))
 
 
 def _read(path: Path) -> RunRecord | None:
     """A record that another process or another user may have written; None if it cannot be one of ours."""
-    record = read_record(path, RunRecord)
-    if record is None or record.record_id != path.stem or not _is_plausible(record):
+    return _own(read_record(path, RunRecord), path.stem)
+
+
+def _parsed(content: bytes) -> RunRecord | None:
+    try:
+        return RunRecord.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _own(record: RunRecord | None, name: str) -> RunRecord | None:
+    """The record, if it can be one of ours under that name."""
+    if record is None or record.record_id != name or not _is_plausible(record):
         return None
     return record.model_copy(update={"reason": shown(record.reason, LONGEST_REASON)})
 

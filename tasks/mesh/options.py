@@ -40,6 +40,9 @@ class MeshOptions(ExportOptions, frozen=True):
     tile_version: OptionalId = None
     policy: MeshPolicy = MeshPolicy()
 
+    def _require_storable(self) -> None:
+        raise InputError(f"export-mesh publishes in a local folder only, not in {self.output}. Name a folder.")
+
     @model_validator(mode="after")
     def _version_is_of_imodel_tiles(self) -> Self:
         if self.tile_version and self.export_type != "IMODEL":

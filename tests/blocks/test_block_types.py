@@ -9,6 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.acceptance.acceptance_rules import AcceptanceRules
+from blocks.storage.export_destination import ExportDestination
 from blocks.storage.user_blob_storage import UserBlobStorage
 
 
@@ -41,6 +42,15 @@ class TestItwinCredentials(PromisedBlock):
     def block(self) -> type[Block]:
         """The block type under test."""
         return ItwinCredentials
+
+
+class TestExportDestination(PromisedBlock):
+    slug = "export-destination"
+
+    @pytest.fixture
+    def block(self) -> type[Block]:
+        """The block type under test."""
+        return ExportDestination
 
 
 class TestUserBlobStorage(PromisedBlock):

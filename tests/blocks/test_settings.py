@@ -31,7 +31,7 @@ def test_defaults_are_the_promised_ones() -> None:
         "poll_seconds": 5,
         "poll_max_seconds": 60,
         "release_after_seconds": 120,
-        "output_dir": Path("exports"),
+        "output_dir": "exports",
         "ids_memory_mb": 4096,
         "ids_seconds": 900,
         "preview": "auto",

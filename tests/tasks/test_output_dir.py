@@ -7,7 +7,7 @@ import pytest
 from blocks.disk import require_writable
 from blocks.errors import ConfigurationError, InputError
 from deployments.cli.viewing import view
-from tasks.options import check_output_dir
+from tasks.output_place import check_output_dir
 
 
 @pytest.mark.parametrize(

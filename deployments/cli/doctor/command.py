@@ -17,7 +17,7 @@ from deployments.cli.doctor.finding import Finding, look, look_at_all
 from deployments.cli.doctor.itwin_platform import platform_findings
 from deployments.cli.doctor.network import network_findings
 from deployments.cli.doctor.orphans import show_orphans
-from deployments.cli.doctor.output_folder import check_output_folder
+from deployments.cli.doctor.output_folder import check_output
 from deployments.cli.doctor.pictures import check_pictures
 from deployments.cli.doctor.prefect_server import API, prefect_findings
 from deployments.cli.own_server import run_with_server
@@ -33,6 +33,7 @@ def doctor(
     orphans: bool = False,
     repair: Annotated[bool, Parameter(negative="")] = False,
     credentials: str = "default",
+    destination: str = "default",
     json: bool = False,
 ) -> None:
     """Check configuration, network, sign-in, disk, pictures, Prefect API and worker; end with 2 if one is wrong.
@@ -43,13 +44,16 @@ def doctor(
         orphans: Instead, list runs of ours that go on at the platform although no flow run follows them.
         repair: Mark flow runs of ours that have no process any more as Crashed, and free slots that no flow run holds.
         credentials: Name of an iTwin Credentials block.
+        destination: Name of an Export Destination block.
         json: Print one JSON document.
     """
     if orphans:
         show_orphans(imodel_id, itwin_id, credentials, as_json=json)
         return
     findings = run_with_server(
-        _examine(read_subject(imodel_id, "iModel") if imodel_id else None, credentials, is_repair_wanted=repair)
+        _examine(
+            read_subject(imodel_id, "iModel") if imodel_id else None, credentials, destination, is_repair_wanted=repair
+        )
     )
     if json:
         write_json(json_module.dumps([asdict(finding) for finding in findings]))
@@ -59,7 +63,7 @@ def doctor(
         raise ConfigurationError(f"Not in order: {', '.join(wrong)}. What to do stands above.")
 
 
-async def _examine(imodel: str | None, name: str, *, is_repair_wanted: bool) -> list[Finding]:
+async def _examine(imodel: str | None, name: str, destination: str, *, is_repair_wanted: bool) -> list[Finding]:
     versions = f"itwin-export {version('itwin-export')}, Prefect {version('prefect')}, Python {python_version()}"
     findings = [Finding("Versions", is_ok=True, says=versions)]
     try:
@@ -73,7 +77,7 @@ async def _examine(imodel: str | None, name: str, *, is_repair_wanted: bool) -> 
     platform = platform_findings(settings, imodel, name, is_api_there=is_api_there)
     findings += await look_at_all("iTwin Platform", platform)
     imodel_id = imodel if imodel and is_id(imodel) else None  # the folder of an iModel is named after its id
-    publishing = asyncio.to_thread(check_output_folder, settings.output_dir, imodel_id)
+    publishing = check_output(destination, imodel_id, is_api_there=is_api_there)
     drawing = asyncio.to_thread(check_pictures, settings)
     return [*findings, await look("Output folder", publishing), await look("Pictures", drawing)]
 

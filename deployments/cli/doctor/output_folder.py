@@ -1,18 +1,55 @@
 """Whether exports can be published: all that publishing does is tried, for permissions alone do not tell."""
 
+import asyncio
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import filesize
 
 from blocks.disk import MISSING_OPERATIONS, require_writable
 from blocks.errors import ConfigurationError
+from blocks.settings import read_settings
+from blocks.storage.destination.store_access import open_store
+from blocks.storage.destination.store_probe import try_store
 from blocks.storage.publish import check_publishable
 from blocks.storage.tileset.publish import check_tileset_publishable
 from tasks.ifc.options import IfcRequest
 from tasks.mesh.options import MeshRequest
+from tasks.output_place import access_of_environment, address_of, check_output_dir
+
+if TYPE_CHECKING:
+    from blocks.storage.export_destination import ExportDestination
 
 LEAST_BYTES = 2_000_000_000
+
+
+async def check_output(destination: str, imodel_id: str | None = None, *, is_api_there: bool) -> str:
+    """Say where exports can be published: in a folder, or in an object store.
+
+    Raises:
+        ConfigurationError: They cannot.
+    """
+    block = await _saved(destination) if is_api_there else None
+    output = (block.url if block else "") or read_settings().output_dir
+    address = address_of(output)
+    if address is None:
+        return await asyncio.to_thread(check_output_folder, Path(output), imodel_id)
+    store = open_store(address, block.access if block else access_of_environment())
+    await asyncio.to_thread(try_store, store)
+    work = check_output_dir(output)
+    await asyncio.to_thread(require_writable, work)
+    return (
+        f"Exports can be published in {store.url}, where conditional writes hold. They are made ready in {work}, "
+        f"{filesize.decimal(shutil.disk_usage(work).free)} free."
+    )
+
+
+async def _saved(destination: str) -> "ExportDestination | None":
+    from blocks.storage.export_destination import ExportDestination  # noqa: PLC0415  imports Prefect
+    from tasks.load_blocks import load_saved  # noqa: PLC0415  imports Prefect
+
+    return await load_saved(ExportDestination, destination)
 
 
 def check_output_folder(folder: Path, imodel_id: str | None = None) -> str:

@@ -21,7 +21,7 @@ LOG = logging.getLogger("tests.events")
 def failed(output_dir: Path, flow_run_id: str = "1") -> EventRecord:
     run = FlowRunNamed(id=flow_run_id, name="ifc")
     error = InputError("There is no such iModel.")
-    payload = payload_without_files("itwin.export.failed", ExportProgress("ifc", "2"), run, output_dir, error)
+    payload = payload_without_files("itwin.export.failed", ExportProgress("ifc", "2"), run, str(output_dir), error)
     return record_of(payload, flow_run_id, str(output_dir))
 
 

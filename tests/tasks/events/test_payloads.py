@@ -1,7 +1,6 @@
 """What payloads leave out."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from blocks.errors import InputError
 from tasks.events.outcomes import payload_of_report, payload_without_files
@@ -38,6 +37,6 @@ def test_a_long_list_of_files_is_left_to_the_manifest() -> None:
 def test_an_error_has_no_secret() -> None:
     """The query of an address in a message is redacted."""
     error = InputError("https://host/path?sig=s3cret is refused, client_secret=s3cret too")
-    payload = payload_without_files("itwin.export.failed", ExportProgress("ifc", "1"), RUN, Path("/exports"), error)
+    payload = payload_without_files("itwin.export.failed", ExportProgress("ifc", "1"), RUN, "/exports", error)
     assert "s3cret" not in payload.model_dump_json()
     assert payload.error_type == "InputError"

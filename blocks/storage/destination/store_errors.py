@@ -1,0 +1,67 @@
+"""Errors of object stores, mapped to the errors of the application; no message repeats what a store or client wrote."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+from blocks.errors import ConfigurationError, ContentError, ExportError, InterruptedTransferError
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
+_NO_CONTAINER = re.compile(r"NoSuchBucket|ContainerNotFound|ContainerBeingDeleted|specified bucket does not exist")
+_WRONG_REGION = re.compile(r"PermanentRedirect|AuthorizationHeaderMalformed|status code: 301|without LOCATION")
+_FULL = re.compile(r"QuotaExceeded|InsufficientStorage|status code: 507|AccountQuota")
+_UNCONFIGURED = re.compile(r"Missing|token request|credential|metadata|IMDS|InvalidAccessKeyId|decode", re.IGNORECASE)
+
+
+class ChangedMeanwhileError(ExportError):
+    """The object is not the version that the write was meant for: another process has written it."""
+
+
+@contextmanager
+def store_errors(url: str, what: str) -> Generator[None]:
+    """Map the errors of the client of an object store.
+
+    Args:
+        url: The destination, without secrets.
+        what: What was tried, as “read manifest.json”.
+
+    Raises:
+        ConfigurationError: The container is missing, the region is wrong, or access is denied.
+        ContentError: The store cannot take the object.
+        InterruptedTransferError: The store could not be reached, or failed.
+    """
+    try:
+        yield
+    except (BaseError, OSError, ValueError, TypeError) as error:
+        raise _mapped(error, url, what) from None
+
+
+def _mapped(error: Exception, url: str, what: str) -> ExportError:
+    text = str(error)
+    said = _reason(text)
+    if _NO_CONTAINER.search(text):
+        return ConfigurationError(f"The container or bucket of {url} does not exist. Create it, or correct the name.")
+    if _WRONG_REGION.search(text):
+        return ConfigurationError(f"The bucket of {url} is in another region{said}. Correct the setting region.")
+    if _FULL.search(text):
+        return ContentError(f"{url} has reached its quota{said}: {what} did not work. Free some space there.")
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return ConfigurationError(
+            f"{url} does not permit to {what}{said}. Check the key, the SAS or the role of the identity: it has to "
+            f"read, list, write and delete there."
+        )
+    if not said and _UNCONFIGURED.search(text):
+        return ConfigurationError(
+            f"{url} cannot be accessed: there are no usable credentials or addresses for it. Save an Export "
+            f"Destination block, or set what the cloud's own tools read (AZURE_…, AWS_…, GOOGLE_…)."
+        )
+    return InterruptedTransferError(f"{url} did not {what}{said or ': no answer'}. Run the same command again.")
+
+
+def _reason(text: str) -> str:
+    status, code = _STATUS.search(text), _CODE.search(text)
+    facts = [found[1] for found in (status, code) if found]
+    return f" ({' '.join(facts)})" if facts else ""

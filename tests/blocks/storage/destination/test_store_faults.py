@@ -1,0 +1,105 @@
+"""What object stores do at times, and what comes of it."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import count
+
+import pytest
+
+from blocks.errors import ConfigurationError, ContentError, ExportError, InterruptedTransferError
+from blocks.storage.destination import store_access
+from blocks.storage.destination.address import parse_address
+from blocks.storage.destination.object_store import MISSING
+from blocks.storage.destination.store_access import open_store
+from blocks.storage.destination.store_errors import ChangedMeanwhileError
+from blocks.storage.destination.store_probe import try_store
+from tests.object_stores.destinations import S3_SECRET, StoreUnderTest, of_xml_store, s3_access
+from tests.object_stores.xml_store import Answer, XmlStore
+
+
+def once(answer: Answer, method: str = "PUT") -> Callable[[str, str], Answer | None]:
+    """A fault of the first request with that method."""
+    numbers = count()
+    return lambda asked, _: answer if asked == method and next(numbers) == 0 else None
+
+
+def test_a_repeated_write_meets_its_own_success(s3_store: XmlStore) -> None:
+    """The answer to a first write is lost, its repetition is refused, and it still counts as the writer's own."""
+    store = of_xml_store(s3_store).open()
+    s3_store.fault = once(Answer(500, "InternalError", is_done=True))
+    version = store.write("manifest.json", b"mine", condition=MISSING)
+    s3_store.fault = once(Answer(503, "SlowDown", is_done=True))
+    store.write("manifest.json", b"mine again", condition=version)
+    found = store.read("manifest.json", 100)
+    assert found
+    assert found.content == b"mine again"
+    assert [method for method, _ in s3_store.requests].count("PUT") == 4
+
+
+def test_a_repeated_write_that_lost_is_refused(s3_store: XmlStore) -> None:
+    """Where somebody else has written meanwhile, also something of the same length, the repetition does not count."""
+    store = of_xml_store(s3_store).open()
+    store.write("manifest.json", b"theirs", condition=MISSING)
+    s3_store.fault = once(Answer(500, "InternalError"))
+    with pytest.raises(ChangedMeanwhileError):
+        store.write("manifest.json", b"unlike", condition=MISSING)
+
+
+def test_a_conflict_of_s3_means_try_again(s3_store: XmlStore) -> None:
+    """409 ConditionalRequestConflict is no refusal: the write is repeated and succeeds."""
+    store = of_xml_store(s3_store).open()
+    s3_store.fault = once(Answer(409, "ConditionalRequestConflict"))
+    store.write("manifest.json", b"mine", condition=MISSING)
+    found = store.read("manifest.json", 100)
+    assert found
+    assert found.content == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "says"),
+    [
+        (Answer(403, "AccessDenied"), ConfigurationError, r"does not permit to write a.json \(403 AccessDenied\)"),
+        (Answer(400, "ExpiredToken"), InterruptedTransferError, r"did not write a.json \(400 ExpiredToken\)"),
+        (Answer(301, "PermanentRedirect"), ConfigurationError, "is in another region"),
+        (Answer(404, "NoSuchBucket"), ConfigurationError, "The container or bucket of .* does not exist"),
+        (Answer(507, "InsufficientStorage"), ContentError, "has reached its quota"),
+        (Answer(403, "QuotaExceeded"), ContentError, "has reached its quota"),
+        (Answer(500, "InternalError"), InterruptedTransferError, r"did not write a.json \(500 InternalError\)"),
+    ],
+)
+def test_a_refusal_is_one_sentence(
+    answer: Answer, kind: type[ExportError], says: str, s3_store: XmlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status and code of the store are named; neither its message nor a secret is repeated."""
+    monkeypatch.setitem(store_access.RETRIES, "max_retries", 1)
+    store = of_xml_store(s3_store).open()
+    s3_store.fault = lambda _method, _key: answer
+    with pytest.raises(kind, match=says) as refused:
+        store.write("a.json", b"1")
+    assert "secret-echo" not in str(refused.value)
+    assert S3_SECRET not in str(refused.value) + repr(store) + repr(store.__dict__)
+
+
+def test_a_store_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address where nothing listens ends in one sentence."""
+    monkeypatch.setitem(store_access.RETRIES, "max_retries", 1)
+    access = s3_access("http://127.0.0.1:9")
+    with pytest.raises(InterruptedTransferError, match=r"no answer\. Run the same command again"):
+        open_store(parse_address("s3://exports/x"), access).read("a.json", 10)
+
+
+@pytest.mark.parametrize("is_enforced", [True, False])
+def test_a_store_that_ignores_conditions_is_found_out(s3_store: XmlStore, *, is_enforced: bool) -> None:
+    """The probe names a store that accepts a write although its condition does not hold, and leaves nothing behind."""
+    s3_store.ignores_conditions = not is_enforced
+    store = of_xml_store(s3_store).open()
+    with nullcontext() if is_enforced else pytest.raises(ConfigurationError, match="ignores conditions of writes"):
+        try_store(store)
+    assert store.entries("") == {}
+
+
+def test_the_probe_holds_everywhere(destination: StoreUnderTest) -> None:
+    """Azurite, moto's S3 and the Google Cloud server have everything that publishing needs."""
+    store = destination.open()
+    try_store(store)
+    assert store.entries("") == {}

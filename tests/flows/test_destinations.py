@@ -1,0 +1,159 @@
+"""Exports that go to an object store: Azurite, moto's S3 and a Google Cloud server."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from blocks.errors import ConfigurationError, InputError
+from blocks.storage.destination.stored_export import StoredExport
+from blocks.storage.export_destination import ExportDestination
+from blocks.storage.history import KeptExport
+from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
+from flows.export_ifc import export_ifc
+from flows.signatures import batch_request, ifc_request, mesh_request
+from tasks.reports import ExportReport
+from tests.object_stores.destinations import StoreUnderTest, of_xml_store
+from tests.object_stores.xml_store import XmlStore
+
+pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.fixture(autouse=True)
+def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty work folder, the only disk that an export may use."""
+    monkeypatch.setenv("ITWIN_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("ITWIN_OUTPUT_DIR", "/proc/nowhere")
+    return tmp_path / "work"
+
+
+@pytest.fixture
+async def block(destination: StoreUnderTest) -> str:
+    """Name of a saved block that leads to the destination."""
+    return await saved(destination)
+
+
+async def saved(destination: StoreUnderTest) -> str:
+    """Save a block for a destination; its name."""
+    secrets = {name: SecretStr(value) for name, value in vars(destination.access).items() if value}
+    plain = {"endpoint_url": destination.access.endpoint_url, "region": destination.access.region}
+    name = destination.url.rpartition("/")[2]
+    await ExportDestination.model_validate({"url": destination.url, **secrets, **plain}).asave(name)
+    return name
+
+
+def published(destination: StoreUnderTest, report: ExportReport) -> dict[str, int]:
+    """What a reader finds by the manifest alone: sizes by name; every file is as the manifest says."""
+    store = destination.open()
+    export = StoredExport(store, f"{report.imodel_id}/{report.format}", Path())
+    manifest = export.see().manifest
+    assert manifest
+    export.verify(KeptExport(Path(), manifest), full=True)
+    return {file.path: file.size for file in manifest.files}
+
+
+async def test_an_ifc_export_is_published_and_skipped(
+    destination: StoreUnderTest, block: str, sandbox: RunningSandbox, work: Path
+) -> None:
+    """Without a disk that lasts: the files lie in the store, and the next export has nothing to do but look.
+
+    The report names the address; after the next changeset the export is replaced and compared with the one before.
+    """
+    report = await export_ifc(SEEDED.plant, destination=block)
+    assert report.output_dir == destination.url
+    assert published(destination, report).keys() >= {Path(file.path).name for file in report.files}
+    shutil.rmtree(work)
+    again = await export_ifc(SEEDED.plant, destination=block, verify=True)
+    assert (again.skipped, again.run_id, len(list(sandbox.state.runs))) == (True, report.run_id, 1)
+    sandbox.state.push_changeset(SEEDED.plant)
+    shutil.rmtree(work)
+    after = await export_ifc(SEEDED.plant, destination=block)
+    assert after.difference
+    assert after.difference.before.changeset_id == report.changeset_id
+    assert published(destination, after)
+
+
+async def test_an_unchanged_export_takes_two_requests(s3_store: XmlStore, sandbox: RunningSandbox) -> None:
+    """That nothing is to be done is found with the manifest and one listing."""
+    destination = of_xml_store(s3_store)
+    name = await saved(destination)
+    await export_ifc(SEEDED.plant, destination=name)
+    asked = len(s3_store.requests)
+    assert (await export_ifc(SEEDED.plant, destination=name)).skipped
+    assert [method for method, _ in s3_store.requests[asked:]] == ["GET", "GET"]
+    assert len(list(sandbox.state.runs)) == 1
+
+
+async def test_a_damaged_export_is_exported_again(destination: StoreUnderTest, block: str) -> None:
+    """An object that somebody has overwritten, with one of the same size, is found by the listing and replaced."""
+    report = await export_ifc(SEEDED.plant, destination=block)
+    destination.open().write(report.files[0].path, b"x" * report.files[0].size)
+    again = await export_ifc(SEEDED.plant, destination=block)
+    assert not again.skipped
+    assert published(destination, again)
+
+
+async def test_a_run_of_a_machine_that_is_gone_is_taken_over(
+    destination: StoreUnderTest, block: str, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A worker dies while the platform works; another machine finds its note at the destination and follows its run."""
+    sandbox.state.options.run_seconds = 3
+    dying = asyncio.ensure_future(export_ifc(SEEDED.plant, destination=block))
+    while not list(sandbox.state.runs):  # noqa: ASYNC110  the stand-in platform runs in a thread
+        await asyncio.sleep(0.05)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+    monkeypatch.setenv("ITWIN_WORK_DIR", str(tmp_path / "other-machine"))
+    report = await export_ifc(SEEDED.plant, destination=block)
+    assert (report.adopted, len(list(sandbox.state.runs))) == (True, 1)
+    assert published(destination, report)
+
+
+async def test_no_secret_is_left_behind(
+    destination: StoreUnderTest, block: str, work: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the report, the log, the work folder nor an object in the store holds a secret of the destination."""
+    report = await export_ifc(SEEDED.plant, destination=block)
+    store = destination.open()
+    texts = [report.model_dump_json(), caplog.text]
+    texts += [path.read_text(errors="replace") for path in work.rglob("*") if path.is_file()]
+    texts += [found.content.decode(errors="replace") for key in store.entries("") if (found := store.read(key, 10**7))]
+    secrets = {destination.access.secret_access_key, destination.access.access_key_id}
+    secrets |= {part.partition("=")[2] for part in destination.access.connection_string.split(";") if "Key" in part}
+    assert not [secret for secret in secrets - {""} if any(secret in text for text in texts)]
+
+
+@pytest.mark.parametrize("address", ["ftp://host/x", "s3://a//b", "https://example.com/x"])
+@pytest.mark.parametrize("check", [ifc_request, mesh_request])
+async def test_an_address_that_is_not_supported_is_refused(check: object, address: str) -> None:
+    """It is refused before anything is started."""
+    assert callable(check)
+    with pytest.raises(InputError, match="The output address"):
+        check(SEEDED.plant, output_dir=address)
+
+
+async def test_what_needs_a_folder_is_refused() -> None:
+    """What does not work yet with an object store is refused in one sentence before anything is started."""
+    with pytest.raises(InputError, match="keep works with a local folder only"):
+        ifc_request(SEEDED.plant, output_dir="s3://bucket", keep=1)
+    with pytest.raises(InputError, match="acceptance works with a local folder only"):
+        ifc_request(SEEDED.plant, output_dir="s3://bucket", acceptance="rules")
+    with pytest.raises(InputError, match="export-mesh publishes in a local folder only"):
+        mesh_request(SEEDED.plant, output_dir="az://bucket")
+    with pytest.raises(InputError, match="export-mesh publishes in a local folder only"):
+        batch_request(SEEDED.itwin, output_dir="az://bucket")
+
+
+async def test_a_container_that_does_not_exist_is_named(
+    destination: StoreUnderTest, block: str, sandbox: RunningSandbox
+) -> None:
+    """An address that leads nowhere ends before a run is started, with the address in the message."""
+    if destination.url.startswith("gs"):
+        return
+    url = f"{destination.url[:2]}://nowhere/x"
+    with pytest.raises(ConfigurationError, match="The container or bucket of"):
+        await export_ifc(SEEDED.plant, destination=block, output_dir=url)
+    assert not list(sandbox.state.runs)

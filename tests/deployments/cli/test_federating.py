@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,12 +15,7 @@ from deployments.sandbox.state.entities import IModel
 from deployments.viewer.server import create_app, find_items
 from tests.blocks.storage.site.campus import publish
 
-
-@pytest.fixture(autouse=True)
-def _no_prefect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("no_prefect")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`itwin-export list …` against the stand-in platform; no command imports Prefect or starts a server."""
 
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +17,9 @@ from deployments.sandbox.state.seed import SEEDED
 from tasks.ifc.followed_runs import FollowedRun
 from tasks.state_dir import StateDir
 
+pytestmark = pytest.mark.usefixtures("no_prefect")
+
 Listed = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def _no_prefect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -22,11 +22,8 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loo
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home of Prefect; no variable leads to a server."""
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+def home(tmp_path: Path, no_prefect: None) -> Path:  # noqa: ARG001  no variable leads to a server
+    """An empty home of Prefect."""
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
 

@@ -12,9 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
-from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tests.deployments.local.nightly import NIGHTLY, prepared, quick_recovery, start_nightly, up, wait_for_state
 from tests.deployments.local.stack import REPOSITORY, LocalMachine, wait_for
@@ -36,13 +35,6 @@ def small_disk(folder: Path) -> Generator[int]:
             yield keeper.pid
         finally:
             keeper.kill()
-
-
-@pytest.fixture
-def platform() -> Generator[RunningSandbox]:
-    """A platform with disks of its own."""
-    with running_sandbox(options=Options(run_seconds=0.3)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.sandbox.server import RunningSandbox, running_sandbox
+from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import Outcome
-from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from tests.deployments.local.nightly import prepared, start_nightly, up, wait_for_state
 from tests.deployments.local.stack import LocalMachine, wait_for
@@ -20,13 +19,6 @@ HOURS = timedelta(hours=2)
 DUE = timedelta(seconds=30)
 """More than the ten seconds by which a worker is early."""
 ENDED = ("CANCELLED", "COMPLETED", "FAILED", "CRASHED")
-
-
-@pytest.fixture
-def platform() -> Generator[RunningSandbox]:
-    """A platform that does not sleep."""
-    with running_sandbox(options=Options(run_seconds=0.3)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 from contextlib import ExitStack
 
 from deployments.cli.own_server import own_server
-from deployments.cli.tables import report_table, wide_console
+from deployments.cli.tables import print_exports
 from deployments.output_streams import keep_streams_open
 from deployments.sandbox.azurite import running_azurite
 from deployments.sandbox.server import running_sandbox
@@ -28,7 +28,7 @@ def main() -> None:
             os.environ.update(azurite.environment)
         stack.enter_context(own_server())
         reports = stop_signals.run(_export_both())
-    wide_console().print(report_table(reports))
+    print_exports(reports)
 
 
 async def _export_both() -> list[ExportReport]:

@@ -16,9 +16,9 @@ from deployments.cli.prefect_settings import import_prefect
 from deployments.cli.tables import (
     check_table,
     failure_table,
+    print_exports,
     print_federation,
     rejected_table,
-    report_table,
     wide_console,
 )
 from deployments.output_streams import write_json
@@ -91,11 +91,11 @@ def print_report(report: Report, *, as_json: bool) -> None:
     if as_json:
         write_json(report.model_dump_json())
     elif isinstance(report, ExportReport):
-        wide_console().print(report_table([report]))
+        print_exports([report])
         if report.checks:
             wide_console().print(check_table(report.checks))
     else:
-        wide_console().print(report_table(report.reports))
+        print_exports(report.reports)
         if report.rejected:
             wide_console().print(rejected_table(report.reports))
         if report.failures:

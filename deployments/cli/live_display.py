@@ -22,6 +22,8 @@ LINE_SECONDS = 10.0
 MOST_EXPORTS = 5
 """Exports of a batch that have a line of their own."""
 LONGEST_BAR = 40
+NARROW = 60
+"""Columns of a terminal."""
 REFRESHES_PER_SECOND = 4
 _CLEAN = "\r\x1b[J\x1b[?25h"
 """Erases what is below the cursor, and shows the cursor again."""
@@ -94,7 +96,7 @@ class LiveView:
         if batch is not None:
             yield _line(str(batch))
             yield _bar(batch.percent, "", width)
-            yield from self._active_few(exports)
+            yield from self._active_few(exports, width)
         for export in exports if batch is None else []:
             yield self._spinning(export, console)
             yield _bar(export.percent, _rate(export), width)
@@ -103,18 +105,20 @@ class LiveView:
         row = Table.grid(padding=(0, 1))
         row.add_column(width=1)
         row.add_column(overflow="ellipsis", no_wrap=True)
-        row.add_row(self._spinner.render(console.get_time()), _line(_waits(export)))
+        row.add_row(self._spinner.render(console.get_time()), _line(_waits(export, console.width)))
         return row
 
-    def _active_few(self, exports: list[ExportProgress]) -> Iterator[Text]:
+    def _active_few(self, exports: list[ExportProgress], width: int) -> Iterator[Text]:
         for export in exports[:MOST_EXPORTS]:
-            yield _line(f"  {_waits(export)}")
+            yield _line(f"  {_waits(export, width)}")
         if len(exports) > MOST_EXPORTS:
             yield _line(f"  and {len(exports) - MOST_EXPORTS} more")
 
 
-def _waits(export: ExportProgress) -> str:
-    return f"{shown(export.subject)}: {shown(export.doing())} · {duration(export.age)}"
+def _waits(export: ExportProgress, width: int) -> str:
+    """What an export waits for; on a narrow terminal its state alone, which would be cut off otherwise."""
+    doing = export.remote_state if width < NARROW and export.step == "waiting" else ""
+    return f"{shown(export.subject)}: {shown(doing or export.doing())} · {duration(export.age)}"
 
 
 def _rate(export: ExportProgress) -> str:

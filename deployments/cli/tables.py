@@ -1,7 +1,7 @@
 """Tables for people."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich import filesize
@@ -14,7 +14,37 @@ from blocks.shown_text import shown
 from blocks.storage.acceptance.checks import Check, value_text
 from blocks.storage.acceptance.judgement import reasons
 from tasks.output_place import below
-from tasks.reports import BatchFailure, ExportReport, FederationReport
+from tasks.reports import BatchFailure, ExportedFile, ExportReport, FederationReport
+
+TABLE_WIDTH = 160
+"""Columns of a terminal below which paths and ids in a table would be cut into pieces."""
+
+
+def print_exports(reports: Iterable[ExportReport], console: Console | None = None) -> None:
+    """What was exported: a table, or a list where the terminal is narrow; a path in it can be copied whole."""
+    console = console or wide_console()
+    if console.width >= TABLE_WIDTH:
+        console.print(report_table(reports))
+        return
+    for report in reports:
+        for file in report.files:
+            path = shown(below(_from_here(report.output_dir), file.path))
+            console.print(Text(path, style="bold"), soft_wrap=True)
+            for line in _about(report, file):
+                console.print(Text(f"  {shown(line)}"), soft_wrap=True)
+
+
+def _about(report: ExportReport, file: ExportedFile) -> Iterator[str]:
+    """What the table says of a file, in lines."""
+    if file.role == "log":
+        yield f"log, {filesize.decimal(file.size)}"
+        return
+    size = filesize.decimal(report.total_bytes if file.role == "tileset" else file.size)
+    yield f"{_outcome(report)}, {size}, changeset {_changeset(report)}"
+    if content := _content(report):
+        yield content
+    if report.run_id:
+        yield f"export run {report.run_id}"
 
 
 def report_table(reports: Iterable[ExportReport]) -> Table:

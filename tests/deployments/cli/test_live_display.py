@@ -55,6 +55,13 @@ def test_lines_are_cut_at_the_edge(width: int) -> None:
         assert "\x1b" not in "".join(shown)
 
 
+def test_a_narrow_terminal_shows_the_state() -> None:
+    """At 40 columns the state at the platform and the age are not cut off."""
+    active = ActiveExports(exports=[export("Quay 0101")])
+    assert "Quay 0101: Executing · 0.0 s" in drawn(active, 40)[0]
+    assert "Quay 0101: at the platform, export run Executing · " in drawn(active, 80)[0]
+
+
 def test_a_batch_shows_totals_and_a_few() -> None:
     """With 200 active exports, the display has a line for each of five exports and the number of the others."""
     shown = drawn(ActiveExports(Batch(), [export(f"Quay {number}") for number in range(200)]), 80)

@@ -177,6 +177,10 @@ COMMANDS = {
     ),
     "check": ("deployments.cli.checking:check", "Say what an IFC file or a tileset contains, whoever made it."),
     "webhooks": ("deployments.cli.webhooks:app", "Manage subscriptions to changes of iModels."),
+    "automations": (
+        "deployments.cli.automations:app",
+        "Create, compare and delete automations: notices and what follows exports.",
+    ),
     "sandbox": (
         "deployments.cli.sandbox_commands:sandbox",
         "Serve a stand-in iTwin Platform on this machine, to try things out without an account.",

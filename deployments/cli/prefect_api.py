@@ -1,15 +1,46 @@
 """Which Prefect API a command talks to, who named it, and what to say when it is not there."""
 
 import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.context import get_settings_context
 from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import ConfigurationError, without_secrets
 from blocks.network import check_prefect_network
 from deployments.cli.prefect_home import check_database, check_home, check_results
+from deployments.stop_signals import stop_signals
+
+Result = TypeVar("Result")
+
+
+def ask_lasting_server(what: str, work: Callable[[PrefectClient], Awaitable[Result]]) -> Result:
+    """The result of work on the Prefect server that is configured; a temporary one would be of no use.
+
+    Args:
+        what: What the server is needed for, as the beginning of a sentence: “Automations”.
+        work: Gets a client of the server.
+
+    Raises:
+        ConfigurationError: No server is configured.
+    """
+    require_prefect_api()
+    if not PREFECT_API_URL.value():
+        raise ConfigurationError(
+            f"{what} are on a Prefect server that goes on when this command ends, and none is configured. Set "
+            f"PREFECT_API_URL; for the one of make up: set -a; . .itwin-export/client.env; set +a"
+        )
+
+    async def ask() -> Result:
+        async with get_client() as client:
+            return await work(client)
+
+    return stop_signals.run(ask())
 
 
 def require_prefect_api() -> None:

@@ -69,7 +69,7 @@ class LocalStack:
         self._start_worker(f"{address}/api")
         self._start_python("recovery", "deployments.recovery", "--heartbeat-seconds", str(HEARTBEAT_SECONDS))
         self._run("deploy", "-m", "prefect", "--no-prompt", "deploy", "--all")
-        receiver = self._start_receiver()
+        receiver = [*self._start_receiver(), self._start_notices()]
         self.address_file.write_text(address)
         said = [f"Prefect UI: {address}", sign_in, *sandbox, *receiver, *blocks.splitlines()]
         return [*said, "Stop it with: make down"]
@@ -134,6 +134,19 @@ class LocalStack:
         if has_sandbox and (itwin := self.environment["ITWIN_WATCH_ITWIN_ID"]):  # set empty, nothing is watched
             self._run("register_webhook", "-m", "deployments", "webhooks", "register", address, "--itwin-id", itwin)
         return [f"Webhooks are received at {address}"]
+
+    def _start_notices(self) -> str:
+        """The receiver of notices, and the automations that send them."""
+        port, key_file = free_port(3130), self.processes.folder / "notices.key"
+        if not key_file.exists():
+            write_whole(key_file, secrets.token_urlsafe(24).encode(), private=True)
+        files = ["--key-file", str(key_file), "--file", str(self.processes.folder / "notices.jsonl")]
+        self._start_python("notices", "deployments.local.notices", "--port", str(port), *files)
+        self._await(f"http://127.0.0.1:{port}/health", "notices")
+        page = f"http://127.0.0.1:{port}/{key_file.read_text()}/"
+        self.environment["ITWIN_NOTICES_ADDRESS"] = f"{page}notices"
+        self._run("automations", "-m", "deployments.local.automations")
+        return f"Notices of failed exports arrive at {page}"
 
     def _start_python(
         self, name: str, *module_and_arguments: str, more: Mapping[str, str] | None = None, umask: int = PRIVATE

@@ -141,6 +141,8 @@ def _imodel(payload: ExportPayload) -> dict[str, str | None]:
         "itwin.itwin.id": payload.itwin_id,
         "itwin.export.format": payload.format,
         "itwin.export.verdict": payload.verdict,
+        "itwin.export.origin": "batch" if payload.in_batch else "single",
+        "itwin.export.flow-run": "failed" if payload.error else "completed",
         "itwin.named-version": payload.named_version and payload.named_version.name,
     }
 

@@ -19,6 +19,7 @@ from tasks.events.payloads import (
 from tasks.export_progress import ExportProgress
 from tasks.judged_export import is_put_aside, place_of
 from tasks.output_place import below
+from tasks.platform_slots import in_batch
 from tasks.reports import ExportedVersion, ExportReport
 
 _NAMESPACE = UUID("6c0d5a5e-6a55-5f0a-9d5b-0d7f5f2f6a11")
@@ -86,6 +87,7 @@ def payload_of_report(
     facts = report.model_dump(include=_OF_THE_REPORT) | {
         "event": event,
         "flow_run": run,
+        "in_batch": in_batch(),
         "imodel_name": short_text(report.imodel_name or "") or None,
         "itwin_id": itwin_id or None,
         "named_version": _version(report.named_version),
@@ -106,6 +108,7 @@ def payload_without_files(
     payload = ExportPayload(
         event=event,
         flow_run=run,
+        in_batch=in_batch(),
         imodel_id=short_text(progress.imodel_id),
         imodel_name=short_text(progress.names.imodel) or None,
         itwin_id=progress.names.itwin_id or None,

@@ -57,6 +57,7 @@ class ExportPayload(BaseModel):
     changeset_id: str | None = Field(default=None, description="Empty for the baseline.")
     changeset_index: int | None = None
     named_version: ExportedVersion | None = None
+    in_batch: bool = Field(default=False, description="True for an export of a batch, which emits its own event.")
     run_id: str | None = Field(default=None, description="Export run; for meshes the mesh export.")
     result: str | None = Field(default=None, description="The platform's word for the result.")
     verdict: Verdict = "not_checked"

@@ -107,6 +107,11 @@ def test_an_installed_wheel_exports_and_shows(command: Path, folder: Path, platf
     assert shown.is_success
 
 
+def test_the_wheel_has_the_automations(command: Path) -> None:
+    """The file that describes the automations is installed with the package."""
+    assert list(command.parents[1].glob("lib/*/site-packages/deployments/automations.yaml"))
+
+
 def test_the_demo_of_an_installed_wheel_works_beside_other_packages(command: Path, folder: Path) -> None:
     """`demo` imports its own packages, not those of the working directory, and publishes below that directory."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ITWIN_", "PREFECT_"))}

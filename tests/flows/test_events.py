@@ -101,6 +101,8 @@ async def test_a_batch_has_an_event_for_each_export_and_one_at_its_end(
     assert sorted(names_of(found[:2])) == ["export.failed", "export.published"]
     assert names_of(found[2:]) == ["batch.finished"]
     assert len({event["payload"]["flow_run"]["id"] for event in found}) == 1
+    labels = [(one["resource"]["itwin.export.origin"], one["resource"]["itwin.export.flow-run"]) for one in found[:2]]
+    assert sorted(labels) == [("batch", "completed"), ("batch", "failed")]
     over = found[2]["payload"]
     assert (over["exported"], over["failed"]) == (1, 1)
     assert found[2]["resource"]["prefect.resource.id"] == f"itwin.itwin.{over['itwin_id']}"

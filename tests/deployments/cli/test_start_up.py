@@ -38,6 +38,9 @@ sys.exit(code)
         (["itwin", "5e19bee0-3aea-4355-a9f0-c6df9989ee7d", "--federate"], 2),
         (["federate", "/"], 2),
         (["federate", "Campus", "--placements", "nowhere.csv"], 2),
+        (["automations", "--help"], 0),
+        (["automations", "apply", "nowhere.yaml"], 2),
+        (["automations", "show", "README.md"], 2),
         (["view", "nowhere"], 2),
         (["check", "model.ifc", "--ids", "nowhere.ids"], 2),
         (["list", "--help"], 0),
@@ -63,7 +66,7 @@ def test_prefect_is_not_imported(arguments: list[str], exit_code: int, tmp_path:
     assert ended.returncode == exit_code, ended.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"webhooks", "list"}])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"automations", "webhooks", "list"}])
 def test_the_list_of_commands_says_what_each_command_says(name: str) -> None:
     """The sentence beside a command in `--help` is the first one of the command's own help."""
     place, sentence = COMMANDS[name]

@@ -80,6 +80,11 @@ class LocalMachine:
         return self._printed_after("Webhooks are received at ")
 
     @property
+    def notices(self) -> str:
+        """The page with the notices of automations."""
+        return self._printed_after("Notices of failed exports arrive at ")
+
+    @property
     def client_environment(self) -> dict[str, str]:
         """What client.env tells whoever scripts against this server; a server without one has it in its environment."""
         file = self.seen(self.state) / "client.env"

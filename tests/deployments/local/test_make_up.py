@@ -58,8 +58,9 @@ def test_every_deployment_is_there(stack: LocalMachine) -> None:
     assert nightly["parameters"] == {"imodel_id": SEEDED.plant}
     assert nightly["global_concurrency_limit"]["limit"] == 1
     assert nightly["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
-    (automation,) = stack.ask("POST", "/automations/filter", {})
-    assert automation["actions"][0]["deployment_id"] == on_changes["id"]
+    automations = stack.ask("POST", "/automations/filter", {})
+    (trigger,) = [one for one in automations if one["actions"][0]["type"] == "run-deployment"]
+    assert trigger["actions"][0]["deployment_id"] == on_changes["id"]
     assert stack.deployment("export-ifc/on-demand")["pull_steps"] == [{"deployments.pull.enter_project": {}}]
 
 
@@ -130,6 +131,27 @@ def test_the_schedule_starts_an_export(stack: LocalMachine) -> None:
     run = stack.finished("export-ifc/nightly")
     assert (run["state_type"], run["auto_scheduled"]) == ("COMPLETED", True)
     assert len(stack.exports_of(SEEDED.plant)) == 1
+
+
+def test_a_failed_nightly_run_is_told(stack: LocalMachine) -> None:
+    """Within a minute after a scheduled run has failed, one notice says which, why, and where its page is."""
+    (made,) = stack.control("POST", "imodels", {"name": "Ruin", "changesets": 1})["imodels"]
+    failing = {"imodelId": made["id"], "outcomes": [{"task_result": "Error"}], "always": True}
+    stack.control("POST", "outcomes", failing)
+    deployment = stack.deployment("export-ifc/nightly")
+    body = {"parameters": {"imodel_id": made["id"]}, "state": {"type": "SCHEDULED"}}
+    run = stack.ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body)["id"]
+    ended = wait_for(lambda: _ended_at(stack, run), "the failed run")
+    file = stack.state / "notices.jsonl"
+    notices = wait_for(lambda: file.read_text().splitlines() if file.exists() else None, "a notice")
+    (notice,) = [json.loads(line) for line in notices]
+    assert (datetime.fromisoformat(notice["at"]) - ended).total_seconds() < 60
+    assert notice["subject"] == "export-ifc/nightly: Failed"
+    assert made["id"] in notice["body"]
+    assert "TAE_BRW_1000" in notice["body"]
+    assert f"{stack.url}/runs/flow-run/{run}" in notice["body"]
+    assert "Failed" in httpx.get(stack.notices, timeout=60).text
+    assert httpx.get(f"{stack.notices}x", timeout=60).status_code == 404
 
 
 def test_ten_pushes_start_one_export_of_the_newest(stack: LocalMachine) -> None:
@@ -219,6 +241,11 @@ def test_down_leaves_no_process(stack: LocalMachine) -> None:
     assert "worker" in stack.make("down")
     assert not stack.processes()
     assert "Nothing was running." in stack.make("down")
+
+
+def _ended_at(stack: LocalMachine, run: str) -> datetime | None:
+    found = stack.ask("GET", f"/flow_runs/{run}")
+    return datetime.fromisoformat(found["end_time"]) if found["state_type"] == "FAILED" else None
 
 
 def _sign_in(page: Page, stack: LocalMachine) -> None:

@@ -1,0 +1,1 @@
+"""Automations of the Prefect server, as a file describes them."""

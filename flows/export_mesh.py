@@ -13,6 +13,7 @@ from tasks.changeset import with_changeset
 from tasks.followed_export import followed
 from tasks.imodel import with_imodel, with_imodel_name
 from tasks.load_blocks import load_credentials
+from tasks.load_destination import with_destination
 from tasks.load_rules import with_rules
 from tasks.mesh.ended_export import report_ended_mesh
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
@@ -42,6 +43,7 @@ from tasks.reports import ExportReport
 async def export_mesh(request: MeshRequest) -> ExportReport:
     """Export an iModel as a 3D Tiles tileset, fetch it whole and verify it."""
     await require_resumable(request.policy)
+    request = await with_destination(request)
     itwin = await load_credentials(request.credentials)
     request = await with_rules(request)
     async with itwin.get_client() as apis:

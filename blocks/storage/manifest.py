@@ -90,6 +90,7 @@ class Manifest(KeptModel):
         preview_reason: Why there is no `preview.png`, or what the picture lacks; empty if none was asked for.
         versions: Versions of this tool and its libraries.
         published_etags: ETags of the objects by path, where the export lies in an object store.
+        generation: Folder of the tiles in an object store, where `tileset.json` only refers to the one in there.
     """
 
     manifest_version: Literal[1] = 1
@@ -120,6 +121,7 @@ class Manifest(KeptModel):
     preview_reason: str = ""
     versions: dict[str, str] = Field(default={})
     published_etags: dict[str, str] = Field(default={})
+    generation: str = ""
     created_at: datetime
 
 

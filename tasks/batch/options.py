@@ -9,6 +9,7 @@ from blocks.errors import InputError
 from blocks.storage.site.placements import Placements, read_placements
 from tasks.addresses import read_member, subject
 from tasks.options import ExportOptions, OptionalId, Options, OutputDir
+from tasks.output_place import require_folder
 from tasks.reports import ExportFormat
 
 FailWhen = Literal["any", "all", "never"]
@@ -87,6 +88,7 @@ class BatchRequest(Options, frozen=True):
         own = cls.model_fields.keys() - {"options", "itwin_name", "output_dir", "credentials", "acceptance"}
         options = {name: value for name, value in parameters.items() if name not in own}
         checked = super().check(**parameters, options=options)
+        require_folder(str(parameters.get("output_dir") or ""), "export-itwin")
         for single in singles:
             single.check(**options)
         return checked

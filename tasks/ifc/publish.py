@@ -164,7 +164,7 @@ def _publish(request: IfcRequest, staging: Path, manifest: Manifest) -> Manifest
     """Publish the files of a staging folder, and keep the export before them if asked."""
     note_publication(request, manifest.run_id)
     lock = request.state_dir.publish_lock("ifc")
-    return request.published.publish_files(staging, manifest, keep=request.policy.keep, lock=lock)
+    return request.published.publish(staging, manifest, keep=request.policy.keep, lock=lock)
 
 
 def _says_empty(name: str) -> str:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from blocks.disk import real_path
 from blocks.errors import InputError
+from blocks.storage.destination.published_export import FolderTileset, PublishedExport
+from blocks.storage.destination.stored_tileset import StoredTileset
 from tasks.options import ExportOptions, ExportRequest, OptionalId, Policy
 from tasks.reports import ExportFormat
 from tasks.state_dir import FOLDER, StateDir
@@ -40,9 +42,6 @@ class MeshOptions(ExportOptions, frozen=True):
     tile_version: OptionalId = None
     policy: MeshPolicy = MeshPolicy()
 
-    def _require_storable(self) -> None:
-        raise InputError(f"export-mesh publishes in a local folder only, not in {self.output}. Name a folder.")
-
     @model_validator(mode="after")
     def _version_is_of_imodel_tiles(self) -> Self:
         if self.tile_version and self.export_type != "IMODEL":
@@ -64,6 +63,17 @@ class MeshRequest(MeshOptions, ExportRequest, frozen=True):
         if self.tile_version is None:
             del options["tile_version"]
         return options
+
+    @property
+    def published(self) -> PublishedExport:
+        """Where this tileset is published.
+
+        Raises:
+            ConfigurationError: It is an object store that nobody has opened.
+        """
+        if self.address is None:
+            return FolderTileset(self.folder)
+        return StoredTileset(self.opened_store, f"{self.imodel_id}/{self.format}", self.folder)
 
     @property
     def staging_root(self) -> StateDir:

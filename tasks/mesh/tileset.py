@@ -24,7 +24,7 @@ from blocks.storage.preview_file import add_preview
 from blocks.storage.rejected import put_aside
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, checkpoint_path, fetch_tileset
-from blocks.storage.tileset.publish import check_tileset_publishable, previous_path, publish_tileset, recover
+from blocks.storage.tileset.publish import check_tileset_publishable, previous_path, recover
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
@@ -135,7 +135,8 @@ class TileSource:
 
     async def fetch(self, staging: Path) -> FetchedTileset:
         """Fetch the tileset; after a failure, check whether the mesh export still exists."""
-        previous = None if self.spec.policy.force else self.spec.request.folder
+        request = self.spec.request
+        previous = None if request.policy.force or request.address else request.folder
         while True:
             export_id = self.export_id
             try:
@@ -219,10 +220,13 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
 
 
 def _publish(request: MeshRequest, staging: Path, manifest: Manifest) -> Manifest:
-    """Swap a folder into place; two processes that export the same take turns."""
+    """Publish the tileset of a staging folder, whole or not at all."""
     note_publication(request, manifest.run_id)
-    with file_lock(request.state_dir.publish_lock("mesh")):
-        return publish_tileset(staging, request.folder, manifest, keep=request.policy.keep)
+    lock = request.state_dir.publish_lock("mesh")
+    published = request.published.publish(staging, manifest, keep=request.policy.keep, lock=lock)
+    checkpoint_path(staging).unlink(missing_ok=True)
+    remove_folder(staging)  # a folder has been moved from there; an object store has got copies
+    return published
 
 
 def _content_file(tileset: FetchedTileset, content: ExportContent) -> tuple[ManifestFile, ...]:

@@ -1,6 +1,8 @@
 """Exports that go to an object store: Azurite, moto's S3 and a Google Cloud server."""
 
 import asyncio
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -9,11 +11,13 @@ from pydantic import SecretStr
 
 from blocks.errors import ConfigurationError, InputError
 from blocks.storage.destination.stored_export import StoredExport
+from blocks.storage.destination.stored_tileset import StoredTileset
 from blocks.storage.export_destination import ExportDestination
 from blocks.storage.history import KeptExport
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
+from flows.export_mesh import export_mesh
 from flows.signatures import batch_request, ifc_request, mesh_request
 from tasks.reports import ExportReport
 from tests.object_stores.destinations import StoreUnderTest, of_xml_store
@@ -141,9 +145,7 @@ async def test_what_needs_a_folder_is_refused() -> None:
         ifc_request(SEEDED.plant, output_dir="s3://bucket", keep=1)
     with pytest.raises(InputError, match="acceptance works with a local folder only"):
         ifc_request(SEEDED.plant, output_dir="s3://bucket", acceptance="rules")
-    with pytest.raises(InputError, match="export-mesh publishes in a local folder only"):
-        mesh_request(SEEDED.plant, output_dir="az://bucket")
-    with pytest.raises(InputError, match="export-mesh publishes in a local folder only"):
+    with pytest.raises(InputError, match="export-itwin works with a local folder only"):
         batch_request(SEEDED.itwin, output_dir="az://bucket")
 
 
@@ -157,3 +159,30 @@ async def test_a_container_that_does_not_exist_is_named(
     with pytest.raises(ConfigurationError, match="The container or bucket of"):
         await export_ifc(SEEDED.plant, destination=block, output_dir=url)
     assert not list(sandbox.state.runs)
+
+
+async def test_a_tileset_is_published_and_skipped(
+    destination: StoreUnderTest, block: str, sandbox: RunningSandbox, work: Path
+) -> None:
+    """The tiles lie in a generation that the small root refers to; nothing is left on the worker; it is found again.
+
+    After the next changeset the tiles that have not changed are copied inside the store, and the old generation stays.
+    """
+    report = await export_mesh(SEEDED.plant, destination=block)
+    store, key = destination.open(), f"{SEEDED.plant}/mesh"
+    first = StoredTileset(store, key, Path()).see().manifest
+    assert first
+    first_names = set(published(destination, report))
+    root = store.read(f"{key}/tileset.json", 10_000)
+    assert root
+    assert json.loads(root.content)["root"]["content"]["uri"] == f"{first.generation}/tileset.json"
+    assert report.files[0].sha256 == hashlib.sha256(root.content).hexdigest()
+    assert not list(work.rglob("*.glb"))
+    shutil.rmtree(work)
+    again = await export_mesh(SEEDED.plant, destination=block, verify=True)
+    assert (again.skipped, again.tile_count) == (True, report.tile_count)
+    sandbox.state.push_changeset(SEEDED.plant)
+    after = await export_mesh(SEEDED.plant, destination=block)
+    assert after.difference
+    assert published(destination, after).keys().isdisjoint(first_names - {"tileset.json", "content.json"})
+    assert {f"{key}/{name}" for name in first_names} <= set(store.entries(key))

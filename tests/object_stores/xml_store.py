@@ -10,7 +10,8 @@ import re
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,7 @@ class Held:
     content: bytes
     headers: Mapping[str, str]
     generation: int
+    modified: datetime
 
     @property
     def etag(self) -> str:
@@ -59,6 +61,7 @@ class XmlStore:
     fault: Fault | None = None
     objects: dict[str, Held] = field(default_factory=dict[str, Held])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    copies: list[str] = field(default_factory=list[str])
     parts: dict[str, dict[int, bytes]] = field(default_factory=dict[str, dict[int, bytes]])
     lock: threading.Lock = field(default_factory=threading.Lock)
     numbers: "count[int]" = field(default_factory=lambda: count(1))
@@ -69,8 +72,14 @@ class XmlStore:
             if not self.ignores_conditions and not self._permits(headers, self.objects.get(key)):
                 return None
             kept = {name: headers[name] for name in ("content-type", "cache-control") if name in headers}
-            self.objects[key] = held = Held(content, kept, next(self.numbers))
+            self.objects[key] = held = Held(content, kept, next(self.numbers), datetime.now(UTC))
             return held
+
+    def age(self, age: timedelta) -> None:
+        """Let everything have been written so much earlier."""
+        with self.lock:
+            aged = {key: replace(held, modified=held.modified - age) for key, held in self.objects.items()}
+            self.objects.update(aged)
 
     def _permits(self, headers: Mapping[str, str], present: Held | None) -> bool:
         if self.dialect == "gs":
@@ -138,6 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         source = headers.get("x-amz-copy-source") or headers.get("x-goog-copy-source")
         if source is None:
             return self._stored(store.put(key, body, headers))
+        store.copies.append(key)
         held = store.objects.get(unquote(source).removeprefix("/").removeprefix("exports/"))
         if held is None:
             return self._refuse(404, "NoSuchKey")
@@ -208,7 +218,7 @@ def _about(held: Held) -> dict[str, str]:
 
 def _entry(key: str, held: Held) -> str:
     return (
-        f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        f"<Contents><Key>{escape(key)}</Key><LastModified>{held.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
         f"<ETag>{escape(held.etag)}</ETag><Size>{len(held.content)}</Size></Contents>"
     )
 

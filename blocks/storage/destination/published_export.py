@@ -9,6 +9,7 @@ from blocks.file_lock import file_lock
 from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest
 from blocks.storage.publish import publish_files, replace_manifest, verify_published
+from blocks.storage.tileset.publish import publish_tileset
 
 
 class PublishedExport(Protocol):
@@ -38,7 +39,7 @@ class PublishedExport(Protocol):
         """Replace the manifest of files that stay as they are; false if another process has published meanwhile."""
         ...
 
-    def publish_files(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
+    def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
         """Publish the files that a manifest lists, whole or not at all; returns the manifest as it is published.
 
         Args:
@@ -75,7 +76,7 @@ class FolderExport:
         """Replace the manifest of files that stay as they are; false if another process has published meanwhile."""
         return replace_manifest(kept.folder, staging_root, kept.manifest, now)
 
-    def publish_files(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
+    def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
         """Move the files into place, and keep the export before them if asked; processes that do so take turns."""
         staged = [staging / file.path for file in manifest.files]
         if not keep:
@@ -86,3 +87,13 @@ class FolderExport:
             published = publish_files(staged, self.folder, manifest)
             prune(self.folder, keep)
             return published
+
+
+@dataclass(frozen=True)
+class FolderTileset(FolderExport):
+    """A tileset in a folder."""
+
+    def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
+        """Swap the staging folder into place; two processes that export the same take turns."""
+        with file_lock(lock):
+            return publish_tileset(staging, self.folder, manifest, keep=keep)

@@ -4,9 +4,10 @@ Readers start at the manifest, which is written last and under the condition tha
 was read. Of two processes that publish at the same time one succeeds, and the other looks again.
 """
 
+import dataclasses
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,13 @@ from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile
 from blocks.storage.publish import require_match, sha256_of
+from blocks.storage.tileset.references import ROOT
 
 _MOST_ATTEMPTS = 20
 """Processes that publish the same export at once: each attempt that fails means that another one wrote something."""
 _PAUSE = 0.2
 """Longest pause in seconds before the second attempt; it grows with each."""
-_SMALL = frozenset({"content", "preview"})
+SMALL = frozenset({"content", "preview"})
 """Roles of the files that stay on this machine too, for the page of the flow run and for the next comparison."""
 
 
@@ -61,12 +63,12 @@ class StoredExport:
             DiskError: The disk refuses.
         """
         manifest = self.see().manifest
-        self._copy_manifest(manifest)
+        self._copy_manifest(manifest and in_folder_form(manifest))
         return manifest
 
     def see(self) -> SeenManifest:
         """The published manifest, by one request."""
-        found = self.store.read(self._key_of(MANIFEST_NAME), LONGEST_MANIFEST)
+        found = self.store.read(self.key_of(MANIFEST_NAME), LONGEST_MANIFEST)
         if found is None:
             return SeenManifest(None, MISSING)
         return SeenManifest(_parsed(found.content), found.version)
@@ -80,15 +82,15 @@ class StoredExport:
         self._verify(kept.manifest, full=full)
 
     def _verify(self, manifest: Manifest, *, full: bool = False) -> None:
-        listed = self._list()
+        listed = self.entries()
         for file in manifest.files:
-            fault = _fault(file, manifest, listed.get(self._key_of(file.path)))
-            if fault is None and full and self.store.sha256_of(self._key_of(file.path)) != file.sha256:
+            fault = _fault(file, manifest, listed.get(self.key_of(file.path)))
+            if fault is None and full and self.store.sha256_of(self.key_of(file.path)) != file.sha256:
                 fault = "is not the file that was exported"
             if fault:
                 raise ContentError(f"{file.path} {fault} in {self._url}. Export it again.")
 
-    def publish_files(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:  # noqa: ARG002  the store has none
+    def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:  # noqa: ARG002  of folders
         """Publish staged files and then their manifest; returns the manifest as it is published.
 
         Where another process has published the very same meanwhile, that is left as it is.
@@ -97,21 +99,42 @@ class StoredExport:
             ContentError: The files and the manifest do not match.
             ConflictError: Other processes keep publishing there.
         """
-        require_match({file.path: staging / file.path for file in manifest.files}, manifest)
+        sources = {file.path: staging / file.path for file in manifest.files}
+        require_match(sources, manifest)
+        return self.with_copies(staging, self.replace(sources, manifest))
+
+    def replace(self, sources: Mapping[str, Path], manifest: Manifest) -> Manifest:
+        """Upload files by their paths in the export, then replace the manifest; returns it as it is published.
+
+        Args:
+            sources: The files that are replaced.
+            manifest: Has the ETags of those that lie there already.
+
+        Raises:
+            ConflictError: Other processes keep publishing there.
+        """
         uploaded = dict[str, str]()
         for attempt in range(_MOST_ATTEMPTS):
             time.sleep(attempt * random.uniform(0, _PAUSE))  # noqa: S311  no secret
             seen = self.see()
-            if seen.manifest and _is_same_export(seen.manifest, manifest) and self._is_whole(seen.manifest):
-                return self._with_copies(staging, seen.manifest)
-            self._upload(staging, manifest.files, uploaded)
-            complete = manifest.model_copy(update={"published_etags": dict(uploaded)})
+            if seen.manifest and self.is_published(seen.manifest, manifest):
+                return seen.manifest
+            self.before_replacing(seen.manifest)
+            self._upload(sources, uploaded)
+            complete = manifest.model_copy(update={"published_etags": {**manifest.published_etags, **uploaded}})
             with suppress(ChangedMeanwhileError):
                 self._write_manifest(complete, seen.condition)
                 if self._is_whole(complete):
                     self._remove_unlisted(seen.manifest, complete)
-                    return self._with_copies(staging, complete)
+                    return complete
         raise ConflictError(f"Other processes keep publishing in {self._url}. Run the same command again.")
+
+    def is_published(self, seen: Manifest, manifest: Manifest) -> bool:
+        """True if the published export has the same files of the same run, and is whole."""
+        return _identity_of(seen) == _identity_of(manifest) and self._is_whole(seen)
+
+    def before_replacing(self, seen: Manifest | None) -> None:
+        """Called before the files that readers start at are replaced."""
 
     def replace_manifest(self, kept: KeptExport, staging_root: Path, now: Manifest) -> bool:  # noqa: ARG002  of folders
         """Replace the manifest of objects that stay as they are; false if another process has published meanwhile."""
@@ -137,19 +160,18 @@ class StoredExport:
                 continue
             with disk_errors(self.folder):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self.store.download(self._key_of(file.path), target)
+                self.store.download(self.key_of(file.path), target)
 
-    def _upload(self, staging: Path, files: Sequence[ManifestFile], uploaded: dict[str, str]) -> None:
+    def _upload(self, sources: Mapping[str, Path], uploaded: dict[str, str]) -> None:
         """Upload what is not there as we uploaded it; `uploaded` holds ETags by path."""
-        listed = self._list() if uploaded else dict[str, ListedObject]()
-        for file in files:
-            present = listed.get(self._key_of(file.path))
-            if present is None or present.etag != uploaded.get(file.path):
-                version = self.store.upload(self._key_of(file.path), staging / file.path, headers_of(file.path))
-                uploaded[file.path] = version.etag
+        listed = self.entries() if uploaded else dict[str, ListedObject]()
+        for path, source in sources.items():
+            present = listed.get(self.key_of(path))
+            if present is None or present.etag != uploaded.get(path):
+                uploaded[path] = self.store.upload(self.key_of(path), source, headers_of(path)).etag
 
     def _write_manifest(self, manifest: Manifest, condition: Condition) -> None:
-        self.store.write(self._key_of(MANIFEST_NAME), to_json(manifest, indent=1), condition=condition)
+        self.store.write(self.key_of(MANIFEST_NAME), to_json(manifest, indent=1), condition=condition)
 
     def _is_whole(self, manifest: Manifest) -> bool:
         try:
@@ -160,18 +182,21 @@ class StoredExport:
 
     def _remove_unlisted(self, before: Manifest | None, now: Manifest) -> None:
         """Delete what only the manifest before lists, if it still is what that published."""
-        gone = {file.path for file in before.files} - {file.path for file in now.files} if before else set[str]()
-        if not before or not gone:
+        if before is None:
             return
-        listed = self._list()
-        ours = {path for path in gone if _is_as_published(path, before, listed.get(self._key_of(path)))}
-        self.store.delete(self._key_of(path) for path in sorted(ours))
+        gone = {file.path for file in before.files if not is_in_generation(file, before)}
+        gone -= {file.path for file in now.files}
+        if not gone:
+            return
+        listed = self.entries()
+        ours = {path for path in gone if is_as_published(path, before, listed.get(self.key_of(path)))}
+        self.store.delete(self.key_of(path) for path in sorted(ours))
 
-    def _with_copies(self, staging: Path, manifest: Manifest) -> Manifest:
+    def with_copies(self, staging: Path, manifest: Manifest) -> Manifest:
         """The manifest, after copies of it and of the small files were kept in the folder."""
-        self._copy_manifest(manifest)
+        self._copy_manifest(in_folder_form(manifest))
         for file in manifest.files:
-            if file.role in _SMALL:
+            if file.role in SMALL and (staging / file.path).is_file():
                 with disk_errors(self.folder):
                     replace(staging / file.path, self.folder / file.path)
         return manifest
@@ -184,10 +209,12 @@ class StoredExport:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self.folder / MANIFEST_NAME, to_json(manifest, indent=1))
 
-    def _list(self) -> Mapping[str, ListedObject]:
+    def entries(self) -> Mapping[str, ListedObject]:
+        """Everything below the key, by one listing."""
         return self.store.entries(self.key)
 
-    def _key_of(self, path: str) -> str:
+    def key_of(self, path: str) -> str:
+        """The key of a file by its path in the export."""
         return f"{self.key}/{path}"
 
     @property
@@ -204,21 +231,38 @@ def _parsed(content: bytes) -> Manifest | None:
     return manifest if find_unstorable(file.path for file in manifest.files) is None else None
 
 
-def _is_same_export(one: Manifest, other: Manifest) -> bool:
-    """True if both hold the same files of the same run."""
-    files = [{(file.path, file.sha256) for file in manifest.files} for manifest in (one, other)]
-    return (one.run_id, one.changeset_id, one.options) == (other.run_id, other.changeset_id, other.options) and (
-        files[0] == files[1]
+def in_folder_form(manifest: Manifest) -> Manifest:
+    """The manifest as if the export lay in a folder: without the name of the generation, and without its small root."""
+    prefix = f"{manifest.generation}/"
+    if not manifest.generation:
+        return manifest
+    files = tuple(
+        dataclasses.replace(file, path=path, role="tileset" if path == ROOT else file.role)
+        for file in manifest.files
+        if file.role != "tileset"
+        for path in [file.path.removeprefix(prefix)]
     )
+    return manifest.model_copy(update={"files": files, "generation": "", "published_etags": {}})
 
 
-def _is_as_published(path: str, manifest: Manifest, present: ListedObject | None) -> bool:
+def is_in_generation(file: ManifestFile, manifest: Manifest) -> bool:
+    """True for a file of a generation, which viewers may go on reading."""
+    return bool(manifest.generation) and file.path.startswith(f"{manifest.generation}/")
+
+
+def _identity_of(manifest: Manifest) -> tuple[object, ...]:
+    files = {(file.path, file.sha256) for file in in_folder_form(manifest).files}
+    return manifest.run_id, manifest.changeset_id, manifest.options, files
+
+
+def is_as_published(path: str, manifest: Manifest, present: ListedObject | None) -> bool:
+    """True if the object that a listing has for a path is the one that the manifest says."""
     return present is not None and present.etag == manifest.published_etags.get(path)
 
 
 def _fault(file: ManifestFile, manifest: Manifest, present: ListedObject | None) -> str | None:
     if present is None:
         return "is missing"
-    if present.size == file.size and _is_as_published(file.path, manifest, present):
+    if present.size == file.size and is_as_published(file.path, manifest, present):
         return None
     return "is not the object that was published"

@@ -45,7 +45,7 @@ def publish(store: ObjectStore, folder: Path, run: str, **contents: str) -> Mani
     """Publish the files of a run from one machine."""
     staging, manifest = staged(folder, run, **contents)
     export = StoredExport(store, KEY, folder / "copies")
-    return export.publish_files(staging, manifest, keep=0, lock=folder / "lock")
+    return export.publish(staging, manifest, keep=0, lock=folder / "lock")
 
 
 def read_as_reader(store: ObjectStore) -> dict[str, str]:

@@ -1,0 +1,177 @@
+"""A tileset in an object store: tiles in a generation that never changes, and a small root that refers to it.
+
+A viewer that holds the old root goes on with the old tiles, one that loads anew gets the new ones, nobody a mixture.
+What a generation consists of is noted before its first tile, and only what is noted there is ever deleted.
+"""
+
+import dataclasses
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from blocks.disk import disk_errors
+from blocks.errors import ContentError
+from blocks.storage.destination.object_store import ListedObject
+from blocks.storage.destination.root_document import root_document
+from blocks.storage.destination.stored_export import SMALL, StoredExport, in_folder_form, is_as_published
+from blocks.storage.destination.web_headers import IMMUTABLE, headers_of
+from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile, with_modification_time
+from blocks.storage.tileset.references import ROOT
+
+GRACE = timedelta(days=1)
+_AT_ONCE = 32
+_FOLDER = ".itwin-export/generations"
+
+
+class Generation(BaseModel):
+    """The note of a generation: the paths in it, which its process writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoredTileset(StoredExport):
+    """The objects of one tileset.
+
+    Attributes:
+        grace: How long a generation stays that no manifest refers to any more.
+    """
+
+    grace: timedelta = GRACE
+
+    def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:  # noqa: ARG002  of folders
+        """Publish a generation, then the small root, then the manifest; returns it as it is published.
+
+        Tiles of the published tileset that have not changed are copied inside the store.
+
+        Raises:
+            ContentError: A file is missing or has another size than the manifest says.
+            ConflictError: Other processes keep publishing there.
+        """
+        for file in manifest.files:
+            with_modification_time(file, staging / file.path)
+        seen = self.see().manifest
+        if seen and self.is_published(seen, manifest):
+            return self.with_copies(staging, seen)
+        tiles = [file for file in manifest.files if file.role not in SMALL]
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
+        self._write_note(Generation(name=name, paths=tuple(file.path for file in tiles)))
+        self._fill(name, staging, tiles, seen)
+        complete = self._in_generation(name, manifest, staging)
+        root = staging.with_name(f"{staging.name}.root.json")
+        beside = {file.path: staging / file.path for file in manifest.files if file.role in SMALL}
+        published = self.replace({**beside, ROOT: root}, complete)
+        root.unlink(missing_ok=True)
+        self._remove_old(published)
+        return self.with_copies(staging, published)
+
+    def before_replacing(self, seen: Manifest | None) -> None:
+        """The time of grace of the published generation begins."""
+        if seen and seen.generation:
+            self._write_note(_note_of(seen))
+
+    def _fill(self, name: str, staging: Path, tiles: Iterable[ManifestFile], seen: Manifest | None) -> None:
+        copies = self._unchanged(seen)
+
+        def put(file: ManifestFile) -> None:
+            key, source = self.key_of(f"{name}/{file.path}"), copies.get((file.path, file.sha256))
+            if source:
+                self.store.copy(source, key)
+            else:
+                self.store.upload(key, staging / file.path, headers_of(file.path, IMMUTABLE))
+
+        _for_each(put, tiles)
+
+    def _unchanged(self, seen: Manifest | None) -> Mapping[tuple[str, str], str]:
+        """Keys of the published tiles that are as they were published, by path and SHA-256."""
+        if seen is None or not seen.generation:
+            return {}
+        listed = self.entries()
+        prefix = f"{seen.generation}/"
+        return {
+            (file.path.removeprefix(prefix), file.sha256): key
+            for file in seen.files
+            if is_as_published(file.path, seen, listed.get(key := self.key_of(file.path)))
+        }
+
+    def _in_generation(self, name: str, manifest: Manifest, staging: Path) -> Manifest:
+        """The manifest with the paths and ETags of a generation that is complete, and with its small root."""
+        listed = self.store.entries(self.key_of(name))
+        moved = [_moved(file, name) for file in manifest.files]
+        etags = {file.path: self._etag_of(file, listed) for file in moved if file.role not in SMALL}
+        content = root_document(staging / ROOT, name)
+        with disk_errors(staging):
+            staging.with_name(f"{staging.name}.root.json").write_bytes(content)
+        root = ManifestFile(ROOT, "tileset", len(content), hashlib.sha256(content).hexdigest())
+        return manifest.model_copy(
+            update={"files": (root, *moved), "generation": name, "published_etags": etags},
+        )
+
+    def _etag_of(self, file: ManifestFile, listed: Mapping[str, ListedObject]) -> str:
+        present = listed.get(self.key_of(file.path))
+        if present is None or present.size != file.size:
+            raise ContentError(f"{file.path} did not arrive whole in {self.store.url}. Run the same command again.")
+        return present.etag
+
+    def _remove_old(self, published: Manifest) -> None:
+        """Delete the generations that the manifest does not refer to, after the time of grace."""
+        oldest = datetime.now(UTC) - self.grace
+        for key, entry in self.store.entries(self._notes).items():
+            name = PurePosixPath(key).stem
+            if name == published.generation or entry.modified > oldest:
+                continue
+            found = self.store.read(key, LONGEST_MANIFEST)
+            note = _parsed(found.content) if found else None
+            if note and note.name == name:
+                listed = self.store.entries(self.key_of(name))
+                ours = {self.key_of(f"{name}/{path}") for path in note.paths} & listed.keys()
+                self.store.delete(sorted(ours))
+                self.store.delete([key])
+
+    def _write_note(self, note: Generation) -> None:
+        self.store.write(f"{self._notes}/{note.name}.json", note.model_dump_json().encode())
+
+    @property
+    def _notes(self) -> str:
+        """What the keys of the notes begin with, in the folder of the iModel."""
+        return f"{PurePosixPath(self.key).parent}/{_FOLDER}"
+
+
+def _moved(file: ManifestFile, generation: str) -> ManifestFile:
+    """The entry of a file in a generation; content report and picture stay beside the manifest."""
+    if file.role in SMALL:
+        return file
+    return dataclasses.replace(file, path=f"{generation}/{file.path}", role="tile")
+
+
+def _note_of(manifest: Manifest) -> Generation:
+    paths = tuple(file.path for file in in_folder_form(manifest).files if file.role not in SMALL)
+    return Generation(name=manifest.generation, paths=paths)
+
+
+def _parsed(content: bytes) -> Generation | None:
+    try:
+        return Generation.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _for_each(put: Callable[[ManifestFile], None], tiles: Iterable[ManifestFile]) -> None:
+    """Do it for many at once; after the first failure nothing more is begun."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        tasks = [pool.submit(put, file) for file in tiles]
+        try:
+            for task in tasks:
+                task.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

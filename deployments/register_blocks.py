@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.prefect_server.outgoing_webhook import OutgoingWebhook
 from blocks.settings import Settings, read_settings
 from blocks.storage.acceptance.acceptance_rules import AcceptanceRules
 from blocks.storage.export_destination import ExportDestination
@@ -22,6 +23,7 @@ async def register_blocks(settings: Settings) -> list[str]:
     await AcceptanceRules.aregister_type_and_schema()
     await ExportDestination.aregister_type_and_schema()
     await ItwinCredentials.aregister_type_and_schema()
+    await OutgoingWebhook.aregister_type_and_schema()
     await UserBlobStorage.aregister_type_and_schema()
     return [await _save_credentials(settings), await _save_blob_storage(settings)]
 

@@ -69,6 +69,8 @@ class LocalStack:
         self._start_worker(f"{address}/api")
         self._start_python("recovery", "deployments.recovery", "--heartbeat-seconds", str(HEARTBEAT_SECONDS))
         self._run("deploy", "-m", "prefect", "--no-prompt", "deploy", "--all")
+        deliveries = str(self.processes.folder / "deliveries.sqlite")
+        self._start_python("deliveries", "deployments.deliveries", "--state-file", deliveries)
         receiver = [*self._start_receiver(), self._start_notices()]
         self.address_file.write_text(address)
         said = [f"Prefect UI: {address}", sign_in, *sandbox, *receiver, *blocks.splitlines()]

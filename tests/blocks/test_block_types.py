@@ -8,6 +8,7 @@ from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from pydantic import SecretStr, ValidationError
 
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.prefect_server.outgoing_webhook import OutgoingWebhook
 from blocks.storage.acceptance.acceptance_rules import AcceptanceRules
 from blocks.storage.export_destination import ExportDestination
 from blocks.storage.user_blob_storage import UserBlobStorage
@@ -60,6 +61,25 @@ class TestUserBlobStorage(PromisedBlock):
     def block(self) -> type[Block]:
         """The block type under test."""
         return UserBlobStorage
+
+
+class TestOutgoingWebhook(PromisedBlock):
+    slug = "outgoing-webhook"
+
+    @pytest.fixture
+    def block(self) -> type[Block]:
+        """The block type under test."""
+        return OutgoingWebhook
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "said"),
+    [("ftp://a", "x" * 32, "https://"), ("https://", "x" * 32, "host"), ("https://a", "short", "32 characters")],
+)
+def test_an_outgoing_webhook_is_checked(url: str, secret: str, said: str) -> None:
+    """An address without a host, of another scheme, or a short secret is refused when the block is saved."""
+    with pytest.raises(ValidationError, match=said):
+        OutgoingWebhook(url=SecretStr(url), secret=SecretStr(secret))
 
 
 class TestAcceptanceRules(PromisedBlock):

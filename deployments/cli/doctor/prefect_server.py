@@ -12,6 +12,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings
 from blocks.errors import ConfigurationError, without_secrets
 from deployments.cli.doctor.finding import Finding, look
 from deployments.cli.doctor.schedules import schedule_findings
+from deployments.cli.doctor.webhooks import check_webhooks
 from deployments.cli.prefect_api import require_prefect_api, unreachable
 from deployments.pull import POOL
 
@@ -29,6 +30,7 @@ async def prefect_findings(*, is_repair_wanted: bool) -> AsyncIterator[Finding]:
             yield await look("Worker", _worker(client))
             async for finding in schedule_findings(client, is_repair_wanted=is_repair_wanted):
                 yield finding
+            yield await look("Webhooks", check_webhooks(client))
 
 
 async def _own_server() -> str:

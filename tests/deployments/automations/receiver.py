@@ -30,6 +30,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", "0")
         self.end_headers()
+        if status == 200:
+            self.server.taken.append(self.content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the base class
         """Leave the test's output alone."""
@@ -43,6 +45,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.taken: list[bytes] = []
         self.answer: Answer = lambda handler: handler.reply(200)
 
     @property

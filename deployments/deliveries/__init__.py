@@ -1,0 +1,1 @@
+"""Sends the events of exports to other programs: outgoing webhooks."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,15 +12,19 @@ import httpx
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 
 from blocks.prefect_server.availability import while_it_answers
+from blocks.settings import read_settings
 from blocks.shown_text import in_markdown
 from tasks.export_progress import ExportProgress, Showable, shown_exports
 
 PROGRESS_SECONDS = 5.0
+"""Between two updates in the first minute."""
+FIRST_MINUTE = 60.0
+LATER_SECONDS = 15.0
 
 
 @asynccontextmanager
 async def shown(progress: Showable, key: str) -> AsyncGenerator[None]:
-    """Show the progress of a batch in the terminal, and in an artifact that is updated every five seconds."""
+    """Show the progress of a batch in the terminal, and in an artifact that is updated every few seconds."""
     if (active := shown_exports.get()) is not None:
         active.batch = progress
     artifact = _Artifact(progress, lambda: key)
@@ -45,11 +50,12 @@ async def shown_if_long(progress: ExportProgress) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _repeated(step: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
-    """Take the step every five seconds until the block ends."""
+    """Take the step every few seconds until the block ends."""
+    begun = time.monotonic()
 
     async def repeat() -> None:
         while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
+            await asyncio.sleep(pause_after(time.monotonic() - begun))
             await step()
 
     repeater = asyncio.create_task(repeat())
@@ -58,6 +64,13 @@ async def _repeated(step: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]
     finally:
         repeater.cancel()
         await asyncio.gather(repeater, return_exceptions=True)
+
+
+def pause_after(seconds: float) -> float:
+    """The pause before the next update: later a longer one, with room for six before a shard counts as gone."""
+    if seconds < FIRST_MINUTE:
+        return PROGRESS_SECONDS
+    return min(LATER_SECONDS, max(PROGRESS_SECONDS, read_settings().shard_silence_seconds / 6))
 
 
 @dataclass

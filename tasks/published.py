@@ -117,7 +117,7 @@ def raise_if_refused(report: ExportReport, request: ExportRequest) -> ExportRepo
     refusal = refusal_of(report)
     if refusal is None:
         if report.verdict == "accepted":
-            log.info("Accepted by the acceptance rules: %s checks.", len(report.checks))
+            log.info("Accepted by the acceptance rules; checks: %s.", len(report.checks))
         return report
     if is_failure(report, request.rules):
         raise refusal

@@ -173,6 +173,8 @@ COLUMNS = {
     "failed": "failed",
     "remote_runs": "remote runs",
     "requests": "requests",
+    "server_requests": "to the Prefect server",
+    "artifact_requests": "for page and progress",
     "task_runs": "task runs in the table",
     "task_runs_expected": "of",
     "peak_rss_mb": "peak MB",

@@ -47,17 +47,20 @@ def ifc(path: Path, body: str = "", true_north: str = "$") -> Path:
     return path
 
 
-def boxes(path: Path, sizes: Sequence[float], color: Color | None = None, *, apart: float = 2.0) -> Path:
-    """An IFC file with a row of cubes, of these lengths."""
+def boxes(
+    path: Path, sizes: Sequence[float], color: Color | None = None, *, in_row: int = 100_000, apart: float = 2.0
+) -> Path:
+    """An IFC file with cubes of these lengths, in rows."""
     with path.open("w") as file:
         file.write(FRAME % "$")
         for number, size in enumerate(sizes):
-            file.write(_box(100 + 10 * number, number, number * apart, size, color))
+            place = (number % in_row * apart, number // in_row * apart)
+            file.write(_box(100 + 10 * number, number, place, size, color))
         file.write(END)
     return path
 
 
-def _box(at: int, number: int, x: float, size: float, color: Color | None) -> str:
+def _box(at: int, number: int, place: tuple[float, float], size: float, color: Color | None) -> str:
     styled = (
         ""
         if color is None
@@ -68,7 +71,7 @@ def _box(at: int, number: int, x: float, size: float, color: Color | None) -> st
         )
     )
     return (
-        f"#{at}=IFCCARTESIANPOINT(({x:.3f},0.,0.));\n#{at + 1}=IFCAXIS2PLACEMENT3D(#{at},$,$);\n"
+        f"#{at}=IFCCARTESIANPOINT(({place[0]:.3f},{place[1]:.3f},0.));\n#{at + 1}=IFCAXIS2PLACEMENT3D(#{at},$,$);\n"
         f"#{at + 2}=IFCBLOCK(#{at + 1},{size:.3f},{size:.3f},{size:.3f});\n"
         f"#{at + 3}=IFCSHAPEREPRESENTATION(#3,'Body','CSG',(#{at + 2}));\n"
         f"#{at + 4}=IFCPRODUCTDEFINITIONSHAPE($,$,(#{at + 3}));\n"

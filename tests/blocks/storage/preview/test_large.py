@@ -9,7 +9,7 @@ from PIL import Image
 from blocks.bounds import MIB
 from blocks.storage.preview.drawing import Limits, draw
 from blocks.storage.preview.limits import LARGEST_PICTURE
-from tests.blocks.storage.preview.models import boxes
+from tests.blocks.storage.preview.models import boxes, share_filled
 
 PRODUCTS = 200_000
 
@@ -18,10 +18,13 @@ PRODUCTS = 200_000
 def test_a_file_of_200_000_products_is_drawn_within_the_limits(tmp_path: Path) -> None:
     """Of 200 000 products the largest are drawn, within the limits on time, memory and bytes of every export."""
     sizes = [1.0 + number % 7 / 10 for number in range(PRODUCTS)]
-    drawn = draw("ifc", [boxes(tmp_path / "large.ifc", sizes)])
+    drawn = draw("ifc", [boxes(tmp_path / "large.ifc", sizes, in_row=450)])
     assert drawn.reason == ""
     assert len(drawn.png) <= LARGEST_PICTURE
     assert Image.open(BytesIO(drawn.png)).width <= 1000
+    filled, across = share_filled(drawn.png)
+    assert filled > 0.005
+    assert across > 0.85
 
 
 @pytest.mark.campaign

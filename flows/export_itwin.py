@@ -23,6 +23,7 @@ from tasks.batch.options import BatchRequest
 from tasks.batch.shards import export_in_shards
 from tasks.ifc.run_heartbeat import name_remote_run
 from tasks.load_blocks import load_credentials
+from tasks.load_destination import with_destination
 from tasks.load_rules import load_rules
 from tasks.reports import BatchReport, ExportFormat
 
@@ -37,6 +38,7 @@ from tasks.reports import BatchReport, ExportFormat
 @with_signature(batch_request)
 async def export_itwin(request: BatchRequest) -> BatchReport:
     """Export every iModel of an iTwin; what has not changed since the last time is skipped."""
+    request = await with_destination(request)
     itwin = await load_credentials(request.credentials)
     rules = await load_rules(request.acceptance) if request.acceptance else None
     async with itwin.get_client() as apis:  # the exports share its connections

@@ -4,10 +4,10 @@ from typing import TypeVar
 
 from blocks.storage.export_destination import ExportDestination
 from tasks.load_blocks import load_saved
-from tasks.options import ExportRequest
+from tasks.output_options import OutputOptions
 from tasks.output_place import access_of_environment
 
-Request = TypeVar("Request", bound=ExportRequest)
+Request = TypeVar("Request", bound=OutputOptions)
 
 
 async def with_destination(request: Request) -> Request:

@@ -14,27 +14,21 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SkipValidation,
-    ValidationError,
     model_validator,
 )
 
-from blocks.disk import require_writable
-from blocks.errors import ConfigurationError, InputError
+from blocks.errors import InputError
 from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.rules import GivenRules
-from blocks.storage.destination.address import StoreAddress
-from blocks.storage.destination.object_store import ObjectStore
 from blocks.storage.destination.published_export import FolderExport, PublishedExport
-from blocks.storage.destination.store_access import StoreAccess, open_store
 from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.manifest import VersionFacts
 from blocks.storage.preview_file import require_preview
 from tasks.acceptance import names_block, read_rules
 from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
-from tasks.output_place import address_of, check_output_dir, output_of
+from tasks.output_options import Options, OutputOptions, require_no_folder
+from tasks.output_place import check_output_dir
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
 
@@ -118,24 +112,7 @@ def needs_deployment(parameter: str) -> str:
     )
 
 
-OutputDir = Annotated[Path, BeforeValidator(check_output_dir)]
 OptionalId = Annotated[str | None, BeforeValidator(_blank_as_none)]
-
-
-class Options(BaseModel, frozen=True):
-    """Base of the parameter models; parameters that a model does not declare are ignored."""
-
-    @classmethod
-    def check(cls, **parameters: object) -> Self:
-        """Validate the parameters of a flow.
-
-        Raises:
-            InputError: A parameter is invalid; the message names it and says what to do.
-        """
-        try:
-            return cls.model_validate(parameters)
-        except ValidationError as error:
-            raise InputError(_sentence(error)) from None
 
 
 class Policy(Options, frozen=True):
@@ -156,24 +133,13 @@ class Policy(Options, frozen=True):
     while_waiting: WhileWaiting = "hold"
 
 
-class ExportOptions(Options, frozen=True):
+class ExportOptions(OutputOptions, frozen=True):
     """Parameters of an export flow without the iModel and changeset: the same for all iModels of a batch.
 
     `rules` are those that `acceptance` names; of a block they are None until the flow has loaded it.
-
-    `output_dir` is the folder that exports are published in, or where `address` names an object store the folder in
-    which they are made ready for it. `store` is that store once the flow has opened it; it holds secrets, so it is
-    neither shown nor written. `names_output` is false where the block `destination` or the environment decides.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
     named_version: Annotated[str, BeforeValidator(_named_version)] = ""
-    output_dir: OutputDir
-    address: StoreAddress | None = None
-    destination: str = "default"
-    names_output: bool = False
-    store: SkipValidation[ObjectStore | None] = Field(default=None, exclude=True, repr=False)
     credentials: str = "default"
     policy: Policy = Policy()
     acceptance: OptionalId = None
@@ -187,9 +153,7 @@ class ExportOptions(Options, frozen=True):
             InputError: A parameter or the rules are invalid, the folder is not writable, or a package for pictures is
                 missing.
         """
-        named = parameters.get("output_dir")
-        place = {"address": address_of(output_of(named)), "names_output": bool(named)}
-        checked = super().check(**parameters, **place, policy=parameters)
+        checked = super().check(**parameters, policy=parameters)
         if checked.names_output or checked.destination == "default":
             checked.require_output()
         require_preview()
@@ -197,51 +161,9 @@ class ExportOptions(Options, frozen=True):
             return checked
         return checked.model_copy(update={"rules": read_rules(checked.acceptance)})
 
-    def with_output(self, output: str) -> Self:
-        """The same options with another output folder or address.
-
-        Raises:
-            InputError: It is none, the folder is not writable, or an option does not work there.
-        """
-        place = {"output_dir": check_output_dir(output), "address": address_of(output), "names_output": True}
-        moved = self.model_copy(update=place)
-        moved.require_output()
-        return moved
-
-    def require_output(self) -> None:
-        """Check that files can be written in the folder, and that an object store can take what the options ask for.
-
-        Raises:
-            InputError: It does not work there.
-        """
-        if self.address is not None:
-            self._require_storable()
-        require_writable(self.output_dir)
-
-    def _require_storable(self) -> None:
-        """Check the options that object stores do not have.
-
-        Raises:
-            InputError: An option needs a folder.
-        """
-        for option, is_used in (("keep", self.policy.keep), ("acceptance", self.acceptance)):
-            if is_used:
-                raise InputError(f"{option} works with a local folder only, not with {self.output}. Leave it out.")
-
-    def opened(self, access: StoreAccess) -> Self:
-        """The same options with the opened object store of their address; those of a folder are unchanged.
-
-        Raises:
-            ConfigurationError: The store cannot be opened with these credentials.
-        """
-        if self.address is None:
-            return self
-        return self.model_copy(update={"store": open_store(self.address, access)})
-
-    @property
-    def output(self) -> str:
-        """The output folder, or the address of the object store, as reports and messages name it."""
-        return self.address.url if self.address else str(self.output_dir)
+    def require_storable(self) -> None:
+        """Refuse what works in a local folder only."""
+        require_no_folder(self.output, {"keep": self.policy.keep, "acceptance": self.acceptance})
 
 
 class Names(BaseModel, frozen=True):
@@ -308,17 +230,6 @@ class ExportRequest(ExportOptions, frozen=True):
         return StoredExport(self.opened_store, f"{self.imodel_id}/{self.format}", self.folder)
 
     @property
-    def opened_store(self) -> ObjectStore:
-        """The object store of this export.
-
-        Raises:
-            ConfigurationError: Nobody has opened it.
-        """
-        if self.store is None:
-            raise ConfigurationError(f"{self.output} is not opened: its Export Destination was not loaded.")
-        return self.store
-
-    @property
     def state_dir(self) -> StateDir:
         """Folder of unfinished downloads and run records of this iModel."""
         return StateDir.of_imodel(self.output_dir, self.imodel_id)
@@ -339,14 +250,3 @@ def state_dirs_of(output_dir: str | Path | None, imodel: str) -> list[StateDir]:
     folder = check_output_dir(output_dir)
     known = read_subject(imodel, "iModel")
     return [StateDir.of_imodel(folder, known)] if is_id(known) else StateDir.all_in(folder)
-
-
-def _sentence(error: ValidationError) -> str:
-    """One sentence about the first validation error."""
-    fault = error.errors(include_url=False)[0]
-    name = next((part for part in reversed(fault["loc"]) if isinstance(part, str)), "the request")
-    if fault["type"] == "literal_error":
-        name = name if isinstance(fault["loc"][-1], str) else name.removesuffix("s")  # one of a list
-        choices = str(fault.get("ctx", {}).get("expected")).replace("'", "").replace(" or ", ", ")
-        return f"“{fault['input']}” is not a known {name}. Choose one of: {choices}."
-    return f"{name} cannot be “{fault['input']}”: {fault['msg']}."

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from blocks.errors import InputError
 from blocks.itwin.apis import ItwinApis
-from deployments.cli.listed_exports import list_exports
+from deployments.cli.listed_exports import list_exports, list_stored_exports
 from deployments.cli.listed_rows import (
     Row,
     cell,
@@ -21,11 +21,12 @@ from deployments.cli.listed_rows import (
     version_rows,
 )
 from deployments.cli.platform_access import with_platform
+from deployments.cli.stored_output import opened_store
 from deployments.cli.tables import add_row, wide_console
 from deployments.output_streams import write_json
 from tasks.addresses import EXPECTED, LONGEST_NAME, Kind, read_subject
 from tasks.names import imodel_id_of, itwin_id_of
-from tasks.output_place import check_output_dir, require_folder
+from tasks.output_place import address_of, check_output_dir, output_of
 
 SHOWN = 50
 """Rows of a table, unless more are asked for; JSON has all."""
@@ -39,7 +40,8 @@ Search = Annotated[
 OutputDir = Annotated[
     str | None, Parameter(help="Exports whose records say which flow run follows a run; default: ITWIN_OUTPUT_DIR.")
 ]
-Folder = Annotated[str | None, Parameter(help="Folder of the exports; default: ITWIN_OUTPUT_DIR.")]
+Folder = Annotated[str | None, Parameter(help="Folder or address of the exports; default: ITWIN_OUTPUT_DIR.")]
+Destination = Annotated[str, Parameter(help="Name of a saved Export Destination block, for an object store.")]
 ITwin = Annotated[str, Parameter(help=f"The iTwin: {EXPECTED['iTwin']}.")]
 IModel = Annotated[str, Parameter(help=f"The iModel: {EXPECTED['iModel']}.")]
 Rows = Callable[[ItwinApis, int | None], AsyncIterator[Row]]
@@ -90,9 +92,15 @@ def runs(
 
 
 @app.command
-def exports(folder: Folder = None, *, top: Top = None, json: AsJson = False) -> None:
-    """List the exports that are published in a folder, earlier ones too."""
-    rows = list_exports(require_folder(folder, "list exports"))
+def exports(
+    folder: Folder = None, *, destination: Destination = "default", top: Top = None, json: AsJson = False
+) -> None:
+    """List the exports that are published in a folder, earlier ones too, or in an object store."""
+    address = address_of(output_of(folder))
+    if address is None:
+        rows = list_exports(check_output_dir(folder))
+    else:
+        rows = list_stored_exports(opened_store(address, destination))
     _print(rows[: _limit(top, as_json=json)], len(rows) - (_limit(top, as_json=json) or 0), "Exports", as_json=json)
 
 

@@ -35,7 +35,7 @@ from tasks.addresses import is_id
 from tasks.batch.finished_event import emit_finished
 from tasks.batch.options import BatchRequest, FailWhen
 from tasks.batch.page import counts_of
-from tasks.batch.reports import BegunBatch, keep_batch_report, keep_begun_batch
+from tasks.batch.reports import BegunBatch, keep_batch_report, keep_begun_batch, share_batch_report
 from tasks.batch.shown_batch import progress_key, show_batch
 from tasks.events.delivery import delivering
 from tasks.imodel import named_in_batch, resolve_itwin
@@ -196,6 +196,7 @@ async def publish_report(
 ) -> None:
     """Write the report to a file and an artifact, and emit the event of the batch; a shard emits none."""
     keep_batch_report(request.output_dir, str(flow_run.get_id()), report)
+    await asyncio.to_thread(share_batch_report, request, str(flow_run.get_id()), report)
     requests = itwin.client.requests_sent if request.shards == 1 else None
     await show_batch(request, report, imodels, requests)
     await emit_finished(request, report)

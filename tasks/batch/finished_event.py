@@ -3,13 +3,14 @@
 from prefect import get_run_logger
 
 from tasks.batch.options import BatchRequest
+from tasks.batch.reports import report_key
 from tasks.events.announced_export import named
 from tasks.events.delivery import deliver_waiting, emit
 from tasks.events.outcomes import record_of
 from tasks.events.payloads import MOST_FAILURES, SHORT_ERROR, BatchPayload, short_text
 from tasks.flow_run_facts import own_flow_run
+from tasks.output_place import below
 from tasks.reports import BatchFailure, BatchReport
-from tasks.state_dir import StateDir
 
 SHARD_TAG = "shard"
 """Of flow runs that are a part of a batch: the batch has the event."""
@@ -31,8 +32,8 @@ async def emit_finished(request: BatchRequest, report: BatchReport) -> None:
         failed=report.failed,
         rejected=report.rejected,
         failures=tuple(_shortened(failure) for failure in report.failures[:MOST_FAILURES]),
-        destination=str(request.output_dir),
-        report=str(StateDir.of_batches(request.output_dir).batch(run.id)),
+        destination=request.output,
+        report=below(request.output, report_key(request.output_dir, run.id)),
     )
     await emit(record_of(payload, run.id), get_run_logger())
 

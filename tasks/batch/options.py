@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from blocks.errors import InputError
 from blocks.storage.site.placements import Placements, read_placements
 from tasks.addresses import read_member, subject
-from tasks.options import ExportOptions, OptionalId, Options, OutputDir
-from tasks.output_place import require_folder
+from tasks.options import ExportOptions, OptionalId
+from tasks.output_options import OutputOptions, require_no_folder
 from tasks.reports import ExportFormat
 
 FailWhen = Literal["any", "all", "never"]
@@ -44,7 +44,7 @@ def _placements(value: object) -> object:
     return read_placements(value) if isinstance(value, str) and value else value or {}
 
 
-class BatchRequest(Options, frozen=True):
+class BatchRequest(OutputOptions, frozen=True):
     """The parameters of one batch; `options` holds the parameters of export-ifc and export-mesh.
 
     `itwin_id` may be a name until the flow has looked it up, and then `itwin_name` is that name.
@@ -61,7 +61,6 @@ class BatchRequest(Options, frozen=True):
     fail_when: FailWhen = "any"
     federate: bool = False
     placements: Annotated[Placements, BeforeValidator(_placements)] = Field(default={})
-    output_dir: OutputDir
     credentials: str = "default"
     acceptance: OptionalId = None
     options: dict[str, Any]
@@ -85,10 +84,31 @@ class BatchRequest(Options, frozen=True):
         Raises:
             InputError: A parameter is invalid; the message names it and says what to do.
         """
-        own = cls.model_fields.keys() - {"options", "itwin_name", "output_dir", "credentials", "acceptance"}
+        own = cls.model_fields.keys() - {
+            "options",
+            "itwin_name",
+            "output_dir",
+            "destination",
+            "credentials",
+            "acceptance",
+        }
         options = {name: value for name, value in parameters.items() if name not in own}
         checked = super().check(**parameters, options=options)
-        require_folder(str(parameters.get("output_dir") or ""), "export-itwin")
         for single in singles:
             single.check(**options)
+        if checked.address is not None:
+            checked.require_storable()
         return checked
+
+    def with_output(self, output: str) -> Self:
+        """The same batch with another output folder or address, also for each of its exports.
+
+        Raises:
+            InputError: It is none, the folder is not writable, or an option does not work there.
+        """
+        return super().with_output(output).model_copy(update={"options": {**self.options, "output_dir": output}})
+
+    def require_storable(self) -> None:
+        """Refuse what works in a local folder only."""
+        used = {"federate": self.federate, "keep": self.options.get("keep"), "acceptance": self.acceptance}
+        require_no_folder(self.output, used)

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from blocks.disk import disk_errors, write_whole
 from blocks.timestamps import parse_timestamp
+from tasks.batch.options import BatchRequest
 from tasks.reports import BatchReport, ExportFormat
 from tasks.state_dir import StateDir, prepare, read_record
 
@@ -54,6 +55,33 @@ def keep_batch_report(output_dir: Path, flow_run_id: str, report: BatchReport) -
 def read_batch_report(output_dir: Path, flow_run_id: str) -> BatchReport | None:
     """The report of a flow run; None if there is none or it is unreadable."""
     return read_record(StateDir.of_batches(output_dir).batch(flow_run_id), BatchReport, LONGEST_REPORT)
+
+
+def share_batch_report(request: BatchRequest, flow_run_id: str, report: BatchReport) -> None:
+    """Write a report to the object store that the exports go to; for a folder it has been written by now.
+
+    Raises:
+        ExportError: The store refuses.
+    """
+    if request.address is not None:
+        content = report.model_dump_json().encode()
+        request.opened_store.write(report_key(request.output_dir, flow_run_id), content)
+
+
+def read_shared_report(request: BatchRequest, flow_run_id: str) -> BatchReport | None:
+    """The report of a flow run that another machine may have executed; None if there is none or it is unreadable."""
+    if request.address is None:
+        return read_batch_report(request.output_dir, flow_run_id)
+    found = request.opened_store.read(report_key(request.output_dir, flow_run_id), LONGEST_REPORT)
+    try:
+        return BatchReport.model_validate_json(found.content) if found else None
+    except ValidationError:
+        return None
+
+
+def report_key(output_dir: Path, flow_run_id: str) -> str:
+    """Where a report is, relative to the output folder or address."""
+    return StateDir.of_batches(output_dir).batch(flow_run_id).relative_to(output_dir).as_posix()
 
 
 def _write(path: Path, record: BaseModel) -> None:

@@ -31,7 +31,7 @@ from blocks.prefect_server.staleness import StalenessDetector
 from blocks.settings import read_settings
 from tasks.batch.finished_event import SHARD_TAG
 from tasks.batch.options import BatchRequest
-from tasks.batch.reports import read_batch_report
+from tasks.batch.reports import read_shared_report
 from tasks.batch.shown_batch import progress_key
 from tasks.polling import Log
 from tasks.progress_artifact import shown
@@ -127,7 +127,7 @@ class ShardCoordinator:
         for attempt in range(1, TRIES + 1):
             run = await self._dispatch(shard, attempt)
             state = await self._wait_for_end(shard, run.id)
-            if (report := read_batch_report(self.request.output_dir, str(run.id))) is not None:
+            if (report := await asyncio.to_thread(read_shared_report, self.request, str(run.id))) is not None:
                 shard.percent = 100.0
                 return report
             problem = (
@@ -135,7 +135,7 @@ class ShardCoordinator:
             )
             if state.is_completed():
                 problem = (
-                    f"Shard {shard.number} has ended, and its report is not in {self.request.output_dir}. "
+                    f"Shard {shard.number} has ended, and its report is not in {self.request.output}. "
                     f"All workers must share that folder: set ITWIN_OUTPUT_DIR to shared storage."
                 )
             if not state.is_crashed():
@@ -177,7 +177,7 @@ class ShardCoordinator:
             "formats": list(self.request.formats),
             "imodel_ids": list(shard.imodel_ids),
             "max_active": max(1, round(self.request.max_active / self.request.shards)),
-            "output_dir": str(self.request.output_dir),
+            "output_dir": self.request.output,
             "fail_when": "never",
         }
 

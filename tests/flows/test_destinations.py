@@ -14,9 +14,11 @@ from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.destination.stored_tileset import StoredTileset
 from blocks.storage.export_destination import ExportDestination
 from blocks.storage.history import KeptExport
+from deployments.cli.listed_exports import list_stored_exports
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
+from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
 from flows.signatures import batch_request, ifc_request, mesh_request
 from tasks.reports import ExportReport
@@ -145,8 +147,10 @@ async def test_what_needs_a_folder_is_refused() -> None:
         ifc_request(SEEDED.plant, output_dir="s3://bucket", keep=1)
     with pytest.raises(InputError, match="acceptance works with a local folder only"):
         ifc_request(SEEDED.plant, output_dir="s3://bucket", acceptance="rules")
-    with pytest.raises(InputError, match="export-itwin works with a local folder only"):
-        batch_request(SEEDED.itwin, output_dir="az://bucket")
+    with pytest.raises(InputError, match="federate works with a local folder only"):
+        batch_request(SEEDED.itwin, output_dir="az://bucket", formats=["mesh"], federate=True)
+    with pytest.raises(InputError, match="keep works with a local folder only"):
+        batch_request(SEEDED.itwin, output_dir="az://bucket", keep=1)
 
 
 async def test_a_container_that_does_not_exist_is_named(
@@ -186,3 +190,20 @@ async def test_a_tileset_is_published_and_skipped(
     assert after.difference
     assert published(destination, after).keys().isdisjoint(first_names - {"tileset.json", "content.json"})
     assert {f"{key}/{name}" for name in first_names} <= set(store.entries(key))
+
+
+async def test_a_batch_goes_to_an_object_store(s3_store: XmlStore, work: Path) -> None:
+    """IFC files and tiles of an iTwin lie in the store with the report of the batch; a second batch skips them all."""
+    destination = of_xml_store(s3_store)
+    name = await saved(destination)
+    imodels = [SEEDED.plant, SEEDED.bridge]
+    report = await export_itwin(SEEDED.itwin, ["ifc", "mesh"], imodels, destination=name)
+    assert (report.exported, report.failed) == (4, 0)
+    assert all(published(destination, one) for one in report.reports)
+    shutil.rmtree(work)
+    again = await export_itwin(SEEDED.itwin, ["ifc", "mesh"], imodels, destination=name)
+    assert again.skipped == 4
+    kept = destination.open().entries(".itwin-export/batches")
+    assert len(kept) == 2
+    rows = await asyncio.to_thread(list_stored_exports, destination.open())
+    assert {row["folder"] for row in rows} == {f"{imodel}/{chosen}" for imodel in imodels for chosen in ("ifc", "mesh")}

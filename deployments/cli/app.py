@@ -173,7 +173,7 @@ COMMANDS = {
     ),
     "view": (
         "deployments.cli.viewing:view",
-        "Show exported tiles and IFC files in the browser, from this machine only and without any network.",
+        "Show exported tiles and IFC files in the browser, from this machine only.",
     ),
     "check": ("deployments.cli.checking:check", "Say what an IFC file or a tileset contains, whoever made it."),
     "webhooks": ("deployments.cli.webhooks:app", "Manage subscriptions to changes of iModels."),

@@ -6,21 +6,27 @@ from pathlib import Path
 from blocks.bounds import LONGEST_NAME
 from blocks.errors import ConfigurationError, InputError
 from blocks.shown_text import shown
+from deployments.cli.stored_output import opened_store
+from tasks.output_place import address_of
 
 
-def view(folder: Path, *, port: int = 3111) -> None:
-    """Show exported tiles and IFC files in the browser, from this machine only and without any network.
+def view(folder: str, *, port: int = 3111, destination: str = "default") -> None:
+    """Show exported tiles and IFC files in the browser, from this machine only.
 
     Args:
-        folder: A published tileset, an iModel's exports, or the whole output folder.
+        folder: A published tileset, an iModel's exports, or the whole output folder; or the address of one of them in
+            an object store.
         port: Port on loopback; 0 takes a free one.
+        destination: Name of a saved Export Destination block, for an object store.
     """
     from deployments.viewer.server import serve  # noqa: PLC0415  half a second that other commands need not spend
 
-    if not _is_folder(folder):
-        raise InputError(f"There is no folder {shown(str(folder), LONGEST_NAME)}. Name the folder of an export.")
+    address = address_of(folder)
+    if address is None and not _is_folder(Path(folder)):
+        raise InputError(f"There is no folder {shown(folder, LONGEST_NAME)}. Name the folder of an export.")
+    source = opened_store(address, destination) if address else Path(folder).resolve()
     try:
-        serve(folder.resolve(), port, sys.stdout)
+        serve(source, port, sys.stdout)
     except OSError as error:
         raise ConfigurationError(f"Port {port} cannot be used ({error.strerror}). Choose another: --port 0") from None
 

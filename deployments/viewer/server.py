@@ -22,18 +22,20 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from blocks.bounds import LONGEST_NAME
 from blocks.errors import ConfigurationError, InputError
 from blocks.shown_text import shown
+from blocks.storage.destination.object_store import ObjectStore
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.manifest import Manifest, read_manifest
 from blocks.storage.site.site_file import SiteFile, read_site
 from blocks.storage.tileset.references import ROOT
 from deployments.node_tools import MODULES
+from deployments.viewer.stored_exports import StoredFiles, find_stored, names_of
 
 HOST = "127.0.0.1"
 _PAGES = Path(__file__).parent
@@ -52,12 +54,12 @@ class ViewableItem:
     facts: tuple[str, ...] = ()
 
 
-def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
-    """The viewer of a folder, below `/<key>/`.
+def create_app(source: Path | ObjectStore, key: str, *, modules: Path = MODULES) -> Starlette:
+    """The viewer of a folder or an object store, below `/<key>/`.
 
     Raises:
         ConfigurationError: The JavaScript libraries are not installed.
-        InputError: The folder contains no tileset and no IFC file.
+        InputError: There is no tileset and no IFC file.
     """
     libraries = {name: modules / path for name, path in _LIBRARIES.items()}
     if not all(path.is_dir() for path in libraries.values()):
@@ -65,16 +67,15 @@ def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
             "The viewer needs CesiumJS, three.js and web-ifc, which are not installed. With Node 20 and npm on this "
             "machine, run once: python -m deployments.node_tools"
         )
-    site = read_site(folder)
-    served = folder.parent if site else folder
-    found = [asdict(item) for item in ([_site_item(folder, served, site)] if site else find_items(folder))]
-    if not found:
-        raise InputError(f"There is nothing to view in {folder}: no {ROOT} and no .ifc file. Export something first.")
+    items, files = _in_folder(source) if isinstance(source, Path) else _in_store(source)
+    if not items:
+        place = source if isinstance(source, Path) else source.url
+        raise InputError(f"There is nothing to view in {place}: no {ROOT} and no .ifc file. Export something first.")
     routes = [
         Route("/", _page),
-        Route("/items.json", partial(_answer, found)),
+        Route("/items.json", partial(_answer, [asdict(item) for item in items])),
         Mount("/pages", StaticFiles(directory=_PAGES / "pages")),
-        Mount("/data", _ExportedFiles(directory=served, only=(folder.name, *site.imodel_ids) if site else ())),
+        files,
         *(Mount(f"/{name}", StaticFiles(directory=path)) for name, path in libraries.items()),
     ]
     return Starlette(
@@ -83,20 +84,38 @@ def create_app(folder: Path, key: str, *, modules: Path = MODULES) -> Starlette:
     )
 
 
-def serve(folder: Path, port: int, output: TextIO) -> None:
+def _in_folder(folder: Path) -> tuple[list[ViewableItem], BaseRoute]:
+    site = read_site(folder)
+    served = folder.parent if site else folder
+    items = [_site_item(folder, served, site)] if site else find_items(folder)
+    only = (folder.name, *site.imodel_ids) if site else ()
+    return items, Mount("/data", _ExportedFiles(directory=served, only=only))
+
+
+def _in_store(store: ObjectStore) -> tuple[list[ViewableItem], BaseRoute]:
+    items = [
+        ViewableItem(name, kind, f"data/{quote(name)}", _facts_of(manifest))
+        for key, manifest in find_stored(store)
+        for name, kind in names_of(key, manifest)
+    ]
+    return items, Route("/data/{path:path}", StoredFiles(store))
+
+
+def serve(source: Path | ObjectStore, port: int, output: TextIO) -> None:
     """Serve until interrupted; prints the address to `output`.
 
     Raises:
         OSError: The port cannot be used.
     """
     key = secrets.token_urlsafe(24)
-    app = create_app(folder, key)
+    app = create_app(source, key)
+    place = source if isinstance(source, Path) else source.url
     # With the protocol named, asyncio sends small answers at once instead of 40 ms later.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind((HOST, port))
         listener.listen()  # whoever opens the address at once waits instead of being refused
         address = f"http://{HOST}:{listener.getsockname()[1]}/{key}/"
-        print(f"{address} shows {folder}. Ctrl-C stops it.", file=output, flush=True)
+        print(f"{address} shows {place}. Ctrl-C stops it.", file=output, flush=True)
         config = uvicorn.Config(app, log_level="error", access_log=False, ws="none")
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])

@@ -38,5 +38,5 @@ def test_a_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_path_too_long_to_view_is_no_folder() -> None:
     """A path of 5000 characters ends in a short sentence."""
     with pytest.raises(InputError, match="There is no folder xxx") as refused:
-        view(Path("x" * 5000))
+        view("x" * 5000)
     assert len(str(refused.value)) < 1000

@@ -59,6 +59,16 @@ class ListedObject:
     modified: datetime
 
 
+@dataclass(frozen=True)
+class OpenedObject:
+    """An object of any size, whose content comes in pieces."""
+
+    size: int
+    etag: str
+    content_type: str
+    pieces: Iterator[bytes]
+
+
 class Missing:
     """The condition that there is no such object yet."""
 
@@ -95,6 +105,16 @@ class ObjectStore:
             if found.meta["size"] <= limit:
                 return StoredObject(bytes(found.bytes()), _version(found.meta))
         raise ContentError(f"{self.url}/{key} is longer than {limit:,} bytes. This tool did not write it: remove it.")
+
+    def open(self, key: str) -> OpenedObject | None:
+        """An object of any size; None if there is none."""
+        with store_errors(self.url, f"read {key}"):
+            found = self._get(key)
+        if found is None:
+            return None
+        pieces = (bytes(piece) for piece in found.stream(min_chunk_size=_READ))
+        kind = found.attributes.get("Content-Type", "application/octet-stream")
+        return OpenedObject(found.meta["size"], _bare(found.meta["e_tag"]), kind, pieces)
 
     def write(
         self, key: str, content: bytes, *, condition: Condition = None, headers: "Attributes | None" = None

@@ -215,7 +215,7 @@ class StoredExport:
 
     def key_of(self, path: str) -> str:
         """The key of a file by its path in the export."""
-        return f"{self.key}/{path}"
+        return f"{self.key}/{path}".lstrip("/")
 
     @property
     def _url(self) -> str:

@@ -94,7 +94,7 @@ class LiveView:
         batch = self._active.batch
         exports = list(self._active.exports)
         if batch is not None:
-            yield _line(str(batch))
+            yield Text(str(batch))  # on two lines where it is longer than the terminal is wide
             yield _bar(batch.percent, "", width)
             yield from self._active_few(exports, width)
         for export in exports if batch is None else []:

@@ -71,6 +71,14 @@ def test_a_batch_shows_totals_and_a_few() -> None:
     assert shown[-1].strip() == "and 195 more"
 
 
+@pytest.mark.parametrize("width", [80, 40, 20])
+def test_totals_of_a_batch_are_whole(width: int) -> None:
+    """On a narrow terminal they take several lines, so that failures at their end are seen."""
+    shown = drawn(ActiveExports(Batch()), width)
+    assert " ".join(line.strip() for line in shown[:-1]) == str(Batch())
+    assert all(len(line) <= width for line in shown)
+
+
 def test_nothing_stays_of_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the display ends, it is erased and the cursor is visible; lines logged meanwhile remain."""
     monkeypatch.setenv("NO_COLOR", "1")

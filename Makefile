@@ -10,7 +10,7 @@ PORT ?= 4200
 DB ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help install system node demo up down test crash campaign bench bench-batch check licences fix lock clean
+.PHONY: help install system node demo up down test crash campaign pictures bench bench-batch check licences fix lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,10 @@ campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, long d
 	$(BIN)/pytest -m campaign
 	$(BIN)/pytest tests/deployments/sandbox/api/test_conformance.py --hypothesis-profile campaign
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
+
+pictures: system $(INSTALLED) $(NODE) ## Take pictures of the Prefect UI and of the viewer after real runs, for people to read
+	$(BIN)/pytest -m campaign tests/deployments/local/test_screenshots.py
+	$(BIN)/pytest tests/processes/test_viewer.py
 
 bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
 	$(BIN)/python -m tests.benchmarks

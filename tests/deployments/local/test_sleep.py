@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.sandbox.server import RunningSandbox
@@ -31,15 +32,28 @@ def machine(platform: RunningSandbox, tmp_path: Path) -> Generator[LocalMachine]
 
 @contextmanager
 def asleep(machine: LocalMachine) -> Generator[None]:
-    """No process of the machine does anything meanwhile."""
+    """No process of the machine does anything meanwhile; the server wakes up first and frees the slots."""
     processes = machine.processes()
     for process in processes:
         process.suspend()
     try:
         yield
     finally:
-        for process in processes:
+        processes.sort(key=is_server, reverse=True)
+        processes[0].resume()
+        wait_for(lambda: not slots_in_use(machine) or None, "a free slot")
+        for process in processes[1:]:
             process.resume()
+
+
+def is_server(process: psutil.Process) -> bool:
+    """Whether it is Prefect's server."""
+    return "deployments.local.prefect_server" in process.cmdline()
+
+
+def slots_in_use(machine: LocalMachine) -> int:
+    """How many flow runs of the nightly deployment the server counts."""
+    return int(machine.deployment("export-ifc/nightly")["global_concurrency_limit"]["active_slots"])
 
 
 def let_leases_expire(machine: LocalMachine) -> int:
@@ -63,7 +77,8 @@ def let_leases_expire(machine: LocalMachine) -> int:
 def test_two_hours_asleep(machine: LocalMachine, platform: RunningSandbox) -> None:
     """A flow run that was going on and one whose time came meanwhile lead to one export run, and later ones go on.
 
-    Prefect frees the slot of the first, so both follow that export run; it ends the first, which no longer has a slot.
+    The server frees the slot of the first before the worker wakes up, so both follow that export run; then the first is
+    ended, which no longer has a slot. In the other order the second is cancelled too, and a later one follows the run.
     """
     platform.state.script(SEEDED.plant, Outcome(seconds=1.5 * HOURS.total_seconds()))
     running = up(machine)

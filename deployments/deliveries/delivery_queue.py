@@ -103,19 +103,18 @@ class DeliveryQueue:
         """The webhook has taken it."""
         self._end(delivery, "")
 
-    def failed(self, delivery: Delivery, error: str, now: float) -> bool:
-        """Note a failed attempt; returns whether it was the last one."""
+    def failed(self, delivery: Delivery, error: str, now: float) -> None:
+        """Note a failed attempt; after the last one the delivery is given up."""
         first_at = delivery.first_at if delivery.first_at is not None else now
         if now - first_at >= GIVEN_UP_AFTER:
             self._end(delivery, error)
-            return True
+            return
         pause = min(FIRST_PAUSE * 2 ** min(delivery.attempts, 20), LONGEST_PAUSE)
         with self._errors(), self._database:
             self._database.execute(
                 "UPDATE deliveries SET attempts = attempts + 1, first_at = ?, next_at = ?, error = ? WHERE id = ?",
                 (first_at, now + pause, error, delivery.id),
             )
-        return False
 
     def forget(self, known_blocks: Iterable[str], now: float) -> None:
         """Delete what is out of date, and what waits for webhooks that are not there any more."""
@@ -136,6 +135,19 @@ class DeliveryQueue:
                 "WHERE body IS NOT NULL GROUP BY block HAVING MAX(attempts) > 0 ORDER BY block"
             ).fetchall()
         return [WaitingDeliveries(*row) for row in found]
+
+    def given_up(self) -> list[Delivery]:
+        """What was given up and not told yet, without its bodies."""
+        with self._errors():
+            found = self._database.execute(
+                "SELECT id, block, subject, x'', attempts, first_at, error FROM deliveries "
+                "WHERE body IS NULL AND error <> '' ORDER BY number"
+            ).fetchall()
+        return [Delivery(*row) for row in found]
+
+    def told(self, delivery: Delivery) -> None:
+        """That it was given up has been told."""
+        self._end(delivery, "")
 
     def close(self) -> None:
         """Close the database."""

@@ -1,10 +1,9 @@
 """What the Prefect server shows of deliveries: an artifact with those that wait, an event for each given up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from prefect.client.orchestration import PrefectClient
 
@@ -13,29 +12,20 @@ from tasks.markdown import document, table, text
 
 FAILED_EVENT = "itwin.delivery.failed"
 ARTIFACT = "itwin-webhooks"
+_NAMESPACE = UUID("5a2f0d6e-58bb-5d8b-9d0e-8a4a3c1f7b11")
 
 
-@dataclass(frozen=True)
-class GivenUp:
-    """A delivery that was tried for a day; `id` is that of the event about it."""
-
-    id: UUID
-    delivery: Delivery
-    error: str
-
-
-def failed_event(given_up: GivenUp) -> dict[str, Any]:
-    """The event about it, as the server takes it."""
-    delivery = given_up.delivery
+def failed_event(delivery: Delivery) -> dict[str, Any]:
+    """The event about a delivery that was given up, as the server takes it; always with the same id."""
     payload = {
         "webhook": delivery.block,
         "delivery_id": delivery.id,
         "subject": delivery.subject,
         "attempts": delivery.attempts + 1,
-        "error": given_up.error,
+        "error": delivery.error,
     }
     return {
-        "id": str(given_up.id),
+        "id": str(uuid5(_NAMESPACE, delivery.id)),
         "occurred": datetime.now(UTC).isoformat(),
         "event": FAILED_EVENT,
         "resource": {"prefect.resource.id": f"itwin.webhook.{delivery.block}", "prefect.resource.name": delivery.block},

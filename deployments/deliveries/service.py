@@ -5,8 +5,8 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid5
 
 import httpx
 from prefect import get_client
@@ -16,7 +16,7 @@ from prefect.exceptions import PrefectException
 from blocks.errors import ExportError, without_secrets
 from deployments.deliveries.delivery_queue import Delivery, DeliveryQueue, WaitingDeliveries
 from deployments.deliveries.event_reader import SavedWebhook, deliveries_of, read_events, read_webhooks
-from deployments.deliveries.report import GivenUp, failed_event, show_waiting
+from deployments.deliveries.report import failed_event, show_waiting
 from deployments.deliveries.webhook_sender import send
 
 LOOK_SECONDS = 5.0
@@ -28,7 +28,8 @@ OLDEST = timedelta(days=8)
 """Longer than an event may wait in the outbox of an export."""
 MOST_AT_ONCE = 4
 """Deliveries on their way to one webhook; one that does not answer holds up no other webhook."""
-_NAMESPACE = UUID("5a2f0d6e-58bb-5d8b-9d0e-8a4a3c1f7b11")
+DISK_SECONDS = 60.0
+"""Pause of an iModel whose delivery cannot be noted: without it, the same would be sent again and again."""
 
 log = logging.getLogger("itwin.deliveries")
 
@@ -41,7 +42,6 @@ class DeliveryService:
         self._webhooks: dict[str, SavedWebhook] = {}
         self._slots = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_AT_ONCE))
         self._active: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._given_up: list[GivenUp] = []
         self._whole_look_at = 0.0
         self._shown = ""
 
@@ -51,11 +51,11 @@ class DeliveryService:
             try:
                 async with get_client() as client:
                     await self.look(client)
-            except (httpx.HTTPError, PrefectException, RuntimeError, OSError, ExportError) as error:
+            except (httpx.HTTPError, PrefectException, RuntimeError, OSError) as error:
                 log.warning("The Prefect server cannot be asked now: %s", without_secrets(str(error)))
-            for _ in range(round(LOOK_SECONDS / SEND_SECONDS)):
-                self.send_due()
-                await asyncio.sleep(SEND_SECONDS)
+            except ExportError as error:  # the disk
+                log.error("%s", error)  # noqa: TRY400  the sentence says it
+            await self._send_until_the_next_look()
 
     async def look(self, client: PrefectClient) -> None:
         """Read webhooks and events once, and show what waits and what was given up."""
@@ -64,10 +64,16 @@ class DeliveryService:
             events = await read_events(client, self._since())
             self._queue.add(deliveries_of(events, list(self._webhooks.values())), self._clock())
         self._queue.forget(self._webhooks, self._clock())
-        while self._given_up:
-            await client.request("POST", "/events", json=[failed_event(self._given_up[0])])
-            del self._given_up[0]
+        for delivery in self._queue.given_up():
+            await client.request("POST", "/events", json=[failed_event(delivery)])
+            self._queue.told(delivery)
         self._shown = await show_waiting(client, self.waiting(), self._shown)
+
+    async def _send_until_the_next_look(self) -> None:
+        for _ in range(round(LOOK_SECONDS / SEND_SECONDS)):
+            with suppress(ExportError):  # the disk; the next look says it
+                self.send_due()
+            await asyncio.sleep(SEND_SECONDS)
 
     def send_due(self) -> None:
         """Start each delivery that is due; of one iModel and webhook one after the other."""
@@ -93,14 +99,19 @@ class DeliveryService:
     async def _send(self, delivery: Delivery) -> None:
         async with self._slots[delivery.block]:
             error = await send(delivery, self._webhooks[delivery.block].webhook)
-        if not error:
-            self._queue.taken(delivery)
-            log.info("%s has taken %s (%s).", delivery.block, delivery.id, delivery.subject)
+        try:
+            self._note(delivery, error)
+        except ExportError as fault:
+            log.error("%s", fault)  # noqa: TRY400  the sentence says it
+            await asyncio.sleep(DISK_SECONDS)
+
+    def _note(self, delivery: Delivery, error: str) -> None:
+        if error:
+            self._queue.failed(delivery, error, self._clock())
+            log.warning("%s has not taken %s (%s): %s.", delivery.block, delivery.id, delivery.subject, error)
             return
-        is_last = self._queue.failed(delivery, error, self._clock())
-        log.warning("%s has not taken %s (%s): %s.", delivery.block, delivery.id, delivery.subject, error)
-        if is_last:
-            self._given_up.append(GivenUp(uuid5(_NAMESPACE, delivery.id), delivery, error))
+        self._queue.taken(delivery)
+        log.info("%s has taken %s (%s).", delivery.block, delivery.id, delivery.subject)
 
     def _since(self) -> datetime:
         """All the time that events may be late now and then; between that only what is recent."""

@@ -195,7 +195,7 @@ def test_every_variable_of_the_job_template_is_declared() -> None:
     assert used == TEMPLATE["variables"]["properties"].keys()
 
 
-@pytest.mark.parametrize("service", ["server", "worker", "webhooks", "deploy", "recovery"])
+@pytest.mark.parametrize("service", ["server", "worker", "webhooks", "deploy", "recovery", "deliveries"])
 def test_commands_of_services_exist(service: str) -> None:
     """A module that a service runs is part of this project."""
     command = " ".join(COMPOSE["services"][service].get("command", []))
@@ -223,7 +223,7 @@ def test_kubernetes_would_take_the_manifests(tmp_path: Path) -> None:
     manifest["metadata"]["name"] = manifest["metadata"].pop("generateName") + "1"  # the checker knows no other
     job.write_text(yaml.safe_dump(manifest))
     checker = Path(sys.executable).with_name("kubernetes-validate")
-    names = ("storage", "webhooks", "recovery", "network-policies")
+    names = ("storage", "webhooks", "recovery", "deliveries", "network-policies")
     manifests = [*(KUBERNETES / f"{name}.yaml" for name in names), job]
     done = subprocess.run([checker, "--strict", *manifests], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -25,13 +25,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status: int, **headers: str) -> None:
         """Answer with a status."""
+        if status == 200:
+            self.server.taken.append(self.content)  # before the other side can know
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", "0")
         self.end_headers()
-        if status == 200:
-            self.server.taken.append(self.content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the base class
         """Leave the test's output alone."""

@@ -22,6 +22,7 @@ from deployments.automations.automation_file import OWN_FILE
 from deployments.cli.app import run
 from deployments.sandbox.faults.faults import Fault
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.export_itwin import export_itwin
 from tests.deployments.automations.receiver import Receiver
@@ -159,6 +160,19 @@ def deployed(api: str, flow_name: str) -> str:
     return ask("POST", f"{api}/deployments/{deployment}/create_flow_run", {"state": {"type": "PENDING"}})["id"]
 
 
+@pytest.mark.usefixtures("sandbox")
+def test_an_export_that_was_put_aside_is_told(rows: Rows, notices: Receiver, tmp_path: Path) -> None:
+    """An export that is put aside while its flow run completes leads to one notice with the place of its manifest."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('on_rejected = "quarantine"\n[ifc]\nmin_elements = 1000000\n')
+    rows("apply")
+    report = asyncio.run(export_ifc(SEEDED.bridge, acceptance=str(rules)))
+    assert report.verdict == "rejected"
+    (notice,) = notices.arrived(1)
+    assert notice["subject"] == "Rejected: Bridge (ifc)"
+    assert f"{report.output_dir}/{SEEDED.bridge}/ifc/rejected/" in notice["body"]
+
+
 def test_a_run_that_does_not_start_is_told(rows: Rows, notices: Receiver, prefect_server: str, tmp_path: Path) -> None:
     """A flow run that was late and does not start leads to one notice; one that was late and starts then, to none."""
     text = OWN_FILE.read_text("utf-8").replace("within: 900", "within: 10")
@@ -194,9 +208,8 @@ def event_of(api: str, flow_run_id: str, state: str) -> dict[str, Any]:
     }
 
 
-def test_the_examples_of_the_file(
-    rows: Rows, receiver: Receiver, sandbox: RunningSandbox, tmp_path: Path, prefect_server: str
-) -> None:
+@pytest.mark.usefixtures("sandbox")
+def test_the_examples_of_the_file(rows: Rows, receiver: Receiver, tmp_path: Path, prefect_server: str) -> None:
     """The examples in its comments, without their marks, call a webhook and start a deployment for a published file."""
     examples = OWN_FILE.read_text("utf-8").partition("my-automations.yaml):\n#\n")[2].replace("#", "", 1)
     text = "automations:\n" + "\n".join(line.removeprefix("#") for line in examples.splitlines())
@@ -207,13 +220,13 @@ def test_the_examples_of_the_file(
     made = {"name": "after-export", "flow_id": flow["id"], "enforce_parameter_schema": False}
     deployment = ask("POST", f"{prefect_server}/deployments/", made)["id"]
     assert statuses(rows("apply", str(tmp_path / "mine.yaml"))) == {"created"}
-    (imodel,) = [one.id for one in sandbox.state.imodels.values() if one.name == "Bridge"]
-    report = asyncio.run(export_ifc(imodel))
+    report = asyncio.run(export_ifc(SEEDED.bridge))
     (called,) = receiver.arrived(1)
-    assert called == {"imodel": imodel, "manifest": str(Path(report.output_dir, imodel, "ifc", "manifest.json"))}
+    manifest = Path(report.output_dir, SEEDED.bridge, "ifc", "manifest.json")
+    assert called == {"imodel": SEEDED.bridge, "manifest": str(manifest)}
     wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}}
     end = time.monotonic() + 60
     while not (started := ask("POST", f"{prefect_server}/flow_runs/filter", wanted)) and time.monotonic() < end:
         time.sleep(0.2)
-    assert [one["parameters"]["imodel_id"] for one in started] == [imodel]
+    assert [one["parameters"]["imodel_id"] for one in started] == [SEEDED.bridge]
     rows("remove", str(tmp_path / "mine.yaml"))

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from blocks.errors import ConfigurationError
 from blocks.prefect_server.outgoing_webhook import OutgoingWebhook
 from deployments.cli.doctor.webhooks import check_webhooks
+from deployments.deliveries import service as service_module
 from deployments.deliveries import webhook_sender
 from deployments.deliveries.delivery_queue import Delivery, DeliveryQueue
 from deployments.deliveries.report import ARTIFACT, FAILED_EVENT
@@ -242,6 +243,30 @@ async def test_one_that_hangs_holds_up_no_other(
             assert len(receiver.taken) == len(ids)
             assert passed < 2
             assert not slow.taken
+
+
+async def test_a_full_disk_sends_nothing_again_and_again(
+    prefect_server: str, webhook: str, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it cannot be noted that a delivery was taken, it is sent again after a pause only, and then noted."""
+
+    def refuse(*_: object) -> None:
+        raise ConfigurationError("The state file cannot be used (disk full).")
+
+    monkeypatch.setattr(service_module, "DISK_SECONDS", 0.5)
+    published(prefect_server, PLANT)
+    assert webhook
+    async with service(tmp_path, Clock()) as running:
+        await look(running)
+        with monkeypatch.context() as full:
+            full.setattr(DeliveryQueue, "taken", refuse)
+            for _ in range(4):
+                running.send_due()
+                await asyncio.sleep(0.05)
+            await running.idle()
+        assert len(receiver.taken) == 1
+        await sent(running, 3)
+    assert len(receiver.taken) == 2
 
 
 async def test_what_is_given_up_is_shown(prefect_server: str, webhook: str, receiver: Receiver, tmp_path: Path) -> None:

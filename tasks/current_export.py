@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from blocks.errors import ConfigurationError, ContentError, TransferError
-from blocks.storage.history import KeptExport, read_history
+from blocks.storage.history import KeptExport
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from blocks.storage.rejected import read_rejected
 from tasks.options import ExportRequest
@@ -27,8 +27,8 @@ def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Kep
         return None
     manifest = request.published.read_manifest()
     published = [KeptExport(request.folder, manifest)] if manifest else []
-    if request.names_changeset and request.address is None:
-        published += read_history(request.folder)
+    if request.names_changeset:
+        published += request.published.read_history()
     wanted = _wanted_identity(request, changeset_id, api_url)
     same = [export for export in published if _identity_of(export.manifest) == wanted]
     if not same:

@@ -163,7 +163,7 @@ class ExportOptions(OutputOptions, frozen=True):
 
     def require_storable(self) -> None:
         """Refuse what works in a local folder only."""
-        require_no_folder(self.output, {"keep": self.policy.keep, "acceptance": self.acceptance})
+        require_no_folder(self.output, {"acceptance": self.acceptance})
 
 
 class Names(BaseModel, frozen=True):

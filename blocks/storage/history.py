@@ -67,7 +67,7 @@ def keep_linked(folder: Path) -> None:
         DiskError: The disk refuses.
     """
     manifest = _whole(folder)
-    if manifest is None or any(_is_same(manifest, export.manifest) for export in read_history(folder)):
+    if manifest is None or any(is_same(manifest, export.manifest) for export in read_history(folder)):
         return
     link_export(folder, manifest, folder / HISTORY)
 
@@ -171,7 +171,8 @@ def _whole(folder: Path) -> Manifest | None:
     return None
 
 
-def _is_same(one: Manifest, other: Manifest) -> bool:
+def is_same(one: Manifest, other: Manifest) -> bool:
+    """True for two manifests of the same export."""
     return (one.created_at, one.run_id, one.files) == (other.created_at, other.run_id, other.files)
 
 

@@ -143,14 +143,12 @@ async def test_an_address_that_is_not_supported_is_refused(check: object, addres
 
 async def test_what_needs_a_folder_is_refused() -> None:
     """What does not work yet with an object store is refused in one sentence before anything is started."""
-    with pytest.raises(InputError, match="keep works with a local folder only"):
-        ifc_request(SEEDED.plant, output_dir="s3://bucket", keep=1)
     with pytest.raises(InputError, match="acceptance works with a local folder only"):
         ifc_request(SEEDED.plant, output_dir="s3://bucket", acceptance="rules")
     with pytest.raises(InputError, match="federate works with a local folder only"):
         batch_request(SEEDED.itwin, output_dir="az://bucket", formats=["mesh"], federate=True)
-    with pytest.raises(InputError, match="keep works with a local folder only"):
-        batch_request(SEEDED.itwin, output_dir="az://bucket", keep=1)
+    with pytest.raises(InputError, match="acceptance works with a local folder only"):
+        batch_request(SEEDED.itwin, output_dir="az://bucket", acceptance="rules")
 
 
 async def test_a_container_that_does_not_exist_is_named(
@@ -207,3 +205,20 @@ async def test_a_batch_goes_to_an_object_store(s3_store: XmlStore, work: Path) -
     assert len(kept) == 2
     rows = await asyncio.to_thread(list_stored_exports, destination.open())
     assert {row["folder"] for row in rows} == {f"{imodel}/{chosen}" for imodel in imodels for chosen in ("ifc", "mesh")}
+
+
+async def test_what_was_issued_stays_in_the_store(s3_store: XmlStore, sandbox: RunningSandbox) -> None:
+    """An IFC file and a tileset of a version lie in the history; asking for that version again needs no run."""
+    destination = of_xml_store(s3_store)
+    name = await saved(destination)
+    issued = await export_ifc(SEEDED.plant, named_version="Issued for review", keep=1, destination=name)
+    await export_ifc(SEEDED.plant, keep=1, destination=name)
+    again = await export_ifc(SEEDED.plant, named_version="Issued for review", destination=name)
+    assert (again.skipped, again.run_id) == (True, issued.run_id)
+    assert all("/history/0003 Issued for review/" in file.path for file in again.files)
+    assert all(destination.open().sha256_of(file.path) == file.sha256 for file in again.files)
+    tiles = await export_mesh(SEEDED.plant, changeset_id="3", keep=1, destination=name)
+    await export_mesh(SEEDED.plant, keep=1, destination=name)
+    kept = await export_mesh(SEEDED.plant, changeset_id="3", destination=name)
+    assert (kept.skipped, kept.run_id) == (True, tiles.run_id)
+    assert len(list(sandbox.state.runs)) == 2

@@ -7,6 +7,7 @@ that is repeated may meet its own first success, so a refused one is compared wi
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import ObjectStore as Client
 
 from blocks.errors import ContentError
-from blocks.storage.destination.store_errors import ChangedMeanwhileError, store_errors
+from blocks.storage.destination.store_errors import NO_CONTAINER, ChangedMeanwhileError, store_errors
 from blocks.storage.destination.web_headers import headers_of
 
 if TYPE_CHECKING:  # obstore names these types in its stubs only
@@ -29,6 +30,7 @@ _UNTYPED: Any = obstore
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
 _READ = 4 * 1024 * 1024
+_DELETED_AT_ONCE = 16
 _MOST_CONFLICTS = 6
 _PAUSE = 0.1
 """Seconds before the second attempt of a write that the store refused because of another one; grows with each."""
@@ -195,21 +197,23 @@ class ObjectStore:
             obstore.copy(self._client, source, target)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are gone already count as deleted."""
-        for key in keys:
-            with store_errors(self.url, f"delete {key}"):
-                try:
-                    obstore.delete(self._client, key)
-                except FileNotFoundError as error:
-                    if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
-                        raise
+        """Delete objects, many at once; those that are gone already count as deleted."""
+        with ThreadPoolExecutor(_DELETED_AT_ONCE) as pool:
+            for _ in pool.map(self._delete, keys):
+                pass
+
+    def _delete(self, key: str) -> None:
+        with store_errors(self.url, f"delete {key}"):
+            try:
+                obstore.delete(self._client, key)
+            except FileNotFoundError as error:
+                _raise_if_gone(error)
 
     def _get(self, key: str) -> "GetResult | None":
         try:
             return obstore.get(self._client, key)
         except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
-                raise
+            _raise_if_gone(error)
             return None
 
     def _stream(self, key: str, take: Callable[[bytes], object]) -> str:
@@ -222,6 +226,12 @@ class ObjectStore:
         if found is None:
             raise ContentError(f"{self.url}/{key} is missing. Export it again.")
         return digest.hexdigest()
+
+
+def _raise_if_gone(error: FileNotFoundError) -> None:
+    """Raise the error again if it is about the container or bucket, and not about the object."""
+    if NO_CONTAINER.search(str(error)):
+        raise error
 
 
 def _attempts() -> Iterator[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from blocks.file_lock import file_lock
-from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune
+from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune, read_history
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest
 from blocks.storage.publish import publish_files, replace_manifest, verify_published
 from blocks.storage.tileset.publish import publish_tileset
@@ -17,6 +17,10 @@ class PublishedExport(Protocol):
 
     def read_manifest(self) -> Manifest | None:
         """The published manifest; None if there is none."""
+        ...
+
+    def read_history(self) -> list[KeptExport]:
+        """The exports that were kept, the newest first."""
         ...
 
     def verify(self, kept: KeptExport, *, full: bool = False) -> None:
@@ -60,6 +64,10 @@ class FolderExport:
     def read_manifest(self) -> Manifest | None:
         """The published manifest; None if there is none."""
         return read_manifest(self.folder)
+
+    def read_history(self) -> list[KeptExport]:
+        """The exports that were kept, the newest first."""
+        return read_history(self.folder)
 
     def verify(self, kept: KeptExport, *, full: bool = False) -> None:
         """Compare sizes and modification times, or with `full` the SHA-256.

@@ -10,7 +10,7 @@ from blocks.errors import ConfigurationError, ContentError, ExportError, Interru
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
-_NO_CONTAINER = re.compile(r"NoSuchBucket|ContainerNotFound|ContainerBeingDeleted|specified bucket does not exist")
+NO_CONTAINER = re.compile(r"NoSuchBucket|ContainerNotFound|ContainerBeingDeleted|specified bucket does not exist")
 _WRONG_REGION = re.compile(r"PermanentRedirect|AuthorizationHeaderMalformed|status code: 301|without LOCATION")
 _FULL = re.compile(r"QuotaExceeded|InsufficientStorage|status code: 507|AccountQuota")
 _UNCONFIGURED = re.compile(r"Missing|token request|credential|metadata|IMDS|InvalidAccessKeyId|decode", re.IGNORECASE)
@@ -42,7 +42,7 @@ def store_errors(url: str, what: str) -> Generator[None]:
 def _mapped(error: Exception, url: str, what: str) -> ExportError:
     text = str(error)
     said = _reason(text)
-    if _NO_CONTAINER.search(text):
+    if NO_CONTAINER.search(text):
         return ConfigurationError(f"The container or bucket of {url} does not exist. Create it, or correct the name.")
     if _WRONG_REGION.search(text):
         return ConfigurationError(f"The bucket of {url} is in another region{said}. Correct the setting region.")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -19,9 +20,10 @@ from blocks.disk import disk_errors, replace, write_whole
 from blocks.errors import ConflictError, ContentError
 from blocks.storage.destination.object_store import MISSING, Condition, ListedObject, ObjectStore
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
+from blocks.storage.destination.stored_history import keep_copy, prune
 from blocks.storage.destination.web_headers import headers_of
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
-from blocks.storage.history import KeptExport
+from blocks.storage.history import HISTORY, KeptExport
 from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile
 from blocks.storage.publish import require_match, sha256_of
 from blocks.storage.tileset.references import ROOT
@@ -66,6 +68,20 @@ class StoredExport:
         self._copy_manifest(manifest and in_folder_form(manifest))
         return manifest
 
+    def read_history(self) -> list[KeptExport]:
+        """The exports in the history, the newest first; one request for each."""
+        prefix = self.key_of(HISTORY)
+        places = [self.at(self.folder / HISTORY / key.rpartition("/")[2]) for key in self.store.folders(prefix)]
+        kept = [KeptExport(place.folder, found) for place in places if (found := place.see().manifest) is not None]
+        return sorted(kept, key=lambda export: export.manifest.created_at, reverse=True)
+
+    def at(self, folder: Path) -> Self:
+        """This export, or the one below it whose copies would be in another folder."""
+        if not folder.is_relative_to(self.folder) or folder == self.folder:
+            return self
+        key = self.key_of(folder.relative_to(self.folder).as_posix())
+        return dataclasses.replace(self, key=key, folder=folder)
+
     def see(self) -> SeenManifest:
         """The published manifest, by one request."""
         found = self.store.read(self.key_of(MANIFEST_NAME), LONGEST_MANIFEST)
@@ -79,9 +95,14 @@ class StoredExport:
         Raises:
             ContentError: One is missing or different; the message names the first one.
         """
-        self._verify(kept.manifest, full=full)
+        self.at(kept.folder).require_whole(kept.manifest, full=full)  # the export itself, or one in its history
 
-    def _verify(self, manifest: Manifest, *, full: bool = False) -> None:
+    def require_whole(self, manifest: Manifest, *, full: bool = False) -> None:
+        """The same for the objects that a manifest lists.
+
+        Raises:
+            ContentError: One is missing or different.
+        """
         listed = self.entries()
         for file in manifest.files:
             fault = _fault(file, manifest, listed.get(self.key_of(file.path)))
@@ -101,14 +122,15 @@ class StoredExport:
         """
         sources = {file.path: staging / file.path for file in manifest.files}
         require_match(sources, manifest)
-        return self.with_copies(staging, self.replace(sources, manifest))
+        return self.with_copies(staging, self.replace(sources, manifest, keep))
 
-    def replace(self, sources: Mapping[str, Path], manifest: Manifest) -> Manifest:
+    def replace(self, sources: Mapping[str, Path], manifest: Manifest, keep: int) -> Manifest:
         """Upload files by their paths in the export, then replace the manifest; returns it as it is published.
 
         Args:
             sources: The files that are replaced.
             manifest: Has the ETags of those that lie there already.
+            keep: How many earlier exports stay in the history; with 0 the history stays as it is.
 
         Raises:
             ConflictError: Other processes keep publishing there.
@@ -119,30 +141,35 @@ class StoredExport:
             seen = self.see()
             if seen.manifest and self.is_published(seen.manifest, manifest):
                 return seen.manifest
+            if keep and seen.manifest:
+                keep_copy(self, seen.manifest)
             self.before_replacing(seen.manifest)
             self._upload(sources, uploaded)
             complete = manifest.model_copy(update={"published_etags": {**manifest.published_etags, **uploaded}})
             with suppress(ChangedMeanwhileError):
-                self._write_manifest(complete, seen.condition)
-                if self._is_whole(complete):
+                self.write_manifest(complete, seen.condition)
+                if self.is_whole(complete):
                     self._remove_unlisted(seen.manifest, complete)
+                    if keep:
+                        prune(self, keep)
                     return complete
         raise ConflictError(f"Other processes keep publishing in {self._url}. Run the same command again.")
 
     def is_published(self, seen: Manifest, manifest: Manifest) -> bool:
         """True if the published export has the same files of the same run, and is whole."""
-        return _identity_of(seen) == _identity_of(manifest) and self._is_whole(seen)
+        return _identity_of(seen) == _identity_of(manifest) and self.is_whole(seen)
 
     def before_replacing(self, seen: Manifest | None) -> None:
         """Called before the files that readers start at are replaced."""
 
     def replace_manifest(self, kept: KeptExport, staging_root: Path, now: Manifest) -> bool:  # noqa: ARG002  of folders
         """Replace the manifest of objects that stay as they are; false if another process has published meanwhile."""
-        seen = self.see()
+        place = self.at(kept.folder)
+        seen = place.see()
         if seen.manifest != kept.manifest:
             return False
         try:
-            self._write_manifest(now, seen.condition)
+            place.write_manifest(now, seen.condition)
         except ChangedMeanwhileError:
             return False
         return True
@@ -170,12 +197,22 @@ class StoredExport:
             if present is None or present.etag != uploaded.get(path):
                 uploaded[path] = self.store.upload(self.key_of(path), source, headers_of(path)).etag
 
-    def _write_manifest(self, manifest: Manifest, condition: Condition) -> None:
+    def remove_manifest(self) -> None:
+        """Delete the manifest, the last of the objects of an export."""
+        self.store.delete([self.key_of(MANIFEST_NAME)])
+
+    def write_manifest(self, manifest: Manifest, condition: Condition) -> None:
+        """Write the manifest.
+
+        Raises:
+            ChangedMeanwhileError: The condition does not hold.
+        """
         self.store.write(self.key_of(MANIFEST_NAME), to_json(manifest, indent=1), condition=condition)
 
-    def _is_whole(self, manifest: Manifest) -> bool:
+    def is_whole(self, manifest: Manifest) -> bool:
+        """True if every object that a manifest lists is there as it was published."""
         try:
-            self._verify(manifest)
+            self.require_whole(manifest)
         except ContentError:
             return False
         return True

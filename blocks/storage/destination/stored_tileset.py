@@ -69,7 +69,7 @@ class StoredTileset(StoredExport):
         complete = self._in_generation(name, manifest, staging)
         root = staging.with_name(f"{staging.name}.root.json")
         beside = {file.path: staging / file.path for file in manifest.files if file.role in SMALL}
-        published = self.replace({**beside, ROOT: root}, complete)
+        published = self.replace({**beside, ROOT: root}, complete, keep)
         root.unlink(missing_ok=True)
         self._remove_old(published)
         return self.with_copies(staging, published)

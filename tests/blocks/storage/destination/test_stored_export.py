@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import ContentError
+from blocks.errors import ConfigurationError, ContentError
 from blocks.storage.destination.object_store import ObjectStore
 from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.history import KeptExport
@@ -41,11 +41,11 @@ def staged(folder: Path, run: str, **contents: str) -> tuple[Path, Manifest]:
     return staging, manifest
 
 
-def publish(store: ObjectStore, folder: Path, run: str, **contents: str) -> Manifest:
+def publish(store: ObjectStore, folder: Path, run: str, *, keep: int = 0, **contents: str) -> Manifest:
     """Publish the files of a run from one machine."""
     staging, manifest = staged(folder, run, **contents)
     export = StoredExport(store, KEY, folder / "copies")
-    return export.publish(staging, manifest, keep=0, lock=folder / "lock")
+    return export.publish(staging, manifest, keep=keep, lock=folder / "lock")
 
 
 def read_as_reader(store: ObjectStore) -> dict[str, str]:
@@ -146,3 +146,39 @@ def test_an_interrupted_publication_is_made_up_for(s3_store: XmlStore, tmp_path:
         StoredExport(store, KEY, tmp_path).verify(KeptExport(tmp_path, before))
     publish(store, tmp_path / "three", "2", model="two")
     read_as_reader(store)
+
+
+def test_earlier_exports_are_kept_whole(destination: StoreUnderTest, tmp_path: Path) -> None:
+    """With keep=2 the two exports before the current one lie in the history, each whole; older ones are deleted.
+
+    What others put into a folder of the history stays.
+    """
+    store, export = destination.open(), StoredExport(destination.open(), KEY, tmp_path / "copies")
+    publish(store, tmp_path, "1", model="one")
+    publish(store, tmp_path, "2", model="two", keep=2)
+    (label,) = store.folders(f"{KEY}/history")
+    store.write(f"{label}/notes.txt", b"a stranger's")
+    publish(store, tmp_path, "3", model="three", keep=2)
+    publish(store, tmp_path, "4", model="four", keep=2)
+    kept = export.read_history()
+    assert [one.manifest.run_id for one in kept] == ["3", "2"]
+    for one in kept:
+        export.verify(one, full=True)
+    assert [key for key in store.entries(label) if "(" not in key] == [f"{label}/notes.txt"]
+    read_as_reader(store)
+
+
+def test_an_interrupted_copy_is_made_again(s3_store: XmlStore, tmp_path: Path) -> None:
+    """A process that dies before the manifest of its copy leaves no export in the history; the next one makes it."""
+    store = of_xml_store(s3_store).open()
+    export = StoredExport(store, KEY, tmp_path / "copies")
+    before = publish(store, tmp_path, "1", model="one", log="x")
+    s3_store.fault = lambda method, key: Answer(403) if method == "PUT" and "history" in key and "json" in key else None
+    with pytest.raises(ConfigurationError):
+        publish(store, tmp_path, "2", model="two", keep=1)
+    s3_store.fault = None
+    assert export.read_history() == []
+    export.verify(KeptExport(tmp_path, before))
+    publish(store, tmp_path, "2", model="two", keep=1)
+    assert [one.manifest.run_id for one in export.read_history()] == ["1"]
+    assert len(store.folders(f"{KEY}/history")) == 1

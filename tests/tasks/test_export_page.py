@@ -123,13 +123,15 @@ def test_a_fault_of_the_program_is_named() -> None:
 
 
 def test_the_picture_is_in_the_page(tmp_path: Path) -> None:
-    """A picture stands in the page itself; where there is none, the reason does; no other file does."""
+    """A picture stands in the page, with what it lacks; where there is none, the reason does; no other file does."""
     picture = b"\x89PNG\r\n\x1a\n rest"
     (tmp_path / "preview.png").write_bytes(picture)
     (tmp_path / "other.png").write_text("<svg/>")
     drawn = picture_of(report_of(output_dir=str(tmp_path), preview="preview.png"))
     assert drawn == f"![The exported model](data:image/png;base64,{base64.b64encode(picture).decode()})"
     assert drawn in success_page(report_of(), replace(facts_of(), picture=drawn))
+    partly = report_of(output_dir=str(tmp_path), preview="preview.png", preview_reason="it is without 2 tiles (vctr)")
+    assert picture_of(partly) == f"{drawn}\n\nThe picture is not complete: it is without 2 tiles (vctr)"
     reason = report_of(output_dir=str(tmp_path), preview_reason="It took longer than 30 s.")
     assert picture_of(reason) == "No picture: It took longer than 30 s."
     for name in ("other.png", "missing.png"):

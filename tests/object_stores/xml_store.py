@@ -58,6 +58,7 @@ class XmlStore:
     dialect: Dialect
     url: str = ""
     ignores_conditions: bool = False
+    allowed_origin: str = ""
     fault: Fault | None = None
     objects: dict[str, Held] = field(default_factory=dict[str, Held])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -197,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self._silent:
             return
         self.send_response(status, HTTPStatus(status).phrase)
+        if self.store.allowed_origin and "origin" in self.headers:
+            self.send_header("Access-Control-Allow-Origin", self.store.allowed_origin)
         for name, value in headers.items():
             self.send_header(name, value)
         if status != HTTPStatus.NO_CONTENT:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import ObjectStore as Client
 
 from blocks.errors import ContentError
+from blocks.signed_url import SignedUrl
 from blocks.storage.destination.store_errors import NO_CONTAINER, ChangedMeanwhileError, store_errors
 from blocks.storage.destination.web_headers import headers_of
 
@@ -175,6 +176,11 @@ class ObjectStore:
             ContentError: There is no such object.
         """
         return self._stream(key, len)
+
+    def signed_url(self, key: str, life: timedelta) -> SignedUrl:
+        """A link with which anybody may read an object for so long."""
+        with store_errors(self.url, f"sign a link to {key}"):
+            return SignedUrl(_UNTYPED.sign(self._client, "GET", key, life))
 
     def entries(self, prefix: str) -> dict[str, ListedObject]:
         """Every object below a prefix, which ends at a slash: `a` does not stand for `ab/`."""

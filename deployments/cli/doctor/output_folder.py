@@ -12,6 +12,7 @@ from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from blocks.storage.destination.store_access import open_store
 from blocks.storage.destination.store_probe import try_store
+from blocks.storage.destination.web_access import describe_web_access
 from blocks.storage.publish import check_publishable
 from blocks.storage.tileset.publish import check_tileset_publishable
 from tasks.ifc.options import IfcRequest
@@ -37,11 +38,12 @@ async def check_output(destination: str, imodel_id: str | None = None, *, is_api
         return await asyncio.to_thread(check_output_folder, Path(output), imodel_id)
     store = open_store(address, block.access if block else access_of_environment())
     await asyncio.to_thread(try_store, store)
+    web = await asyncio.to_thread(describe_web_access, store)
     work = check_output_dir(output)
     await asyncio.to_thread(require_writable, work)
     return (
         f"Exports can be published in {store.url}, where conditional writes hold. They are made ready in {work}, "
-        f"{filesize.decimal(shutil.disk_usage(work).free)} free."
+        f"{filesize.decimal(shutil.disk_usage(work).free)} free. {web}"
     )
 
 

@@ -13,7 +13,9 @@ from blocks.storage.destination.object_store import MISSING
 from blocks.storage.destination.store_access import open_store
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
 from blocks.storage.destination.store_probe import try_store
-from tests.object_stores.destinations import S3_SECRET, StoreUnderTest, of_xml_store, s3_access
+from blocks.storage.destination.web_access import describe_web_access
+from deployments.sandbox.azurite import RunningAzurite
+from tests.object_stores.destinations import S3_SECRET, StoreUnderTest, of_azurite, of_xml_store, s3_access
 from tests.object_stores.xml_store import Answer, XmlStore
 
 
@@ -103,3 +105,20 @@ def test_the_probe_holds_everywhere(destination: StoreUnderTest) -> None:
     store = destination.open()
     try_store(store)
     assert store.entries("") == {}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "says"),
+    [("*", "may read there"), ("https://other.example", "may not read there"), ("", "may not read")],
+)
+def test_whether_web_pages_may_read_is_told(allowed: str, says: str, s3_store: XmlStore) -> None:
+    """The store is asked as a page with CesiumJS would; nothing is left behind."""
+    s3_store.allowed_origin = allowed
+    store = of_xml_store(s3_store).open()
+    assert says in describe_web_access(store)
+    assert store.entries("") == {}
+
+
+def test_a_store_without_cors_says_what_to_set(azurite: RunningAzurite) -> None:
+    """Azurite without a rule: the sentence names the methods and headers that a rule needs."""
+    assert "the methods GET and HEAD" in describe_web_access(of_azurite(azurite).open())

@@ -93,7 +93,7 @@ def test_two_hours_asleep(machine: LocalMachine, platform: RunningSandbox) -> No
     platform.state.clock.advance(HOURS.total_seconds())
     ended = [wait_for_state(running, flow_run, *ENDED) for flow_run in (going_on, missed)]
     assert "COMPLETED" in ended
-    assert not running.flow_processes()
+    wait_for(lambda: not running.flow_processes() or None, "the end of their processes")
     assert wait_for_state(running, start_nightly(running), *ENDED) == "COMPLETED"
     assert len(list(platform.state.runs_of(SEEDED.plant))) == 1
     assert "Already up" in machine.make("up")

@@ -1,7 +1,7 @@
 """Tables for people."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich import filesize
@@ -20,18 +20,24 @@ TABLE_WIDTH = 160
 """Columns of a terminal below which paths and ids in a table would be cut into pieces."""
 
 
-def print_exports(reports: Iterable[ExportReport], console: Console | None = None) -> None:
-    """What was exported: a table, or a list where the terminal is narrow; a path in it can be copied whole."""
+def print_exports(reports: Sequence[ExportReport], console: Console | None = None) -> None:
+    """What was exported: a table, or a list where the terminal is narrow; a path in it can be copied whole.
+
+    The list of a batch counts the unchanged exports; each of them would take several lines.
+    """
     console = console or wide_console()
     if console.width >= TABLE_WIDTH:
         console.print(report_table(reports))
         return
-    for report in reports:
+    changed = [report for report in reports if not report.skipped or len(reports) == 1]
+    for report in changed:
         for file in report.files:
             path = shown(below(_from_here(report.output_dir), file.path))
             console.print(Text(path, style="bold"), soft_wrap=True)
             for line in _about(report, file):
                 console.print(Text(f"  {shown(line)}"), soft_wrap=True)
+    if unchanged := len(reports) - len(changed):
+        console.print(f"{unchanged} unchanged since they were exported", highlight=False)
 
 
 def _about(report: ExportReport, file: ExportedFile) -> Iterator[str]:

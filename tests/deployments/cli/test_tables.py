@@ -30,10 +30,10 @@ REPORT = ExportReport(
 )
 
 
-def printed(width: int) -> list[str]:
+def printed(width: int, *reports: ExportReport) -> list[str]:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     with console.capture() as captured:
-        print_exports([REPORT], console)
+        print_exports(reports or [REPORT], console)
     return captured.get().splitlines()
 
 
@@ -52,3 +52,12 @@ def test_a_wide_terminal_gets_a_table() -> None:
     said = printed(300)
     assert sum(PATH in line for line in said) == 1
     assert any("Changeset" in line for line in said)
+
+
+def test_a_list_counts_what_is_unchanged() -> None:
+    """Of a batch in which one of three changed, one is listed; a single export is listed in any case."""
+    skipped = REPORT.model_copy(update={"skipped": True})
+    said = printed(80, skipped, REPORT, skipped)
+    assert sum(PATH in line for line in said) == 1
+    assert said[-1] == "2 unchanged since they were exported"
+    assert PATH in printed(80, skipped)[0]

@@ -62,6 +62,7 @@ class XmlStore:
     fault: Fault | None = None
     objects: dict[str, Held] = field(default_factory=dict[str, Held])
     requests: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    written: list[str] = field(default_factory=list[str])
     copies: list[str] = field(default_factory=list[str])
     parts: dict[str, dict[int, bytes]] = field(default_factory=dict[str, dict[int, bytes]])
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,6 +74,7 @@ class XmlStore:
             if not self.ignores_conditions and not self._permits(headers, self.objects.get(key)):
                 return None
             kept = {name: headers[name] for name in ("content-type", "cache-control") if name in headers}
+            self.written.append(key)
             self.objects[key] = held = Held(content, kept, next(self.numbers), datetime.now(UTC))
             return held
 

@@ -109,6 +109,8 @@ def test_the_second_writer_looks_again(s3_store: XmlStore, tmp_path: Path) -> No
     assert state["is_disturbed"]
     assert read_as_reader(store) == {"model.ifc": published.files[0].sha256}
     assert published.run_id == "1"
+    manifests = [key for key in s3_store.written if key.endswith("manifest.json")]
+    assert len(manifests) == 2, "ours was written over theirs without a new look"
 
 
 def test_the_same_export_is_published_once(s3_store: XmlStore, tmp_path: Path) -> None:

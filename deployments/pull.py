@@ -6,6 +6,7 @@ from pathlib import Path
 from blocks.errors import ConfigurationError
 from blocks.settings import read_settings
 from blocks.storage.destination.address import is_store_address
+from blocks.telemetry import start_telemetry
 
 PROJECT = Path(__file__).resolve().parents[1]
 POOL = "itwin-export"
@@ -23,6 +24,7 @@ def enter_project() -> dict[str, str]:
     Side effects:
         Changes the working directory.
     """
+    start_telemetry()
     output_dir = read_settings().output_dir
     is_anywhere = is_store_address(output_dir) or Path(output_dir).expanduser().is_absolute()
     if not (PROJECT / "prefect.yaml").exists() and not is_anywhere:

@@ -28,6 +28,7 @@ from blocks.itwin.routed_transport import RoutedTransport
 from blocks.itwin.server_clock import ServerClock
 from blocks.network import certificate_fault, refused_by_proxy, untrusted, via
 from blocks.shown_text import shown
+from blocks.telemetry import span
 from blocks.timestamps import parse_http_date, parse_retry_after
 from blocks.urls import host_of
 
@@ -137,9 +138,17 @@ class Transport:
     async def _send_once(self, request: httpx.Request, what: str) -> httpx.Response:
         request.headers.setdefault("User-Agent", USER_AGENT)
         request.headers.setdefault("Accept-Encoding", ACCEPT_ENCODING)
+        facts = {
+            "http.request.method": request.method,
+            "server.address": request.url.host,
+            "url.path": request.url.path,
+        }
         try:
-            async with asyncio.timeout(self._answer_seconds):
-                return await read_answer(await self._http.send(request, stream=True))
+            with span(request.method, **facts) as added:
+                async with asyncio.timeout(self._answer_seconds):
+                    response = await read_answer(await self._http.send(request, stream=True))
+                added["http.response.status_code"] = response.status_code
+                return response
         except (httpx.TimeoutException, TimeoutError):
             problem = "did not answer in time"
         except ForeignDataError as error:

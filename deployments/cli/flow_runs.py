@@ -8,6 +8,7 @@ from prefect import Flow
 
 from blocks.network import check_network
 from blocks.settings import read_settings
+from blocks.telemetry import finish_telemetry, start_telemetry
 from deployments.cli.consent import ConsentPage
 from deployments.cli.interruption import InterruptibleRun
 from deployments.cli.live_display import shown_progress
@@ -28,6 +29,14 @@ def run_flow(name: str, parameters: Mapping[str, Any], *, shows_progress: bool, 
     Raises:
         ExportError: It failed, or was ended early.
     """
+    start_telemetry()
+    try:
+        return _run_flow(name, parameters, shows_progress=shows_progress, is_quiet=is_quiet)
+    finally:
+        finish_telemetry()
+
+
+def _run_flow(name: str, parameters: Mapping[str, Any], *, shows_progress: bool, is_quiet: bool) -> Any:
     settings = read_settings()
     check_network(settings.api_url, settings.issuer_url)
     quiet_console(is_quiet=is_quiet)

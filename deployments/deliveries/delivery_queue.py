@@ -1,5 +1,6 @@
 """Deliveries of events to outgoing webhooks, kept on disk until each has been taken, has failed, or is out of date."""
 
+import json
 import sqlite3
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -118,13 +119,12 @@ class DeliveryQueue:
 
     def forget(self, known_blocks: Iterable[str], now: float) -> None:
         """Delete what is out of date, and what waits for webhooks that are not there any more."""
-        blocks = list(known_blocks)
-        marks = ", ".join("?" * len(blocks))
+        blocks = json.dumps(list(known_blocks))
         with self._errors(), self._database:
             self._database.execute("DELETE FROM deliveries WHERE taken_up_at < ?", (now - REMEMBERED,))
             self._database.execute(
-                f"DELETE FROM deliveries WHERE body IS NOT NULL AND block NOT IN ({marks})",  # noqa: S608  marks only
-                blocks,
+                "DELETE FROM deliveries WHERE body IS NOT NULL AND block NOT IN (SELECT value FROM json_each(?))",
+                (blocks,),
             )
 
     def waiting(self) -> list[WaitingDeliveries]:

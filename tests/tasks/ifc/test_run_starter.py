@@ -87,7 +87,7 @@ async def test_a_request_without_effect_is_asked_again(platform: Platform, make_
 
 async def test_a_run_that_came_and_went_while_we_waited_is_found(platform: Platform, make_spec: SpecFactory) -> None:
     """While our request waits out a 429, another process starts the same run and it ends: ours follows that one."""
-    refused = platform.state.faults.add(Fault(**CREATE, status=429, retry_after=1))
+    refused = platform.state.faults.add(Fault(**CREATE, status=429, retry_after=4))
     spec = await make_spec()
     waiting = asyncio.create_task(start(platform, spec))
     await until(lambda: refused.hits > 0)
@@ -101,7 +101,7 @@ async def test_a_run_that_came_and_went_while_we_waited_is_found(platform: Platf
 
 async def test_a_look_that_is_too_old_is_repeated(platform: Platform, make_spec: SpecFactory) -> None:
     """Where no note tells of a run that came and went while ours waited, an old look does not count."""
-    refused = platform.state.faults.add(Fault(**CREATE, status=429, retry_after=1))
+    refused = platform.state.faults.add(Fault(**CREATE, status=429, retry_after=4))
     spec = await make_spec()
     waiting = asyncio.create_task(replace(starter_for(platform, spec), fresh_seconds=0.5).start())
     await until(lambda: refused.hits > 0)

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,7 +22,6 @@ from deployments.deliveries import webhook_sender
 from deployments.deliveries.delivery_queue import Delivery, DeliveryQueue
 from deployments.deliveries.report import ARTIFACT, FAILED_EVENT
 from deployments.deliveries.service import DeliveryService
-from deployments.deliveries.webhook_sender import is_refused, send
 from deployments.webhooks.message import is_signed
 from tests.deployments.automations.receiver import Answer, Handler, Receiver
 from tests.prefect_api import ask
@@ -305,47 +302,3 @@ def found_events(api: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
     while not (found := ask("POST", f"{api}/events/filter", wanted)["events"]) and time.monotonic() < end:
         time.sleep(0.2)
     return found
-
-
-@pytest.mark.parametrize(
-    ("address", "is_so"),
-    [
-        ("169.254.169.254", True),
-        ("::ffff:169.254.169.254", True),
-        ("fe80::1%eth0", True),
-        ("fd00:ec2::254", True),
-        ("100.100.100.200", True),
-        ("0.0.0.0", True),  # noqa: S104  an address to refuse
-        ("127.0.0.1", False),
-        ("10.0.0.7", False),
-        ("203.0.113.9", False),
-        ("2001:db8::1", False),
-    ],
-)
-async def test_refused_addresses(address: str, is_so: bool) -> None:
-    """Link-local addresses and metadata services are refused, also inside IPv6; the own network is not."""
-    assert is_refused(address) is is_so
-
-
-@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:a9fe:a9fe]", "metadata.example"])
-async def test_nothing_is_sent_to_a_refused_address(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """Neither a literal address nor a name that leads there is connected to."""
-    looked_up = socket.getaddrinfo
-
-    def resolve(name: str, *args: Any, **more: Any) -> Any:
-        return looked_up("169.254.169.254" if name == "metadata.example" else name, *args, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    refused = OutgoingWebhook(url=SecretStr(f"http://{host}/latest/meta-data"), secret=SECRET)
-    assert "nothing is sent there" in await send(Delivery("id", "hook", PLANT, b"{}"), refused)
-
-
-async def test_a_block_can_allow_a_refused_address(monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> None:
-    """With allow_refused_addresses the delivery goes where it would be refused otherwise, by address and by name."""
-    monkeypatch.setattr(webhook_sender, "REFUSED", (ip_network("127.0.0.0/8"), ip_network("::1/128")))
-    for url in (receiver.url, receiver.url.replace("127.0.0.1", "localhost")):
-        refused = OutgoingWebhook(url=SecretStr(url), secret=SECRET)
-        assert "nothing is sent there" in await send(Delivery("id", "hook", PLANT, b"{}"), refused)
-        allowed = refused.model_copy(update={"allow_refused_addresses": True})
-        assert not await send(Delivery("id", "hook", PLANT, b"{}"), allowed)
-    assert len(receiver.taken) == 2

@@ -160,6 +160,17 @@ def deployed(api: str, flow_name: str) -> str:
     return ask("POST", f"{api}/deployments/{deployment}/create_flow_run", {"state": {"type": "PENDING"}})["id"]
 
 
+def test_a_crashed_flow_run_is_told(rows: Rows, notices: Receiver, prefect_server: str) -> None:
+    """A flow run that is marked as Crashed, as deployments.recovery does, leads to one notice with its message."""
+    rows("apply")
+    flow_run = deployed(prefect_server, "export-mesh")
+    state = {"type": "CRASHED", "name": "Crashed", "message": "No heartbeat: its process has gone."}
+    ask("POST", f"{prefect_server}/flow_runs/{flow_run}/set_state", {"state": state, "force": True})
+    (notice,) = notices.arrived(1)
+    assert notice["subject"] == "export-mesh/nightly: Crashed"
+    assert "its process has gone" in notice["body"]
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_an_export_that_was_put_aside_is_told(rows: Rows, notices: Receiver, tmp_path: Path) -> None:
     """An export that is put aside while its flow run completes leads to one notice with the place of its manifest."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from blocks.errors import ConfigurationError, InputError
+from blocks.errors import ConfigurationError, DiskError, InputError
 from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.destination.stored_tileset import StoredTileset
 from blocks.storage.export_destination import ExportDestination
@@ -23,7 +23,7 @@ from flows.export_mesh import export_mesh
 from flows.signatures import batch_request, ifc_request, mesh_request
 from tasks.reports import ExportReport
 from tests.object_stores.destinations import StoreUnderTest, of_xml_store
-from tests.object_stores.xml_store import XmlStore
+from tests.object_stores.xml_store import Answer, XmlStore
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -222,3 +222,15 @@ async def test_what_was_issued_stays_in_the_store(s3_store: XmlStore, sandbox: R
     kept = await export_mesh(SEEDED.plant, changeset_id="3", destination=name)
     assert (kept.skipped, kept.run_id) == (True, tiles.run_id)
     assert len(list(sandbox.state.runs)) == 2
+
+
+async def test_a_full_store_costs_no_second_run(s3_store: XmlStore, sandbox: RunningSandbox) -> None:
+    """A bucket without room ends the export; with room again the same run's file is published."""
+    destination = of_xml_store(s3_store)
+    name = await saved(destination)
+    s3_store.fault = lambda method, key: Answer(403, "QuotaExceeded") if (method, key[-4:]) == ("PUT", ".ifc") else None
+    with pytest.raises(DiskError, match="has reached its quota"):
+        await export_ifc(SEEDED.plant, destination=name)
+    s3_store.fault = None
+    assert published(destination, await export_ifc(SEEDED.plant, destination=name))
+    assert len(list(sandbox.state.runs)) == 1

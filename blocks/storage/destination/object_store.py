@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import ObjectStore as Client
 
-from blocks.errors import ContentError
+from blocks.errors import ConfigurationError, ContentError
 from blocks.signed_url import SignedUrl
 from blocks.storage.destination.store_errors import NO_CONTAINER, ChangedMeanwhileError, store_errors
 from blocks.storage.destination.web_headers import headers_of
@@ -99,7 +99,7 @@ class ObjectStore:
         """A small object; None if there is none.
 
         Raises:
-            ContentError: It is longer than `limit` bytes.
+            ConfigurationError: It is longer than `limit` bytes, so this tool did not write it.
         """
         with store_errors(self.url, f"read {key}"):
             found = self._get(key)
@@ -107,7 +107,9 @@ class ObjectStore:
                 return None
             if found.meta["size"] <= limit:
                 return StoredObject(bytes(found.bytes()), _version(found.meta))
-        raise ContentError(f"{self.url}/{key} is longer than {limit:,} bytes. This tool did not write it: remove it.")
+        raise ConfigurationError(
+            f"{self.url}/{key} is longer than {limit:,} bytes. This tool did not write it: remove it."
+        )
 
     def open(self, key: str) -> OpenedObject | None:
         """An object of any size; None if there is none."""

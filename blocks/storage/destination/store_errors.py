@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-from blocks.errors import ConfigurationError, ContentError, ExportError, InterruptedTransferError
+from blocks.errors import ConfigurationError, DiskError, ExportError, InterruptedTransferError
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
@@ -30,7 +30,7 @@ def store_errors(url: str, what: str) -> Generator[None]:
 
     Raises:
         ConfigurationError: The container is missing, the region is wrong, or access is denied.
-        ContentError: The store cannot take the object.
+        DiskError: The store has no room for the object.
         InterruptedTransferError: The store could not be reached, or failed.
     """
     try:
@@ -47,7 +47,7 @@ def _mapped(error: Exception, url: str, what: str) -> ExportError:
     if _WRONG_REGION.search(text):
         return ConfigurationError(f"The bucket of {url} is in another region{said}. Correct the setting region.")
     if _FULL.search(text):
-        return ContentError(f"{url} has reached its quota{said}: {what} did not work. Free some space there.")
+        return DiskError(f"{url} has reached its quota{said}: {what} did not work. Free some space there.")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return ConfigurationError(
             f"{url} does not permit to {what}{said}. Check the key, the SAS or the role of the identity: it has to "

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from blocks.errors import ContentError
+from blocks.errors import DiskError, InterruptedTransferError
 from blocks.storage.destination.object_store import MISSING, Condition, ListedObject, ObjectStore
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
 from blocks.storage.file_names import with_suffix
@@ -98,7 +98,7 @@ def _copy(source: StoredObjects, target: StoredObjects, file: ManifestFile) -> N
 
 def _etag_of(file: ManifestFile, present: ListedObject | None) -> str:
     if present is None or present.size != file.size:
-        raise ContentError(f"{file.path} could not be copied into the history. Run the same command again.")
+        raise InterruptedTransferError(f"{file.path} could not be copied into the history. Run the same command again.")
     return present.etag
 
 
@@ -106,5 +106,5 @@ def _free(label: str, taken: set[str]) -> str:
     names = [label, *(with_suffix(label, f" ({number})") for number in range(2, _MOST_ALIKE))]
     free = next((name for name in names if name not in taken), None)
     if free is None:
-        raise ContentError(f"The history holds too many exports “{label}”. Look through and delete some.")
+        raise DiskError(f"The history holds too many exports “{label}”. Look through and delete some.")
     return free

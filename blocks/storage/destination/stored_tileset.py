@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blocks.disk import disk_errors
-from blocks.errors import ContentError
+from blocks.errors import InterruptedTransferError
 from blocks.storage.destination.object_store import ListedObject
 from blocks.storage.destination.root_document import root_document
 from blocks.storage.destination.stored_export import SMALL, StoredExport, in_folder_form, is_as_published
@@ -119,7 +119,9 @@ class StoredTileset(StoredExport):
     def _etag_of(self, file: ManifestFile, listed: Mapping[str, ListedObject]) -> str:
         present = listed.get(self.key_of(file.path))
         if present is None or present.size != file.size:
-            raise ContentError(f"{file.path} did not arrive whole in {self.store.url}. Run the same command again.")
+            raise InterruptedTransferError(
+                f"{file.path} did not arrive whole in {self.store.url}. Run the same command again."
+            )
         return present.etag
 
     def _remove_old(self, published: Manifest) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import ConfigurationError, ContentError
+from blocks.errors import ConfigurationError
 from blocks.storage.destination.address import parse_address
 from blocks.storage.destination.object_store import MISSING, Version
 from blocks.storage.destination.store_access import open_store
@@ -90,7 +90,7 @@ def test_what_is_missing_is_none_and_what_is_too_long_is_refused(destination: St
     store = destination.open()
     assert store.read("nothing.json", 10) is None
     store.write("long.json", b"x" * 11)
-    with pytest.raises(ContentError, match="longer than 10 bytes"):
+    with pytest.raises(ConfigurationError, match="longer than 10 bytes"):
         store.read("long.json", 10)
 
 

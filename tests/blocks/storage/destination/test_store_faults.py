@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from blocks.errors import ConfigurationError, ContentError, ExportError, InterruptedTransferError
+from blocks.errors import ConfigurationError, DiskError, ExportError, InterruptedTransferError
 from blocks.storage.destination import store_access
 from blocks.storage.destination.address import parse_address
 from blocks.storage.destination.object_store import MISSING
@@ -64,8 +64,8 @@ def test_a_conflict_of_s3_means_try_again(s3_store: XmlStore) -> None:
         (Answer(400, "ExpiredToken"), InterruptedTransferError, r"did not write a.json \(400 ExpiredToken\)"),
         (Answer(301, "PermanentRedirect"), ConfigurationError, "is in another region"),
         (Answer(404, "NoSuchBucket"), ConfigurationError, "The container or bucket of .* does not exist"),
-        (Answer(507, "InsufficientStorage"), ContentError, "has reached its quota"),
-        (Answer(403, "QuotaExceeded"), ContentError, "has reached its quota"),
+        (Answer(507, "InsufficientStorage"), DiskError, "has reached its quota"),
+        (Answer(403, "QuotaExceeded"), DiskError, "has reached its quota"),
         (Answer(500, "InternalError"), InterruptedTransferError, r"did not write a.json \(500 InternalError\)"),
     ],
 )

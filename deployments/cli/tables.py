@@ -109,7 +109,8 @@ def print_federation(report: FederationReport) -> None:
 def federation_table(report: FederationReport) -> Table:
     """What is in a common tileset, and what is left out and why."""
     table = Table("iModel", "Status", "Tiles", "Size", "Place", "Why", title_justify="left")
-    table.title = f"{report.tileset or 'No common tileset'}: {report.included} iModels, {report.left_out} left out"
+    imodels = "1 iModel" if report.included == 1 else f"{report.included} iModels"
+    table.title = f"{imodels}, {report.left_out} left out\n{report.tileset or 'No common tileset'}"
     for one in report.imodels:
         place = one.extent.place if one.extent else ""
         tiles, size = (str(one.tile_count), filesize.decimal(one.total_bytes)) if one.status != "left out" else ("", "")

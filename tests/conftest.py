@@ -11,7 +11,6 @@ from unittest.mock import patch
 import certifi
 import pytest
 from hypothesis import settings
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
@@ -29,7 +28,6 @@ from deployments.local.server_settings import LEASES_ON_DISK
 from deployments.sandbox.azurite import RunningAzurite, running_azurite
 from deployments.sandbox.server import RunningSandbox, running_sandbox
 from deployments.sandbox.state.options import Options
-from tests import prefect_server_process
 from tests.object_stores.destinations import destination, gcs, moto, s3_store
 from tests.prefect_database import add_database
 
@@ -101,7 +99,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
                 PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.5,  # seconds until an event can be read
             }
         ),
-        patch.object(SubprocessASGIServer, "_run_uvicorn_command", prefect_server_process.start),
         prefect_test_harness(server_startup_timeout=500),
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
     ):

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from deployments.local.busy_database import BusyDatabaseMiddleware
 from deployments.local.encryption_key import EncryptionKeyMiddleware
 
 HOST = "127.0.0.1"
@@ -87,9 +88,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _config(names: list[str], key_file: Path | None) -> uvicorn.Config:
     from prefect.server.api.server import create_app  # noqa: PLC0415  it reads the environment when it is imported
-    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, get_current_settings  # noqa: PLC0415
-
-    from deployments.local.sqlite_writes import write_one_at_a_time  # noqa: PLC0415
+    from prefect.settings import get_current_settings  # noqa: PLC0415
 
     settings = get_current_settings()
     if settings.server.api.auth_string is None:
@@ -98,8 +97,7 @@ def _config(names: list[str], key_file: Path | None) -> uvicorn.Config:
         )
     settings.home.mkdir(parents=True, exist_ok=True)
     settings.home.chmod(0o700)  # the database, results and profiles: secrets of blocks among them
-    write_one_at_a_time(PREFECT_API_DATABASE_CONNECTION_URL.value())
-    app = TrustedHostMiddleware(create_app(final=True), allowed_hosts=names)
+    app = TrustedHostMiddleware(BusyDatabaseMiddleware(create_app(final=True)), allowed_hosts=names)
     return uvicorn.Config(
         EncryptionKeyMiddleware(app, key_file) if key_file else app,
         log_level=settings.server.logging_level.lower(),

@@ -95,7 +95,7 @@ def about_picture(report: ExportReport) -> str:
 
 
 class FederatedModel(BaseModel):
-    """An iModel of an iTwin and its common tileset; `placed` is by a table, and `reason` says why it is left out."""
+    """Whether an iModel is in the common tileset of its iTwin; `placed`: by a table; `reason`: why it is left out."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -44,7 +44,7 @@ class _File(BaseModel):
 
 
 def read_automations(path: Path | None, notify: str = "") -> list[DescribedAutomation]:
-    """The automations of a file, else of ours.
+    """The automations that a file describes; without a file, those of `deployments/automations.yaml`.
 
     Args:
         path: None for the file of this package.

@@ -22,7 +22,7 @@ from deployments.stop_signals import INTERRUPTED
 BAD_INPUT = 2
 DOTENV = ".env"
 SETTINGS_FILES = {"prefect.toml": MIB, "pyproject.toml": MIB, DOTENV: 64 * 1024}
-"""Files of the working folder in which Prefect or pydantic-settings look, with the longest that is read, in bytes."""
+"""Settings files that Prefect and pydantic-settings read in the working folder, each with its largest size in bytes."""
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 

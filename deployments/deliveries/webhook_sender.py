@@ -89,7 +89,7 @@ def is_refused(address: str) -> bool:
 
 
 class CheckedResolver(AbstractResolver):
-    """Looks names up and refuses addresses; what is checked is what the connection goes to."""
+    """Resolves host names, refuses forbidden addresses, and connects to the very address that it has checked."""
 
     def __init__(self, *, is_all_allowed: bool) -> None:
         self._resolver = ThreadedResolver()

@@ -101,7 +101,7 @@ class BatchRequest(OutputOptions, frozen=True):
         return checked
 
     def with_output(self, output: str) -> Self:
-        """The same batch with another output folder or address, also for each of its exports.
+        """A copy with another output folder or address, for the batch and for each of its exports.
 
         Raises:
             InputError: It is none, the folder is not writable, or an option does not work there.

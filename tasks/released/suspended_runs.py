@@ -146,7 +146,7 @@ async def ended_among(itwin: ItwinApis, runs: Sequence[SuspendedRun], log: Log) 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def resume(run: SuspendedRun) -> bool:
-    """Resume a flow run; false if somebody else has resumed or ended it meanwhile."""
+    """Resume a flow run; true if this call did it, false if it had been resumed or ended before."""
     async with get_client() as client:
         answer = await client.resume_flow_run(run.flow_run_id)
     if answer.status is not SetStateStatus.ACCEPT:

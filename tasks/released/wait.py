@@ -78,7 +78,7 @@ def released_wait_of(state: State | None) -> ReleasedWait | None:
 
 
 async def require_resumable(policy: Policy) -> None:
-    """Refuse `while_waiting=release` where nobody could resume the flow run.
+    """Check that a flow run with `while_waiting=release` can be resumed: it and `follow-runs` have a deployment.
 
     Raises:
         InputError: The flow run has no deployment.

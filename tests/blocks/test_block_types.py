@@ -77,7 +77,7 @@ class TestOutgoingWebhook(PromisedBlock):
     [("ftp://a", "x" * 32, "https://"), ("https://", "x" * 32, "host"), ("https://a", "short", "32 characters")],
 )
 def test_an_outgoing_webhook_is_checked(url: str, secret: str, said: str) -> None:
-    """An address without a host, of another scheme, or a short secret is refused when the block is saved."""
+    """Saving the block requires an http or https address with a host, and a secret of at least 32 characters."""
     with pytest.raises(ValidationError, match=said):
         OutgoingWebhook(url=SecretStr(url), secret=SecretStr(secret))
 

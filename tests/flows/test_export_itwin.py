@@ -159,7 +159,7 @@ async def test_one_page_tells_of_all(prefect_server: str) -> None:
 
 
 async def test_a_batch_ends_with_one_tileset_for_all(sandbox: RunningSandbox, tmp_path: Path) -> None:
-    """With federate, the published tiles of the whole iTwin are one tileset, those of before included."""
+    """With federate, the common tileset refers to all published tiles of the iTwin, earlier ones included."""
     sandbox.state.options.mesh_seconds = 0.1
     site = sandbox.state.add_itwin("Site")
     made = [sandbox.state.add_imodel(site.id, f"Part {n}", tiles=4).id for n in range(3)]

@@ -55,7 +55,7 @@ def moto() -> Generator[str]:
 
 @pytest.fixture(scope="session")
 def gcs() -> Generator[XmlStore]:
-    """A server with the XML interface of Google Cloud."""
+    """A local server that implements the XML API of Google Cloud Storage."""
     with running_xml_store("gs") as store:
         yield store
 

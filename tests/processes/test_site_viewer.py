@@ -23,7 +23,7 @@ BACKGROUND = 60
 
 
 def drawn_on(page: Page) -> int:
-    """How many pixels show something, right of the list and below the bar."""
+    """Number of pixels that are brighter than the background, outside the list and the bar."""
     png = page.screenshot(clip={"x": 250, "y": 120, "width": 650, "height": 440})
     return sum(Image.open(io.BytesIO(png)).convert("L").histogram()[BACKGROUND:])
 

@@ -25,7 +25,7 @@ STEPS = [point for point in KILL_POINTS if not point.files.startswith("ifc/")]
 
 @dataclass
 class Machines:
-    """Machines with an empty disk each, a stand-in platform and a place in Azurite."""
+    """Two machines with an empty work folder each, a stand-in platform, and a container in Azurite."""
 
     commands: CliSandbox
     destination: StoreUnderTest

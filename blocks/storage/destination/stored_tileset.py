@@ -49,7 +49,7 @@ class StoredTileset(StoredExport):
     grace: timedelta = GRACE
 
     def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:  # noqa: ARG002  of folders
-        """Publish a generation, then the small root, then the manifest; returns it as it is published.
+        """Upload the tiles as a new generation, then the root that refers to it, then the manifest, which is returned.
 
         Tiles of the published tileset that have not changed are copied inside the store.
 

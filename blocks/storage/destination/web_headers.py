@@ -28,6 +28,6 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 def headers_of(name: str, cache: str = REVALIDATED) -> "Attributes":
-    """Content-Type and Cache-Control of an object."""
+    """The headers Content-Type and Cache-Control that an object is uploaded with."""
     kind = _TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
     return {"Content-Type": kind, "Cache-Control": cache}

@@ -33,7 +33,7 @@ def grouped(count: int) -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """What is drawn; `left_out` says what is not, and `has_north` is set if it is known where north is."""
+    """The shapes to draw; `left_out` names what could not be read; `has_north`: the direction of north is known."""
 
     points: Points
     triangles: Triangles

@@ -28,7 +28,7 @@ class LeftOutError(ContentError):
 
 @dataclass(frozen=True)
 class PublishedTileset:
-    """What was read of a published tileset; `state` differs once another one is published in its place."""
+    """What was read of a published tileset; `state` changes when the tileset is published anew."""
 
     manifest: Manifest
     document: Json
@@ -37,7 +37,7 @@ class PublishedTileset:
 
 @dataclass(frozen=True)
 class MemberTileset:
-    """A tileset with its place on the Earth.
+    """The tileset of one iModel in a common tileset, with its place on the Earth.
 
     Attributes:
         address: Of its `tileset.json`, relative to the output folder.

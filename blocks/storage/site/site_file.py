@@ -16,7 +16,7 @@ from blocks.storage.tileset.references import ROOT
 
 @dataclass(frozen=True)
 class SiteFile:
-    """A common tileset that is there: its iTwin, and the ids of the iModels in it."""
+    """A published common tileset: the id of its iTwin and those of the iModels it refers to."""
 
     itwin_name: str
     imodel_ids: tuple[str, ...]
@@ -60,7 +60,7 @@ def remove_site(folder: Path) -> bool:
 
 
 def require_ours(folder: Path) -> None:
-    """Check that a common tileset may be written to a folder.
+    """Check that the folder is empty of tilesets or holds a common tileset of this tool, which may be replaced.
 
     Raises:
         InputError: A tileset lies there that is none of ours.

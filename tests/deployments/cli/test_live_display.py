@@ -63,7 +63,7 @@ def test_a_narrow_terminal_shows_the_state() -> None:
 
 
 def test_a_batch_shows_totals_and_a_few() -> None:
-    """With 200 active exports, the display has a line for each of five exports and the number of the others."""
+    """With 200 active exports, the display has a line for each of five exports, and one with the count of others."""
     shown = drawn(ActiveExports(Batch(), [export(f"Quay {number}") for number in range(200)]), 80)
     assert "100 exported" in shown[0]
     assert "42 %" in shown[1]

@@ -26,7 +26,7 @@ def once(answer: Answer, method: str = "PUT") -> Callable[[str, str], Answer | N
 
 
 def test_a_repeated_write_meets_its_own_success(s3_store: XmlStore) -> None:
-    """The answer to a first write is lost, its repetition is refused, and it still counts as the writer's own."""
+    """A write whose answer was lost is repeated; the store refuses that and holds the same content: success."""
     store = of_xml_store(s3_store).open()
     s3_store.fault = once(Answer(500, "InternalError", is_done=True))
     version = store.write("manifest.json", b"mine", condition=MISSING)

@@ -60,7 +60,7 @@ def read_as_reader(store: ObjectStore) -> dict[str, str]:
 
 
 def test_an_export_is_published_and_replaced(destination: StoreUnderTest, tmp_path: Path) -> None:
-    """The manifest lists what lies there; a file that the next export does not have is deleted, a stranger's is not."""
+    """The manifest lists all files; replacing deletes those that only the export before had, and keeps others'."""
     store = destination.open()
     publish(store, tmp_path, "1", model="one", extra="more")
     store.write(f"{KEY}/notes.txt", b"a stranger's")

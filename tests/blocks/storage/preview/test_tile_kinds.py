@@ -24,7 +24,7 @@ DRACO = cube_glb(extensionsRequired=["KHR_draco_mesh_compression"])
 
 
 def table_tile(magic: bytes, features: Json, binary: bytes, *, end: bytes = b"", kind: tuple[int, ...] = ()) -> bytes:
-    """A tile with a feature table; `kind` is the rest of its header."""
+    """The bytes of a tile with a feature table; `kind` are the header's numbers after the lengths of the tables."""
     table = json.dumps(features).encode()
     sizes = (len(table), len(binary), 0, 0, *kind)
     size = 12 + 4 * len(sizes) + len(table) + len(binary) + len(end)
@@ -71,7 +71,7 @@ def test_quantized_points_have_their_volume() -> None:
 
 
 def test_a_large_cloud_is_thinned() -> None:
-    """Of a million points of a tile every hundredth is drawn."""
+    """A tile of a million points is drawn with ten thousand of them: each hundredth."""
     shape = as_solids(np.random.default_rng(1).random((1_000_000, 3)), np.zeros((1_000_000, 4), np.uint8))
     assert len(shape.triangles) == 4 * MOST_POINTS
 

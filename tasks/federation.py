@@ -1,32 +1,38 @@
 """One tileset for a whole iTwin, made of the published tilesets of its iModels."""
 
 import asyncio
+import random
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from filelock import Timeout
-
-from blocks.errors import ContentError
-from blocks.file_lock import file_lock
+from blocks.errors import ConflictError, ContentError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.models import IModel
-from blocks.storage.site.member_tileset import FOLDER, LeftOutError, MemberTileset, read_member, state_of
+from blocks.storage.destination.object_store import ObjectStore
+from blocks.storage.destination.published_site import FolderSite, PublishedSite
+from blocks.storage.destination.store_errors import ChangedMeanwhileError
+from blocks.storage.destination.stored_site import StoredSite
+from blocks.storage.site.member_tileset import FOLDER, LeftOutError, MemberTileset, place_tileset
 from blocks.storage.site.placements import Placements
 from blocks.storage.site.site_document import site_document
-from blocks.storage.site.site_file import remove_site, require_ours, write_site
 from blocks.storage.tileset.references import ROOT
+from tasks.output_place import below
 from tasks.reports import FederatedModel, FederationReport
 from tasks.state_dir import StateDir
 
 MOST_READINGS = 3
 """Times that the tilesets are read, if one is replaced between reading it and writing the common tileset."""
-REPLACING_SECONDS = 10.0
-"""Longest wait for an iModel whose tileset is being replaced; then it is left out."""
-_PAUSE = 0.1
+MOST_ATTEMPTS = 20
+"""Processes that publish the same common tileset at once: each attempt that fails means that another one wrote it."""
+_PAUSE = 0.2
+"""Longest pause in seconds before the second attempt; it grows with each."""
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,20 @@ class Site:
 
     itwin_id: str
     itwin_name: str
-    output_dir: Path
+    place: PublishedSite
     placements: Placements
 
     @property
-    def folder(self) -> Path:
-        """Where the common tileset is published."""
-        return self.output_dir / self.itwin_id
+    def address(self) -> str:
+        """Path or address of the common tileset."""
+        return below(self.place.output, self.itwin_id, ROOT)
+
+
+def site_place(output: Path | ObjectStore, itwin_id: str) -> PublishedSite:
+    """Where the common tileset of an iTwin is published, in an output folder or an object store."""
+    if isinstance(output, Path):
+        return FolderSite(output, itwin_id, lambda imodel: StateDir.of_imodel(output, imodel).publish_lock(FOLDER))
+    return StoredSite(output, itwin_id)
 
 
 async def federate(itwin: ItwinApis, site: Site) -> FederationReport:
@@ -50,6 +63,7 @@ async def federate(itwin: ItwinApis, site: Site) -> FederationReport:
     Raises:
         ContentError: None of the iModels has tiles that are placed on the Earth.
         InputError: There is a strange tileset in its place.
+        ConflictError: Other processes keep publishing it.
         DiskError: The disk refuses.
     """
     listed = [imodel async for imodel in itwin.imodels.list_imodels(site.itwin_id)]
@@ -63,19 +77,19 @@ def publish_site(site: Site, imodels: Sequence[IModel]) -> FederationReport:
     Raises:
         ContentError: None of the iModels has tiles that are placed on the Earth.
         InputError: There is a strange tileset in its place.
+        ConflictError: Other processes keep publishing it.
         DiskError: The disk refuses.
     """
-    require_ours(site.folder)
     members, left_out = _publish(site, imodels)
     for _ in range(MOST_READINGS - 1):
-        if not any(_is_replaced(site, member) for member in members):
+        if not _is_any_replaced(site, members):
             break
         members, left_out = _publish(site, imodels)
     entries = [*map(_included, members), *left_out]
     return FederationReport(
         itwin_id=site.itwin_id,
         itwin_name=site.itwin_name or None,
-        tileset=str(site.folder / ROOT),
+        tileset=site.address,
         included=len(members),
         left_out=len(left_out),
         imodels=tuple(sorted(entries, key=lambda entry: (entry.imodel_name, entry.imodel_id))),
@@ -84,59 +98,47 @@ def publish_site(site: Site, imodels: Sequence[IModel]) -> FederationReport:
 
 
 def _publish(site: Site, imodels: Sequence[IModel]) -> tuple[list[MemberTileset], list[FederatedModel]]:
-    members, left_out = _read_members(site, imodels)
-    if not members:
-        raise ContentError(_none_left(site, imodels, left_out))
-    write_site(site.folder, site_document(site.itwin_id, site.itwin_name, members))
-    return members, left_out
+    """Publish under the condition that no other process has published since the tilesets were read."""
+    for attempt in range(MOST_ATTEMPTS):
+        time.sleep(attempt * random.uniform(0, _PAUSE))  # noqa: S311  no secret
+        seen = site.place.see()
+        members, left_out = _read_members(site, imodels)
+        with suppress(ChangedMeanwhileError):
+            if not members:
+                site.place.remove(seen)  # nothing may refer to what is not there
+                raise ContentError(_none_left(site, imodels, left_out, is_removed=seen.file is not None))
+            site.place.write(site_document(site.itwin_id, site.itwin_name, members), seen)
+            return members, left_out
+    raise ConflictError(f"Other processes keep publishing {site.address}. Run the same command again.")
 
 
 def _read_members(site: Site, imodels: Sequence[IModel]) -> tuple[list[MemberTileset], list[FederatedModel]]:
-    members: list[MemberTileset] = []
-    left_out: list[FederatedModel] = []
-    for imodel in imodels:
-        try:
-            members.append(_read(site, imodel))
-        except LeftOutError as reason:
-            left_out.append(_left_out(imodel.id.lower(), imodel.display_name, str(reason)))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(partial(_read, site), imodels))
+    members = [one for one in found if isinstance(one, MemberTileset)]
+    left_out = [one for one in found if isinstance(one, FederatedModel)]
     axis = _common_axis(members)
     others = [member for member in members if member.up_axis != axis]
     left_out += [_left_out(one.imodel_id, one.name, _other_axis(one.up_axis, axis)) for one in others]
     return [member for member in members if member.up_axis == axis], left_out
 
 
-def _read(site: Site, imodel: IModel) -> MemberTileset:
-    imodel_id = imodel.id.lower()
-    with _not_replacing(StateDir.of_imodel(site.output_dir, imodel_id)):
-        return read_member(site.output_dir, imodel_id, imodel.display_name or imodel_id, site.placements.get(imodel_id))
+def _read(site: Site, imodel: IModel) -> MemberTileset | FederatedModel:
+    """The tileset of an iModel with its place, or the reason why it is left out."""
+    imodel_id, name = imodel.id.lower(), imodel.display_name
+    try:
+        tileset = site.place.read_tileset(imodel_id)
+        return place_tileset(imodel_id, name or imodel_id, tileset, site.placements.get(imodel_id))
+    except LeftOutError as reason:
+        return _left_out(imodel_id, name, str(reason))
 
 
-@contextmanager
-def _not_replacing(state_dir: StateDir) -> Generator[None]:
-    """Hold the lock that publishers hold, so that the tileset is not replaced while it is read.
+def _is_any_replaced(site: Site, members: Sequence[MemberTileset]) -> bool:
+    def is_replaced(member: MemberTileset) -> bool:
+        return site.place.is_replaced(member.imodel_id, member.tileset)
 
-    Raises:
-        LeftOutError: A publisher holds it for long.
-    """
-    if not state_dir.root.is_dir():  # nobody has published from here
-        yield
-        return
-    deadline = time.monotonic() + REPLACING_SECONDS
-    while True:
-        try:
-            with file_lock(state_dir.publish_lock("mesh"), is_waiting=False):
-                yield
-                return
-        except Timeout:
-            if time.monotonic() > deadline:
-                raise LeftOutError("Its tileset is being replaced. Run the same again when that is done.") from None
-        time.sleep(_PAUSE)
-
-
-def _is_replaced(site: Site, member: MemberTileset) -> bool:
-    with suppress(OSError):
-        return state_of(site.output_dir / member.imodel_id / FOLDER) != member.tileset.state
-    return True
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return any(pool.map(is_replaced, members))
 
 
 def _common_axis(members: Sequence[MemberTileset]) -> str:
@@ -169,13 +171,12 @@ def _left_out(imodel_id: str, name: str, reason: str) -> FederatedModel:
     return FederatedModel(imodel_id=imodel_id, imodel_name=name, status="left out", reason=reason)
 
 
-def _none_left(site: Site, imodels: Sequence[IModel], left_out: Sequence[FederatedModel]) -> str:
-    """There must not be a common tileset that refers to what is not there, so one of before is deleted."""
-    removed = " The common tileset of before is deleted." if remove_site(site.folder) else ""
+def _none_left(site: Site, imodels: Sequence[IModel], left_out: Sequence[FederatedModel], *, is_removed: bool) -> str:
+    removed = " The common tileset of before is deleted." if is_removed else ""
     first = f" The first, {left_out[0].imodel_name}: {left_out[0].reason}" if left_out else ""
     return (
         f"There is no common tileset of iTwin {site.itwin_id}: of its {len(imodels)} iModels none has tiles in "
-        f"{site.output_dir} that stand on the Earth.{first}{removed}"
+        f"{site.place.output} that stand on the Earth.{first}{removed}"
     )
 
 

@@ -113,6 +113,15 @@ class OutputOptions(Options, frozen=True):
             raise ConfigurationError(f"{self.output} is not opened: its Export Destination was not loaded.")
         return self.store
 
+    @property
+    def opened_output(self) -> Path | ObjectStore:
+        """The output folder, or the object store that is opened in its place.
+
+        Raises:
+            ConfigurationError: It is an object store that nobody has opened.
+        """
+        return self.opened_store if self.address else self.output_dir
+
 
 def require_no_folder(output: str, used: Mapping[str, object]) -> None:
     """Check that no option is used that works in a local folder only.

@@ -6,7 +6,10 @@ from pathlib import Path
 from blocks.bounds import LONGEST_NAME
 from blocks.errors import ConfigurationError, InputError
 from blocks.shown_text import shown
-from deployments.cli.stored_output import opened_store
+from blocks.storage.destination.address import StoreAddress
+from blocks.storage.destination.object_store import ObjectStore
+from blocks.storage.destination.store_access import open_store
+from deployments.cli.stored_output import store_access
 from tasks.output_place import address_of
 
 
@@ -24,11 +27,17 @@ def view(folder: str, *, port: int = 3111, destination: str = "default") -> None
     address = address_of(folder)
     if address is None and not _is_folder(Path(folder)):
         raise InputError(f"There is no folder {shown(folder, LONGEST_NAME)}. Name the folder of an export.")
-    source = opened_store(address, destination) if address else Path(folder).resolve()
+    source, above = _opened(address, destination) if address else (Path(folder).resolve(), None)
     try:
-        serve(source, port, sys.stdout)
+        serve(source, port, sys.stdout, above)
     except OSError as error:
         raise ConfigurationError(f"Port {port} cannot be used ({error.strerror}). Choose another: --port 0") from None
+
+
+def _opened(address: StoreAddress, destination: str) -> tuple[ObjectStore, ObjectStore | None]:
+    """The store of an address, and the one a level above: a common tileset refers to its neighbours."""
+    access = store_access(destination)
+    return open_store(address, access), open_store(address.parent, access) if address.parent else None
 
 
 def _is_folder(path: Path) -> bool:

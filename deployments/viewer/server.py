@@ -35,11 +35,12 @@ from blocks.storage.manifest import Manifest, read_manifest
 from blocks.storage.site.site_file import SiteFile, read_site
 from blocks.storage.tileset.references import ROOT
 from deployments.node_tools import MODULES
-from deployments.viewer.stored_exports import StoredFiles, find_stored, names_of
+from deployments.viewer.stored_exports import StoredFiles, find_stored, find_stored_sites, names_of, read_stored_site
 
 HOST = "127.0.0.1"
 _PAGES = Path(__file__).parent
 _LIBRARIES = {"cesium": "cesium/Build/Cesium", "three": "three", "web-ifc": "web-ifc"}
+_STORED = "/data/{path:path}"
 _POLICY = "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'"
 """What the browser may load: nothing from elsewhere. CesiumJS makes workers from blobs and functions from text."""
 
@@ -54,8 +55,16 @@ class ViewableItem:
     facts: tuple[str, ...] = ()
 
 
-def create_app(source: Path | ObjectStore, key: str, *, modules: Path = MODULES) -> Starlette:
+def create_app(
+    source: Path | ObjectStore, key: str, *, above: ObjectStore | None = None, modules: Path = MODULES
+) -> Starlette:
     """The viewer of a folder or an object store, below `/<key>/`.
+
+    Args:
+        source: What is shown.
+        key: Nobody else on the machine knows it.
+        above: The object store a level above, if there is one: it holds what a common tileset refers to.
+        modules: Folder of the JavaScript libraries.
 
     Raises:
         ConfigurationError: The JavaScript libraries are not installed.
@@ -67,7 +76,7 @@ def create_app(source: Path | ObjectStore, key: str, *, modules: Path = MODULES)
             "The viewer needs CesiumJS, three.js and web-ifc, which are not installed. With Node 20 and npm on this "
             "machine, run once: python -m deployments.node_tools"
         )
-    items, files = _in_folder(source) if isinstance(source, Path) else _in_store(source)
+    items, files = _in_folder(source) if isinstance(source, Path) else _in_store(source, above)
     if not items:
         place = source if isinstance(source, Path) else source.url
         raise InputError(f"There is nothing to view in {place}: no {ROOT} and no .ifc file. Export something first.")
@@ -86,29 +95,37 @@ def create_app(source: Path | ObjectStore, key: str, *, modules: Path = MODULES)
 
 def _in_folder(folder: Path) -> tuple[list[ViewableItem], BaseRoute]:
     site = read_site(folder)
-    served = folder.parent if site else folder
-    items = [_site_item(folder, served, site)] if site else find_items(folder)
-    only = (folder.name, *site.imodel_ids) if site else ()
-    return items, Mount("/data", _ExportedFiles(directory=served, only=only))
+    if site is None:
+        return find_items(folder), Mount("/data", _ExportedFiles(directory=folder))
+    only = (folder.name, *site.imodel_ids)
+    return [_site_item(f"{folder.name}/{ROOT}", site)], Mount(
+        "/data", _ExportedFiles(directory=folder.parent, only=only)
+    )
 
 
-def _in_store(store: ObjectStore) -> tuple[list[ViewableItem], BaseRoute]:
-    items = [
+def _in_store(store: ObjectStore, above: ObjectStore | None) -> tuple[list[ViewableItem], BaseRoute]:
+    site = read_stored_site(store, ROOT)
+    if site and above:
+        name = store.url.rpartition("/")[2]
+        files = StoredFiles(above, only=(name, *site.imodel_ids))
+        return [_site_item(f"{name}/{ROOT}", site)], Route(_STORED, files)
+    common = [_site_item(path, found) for path, found in find_stored_sites(store)]
+    exports = [
         ViewableItem(name, kind, f"data/{quote(name)}", _facts_of(manifest))
         for key, manifest in find_stored(store)
         for name, kind in names_of(key, manifest)
     ]
-    return items, Route("/data/{path:path}", StoredFiles(store))
+    return [*common, *exports], Route(_STORED, StoredFiles(store))
 
 
-def serve(source: Path | ObjectStore, port: int, output: TextIO) -> None:
-    """Serve until interrupted; prints the address to `output`.
+def serve(source: Path | ObjectStore, port: int, output: TextIO, above: ObjectStore | None = None) -> None:
+    """Serve until interrupted; prints the address to `output`. `above` is the object store a level above.
 
     Raises:
         OSError: The port cannot be used.
     """
     key = secrets.token_urlsafe(24)
-    app = create_app(source, key)
+    app = create_app(source, key, above=above)
     place = source if isinstance(source, Path) else source.url
     # With the protocol named, asyncio sends small answers at once instead of 40 ms later.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -125,14 +142,13 @@ def find_items(folder: Path) -> list[ViewableItem]:
     """Tilesets and IFC files in a folder and in the exports below it; external tilesets of a tileset are not listed."""
     manifests = [*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")]
     exports = sorted({folder, *(manifest.parent for manifest in manifests)})
-    sites = [(path.parent, read_site(path.parent)) for path in sorted(folder.glob(f"*/{ROOT}"))]
-    common = [_site_item(place, folder, site) for place, site in sites if site]
+    sites = [(path.relative_to(folder), read_site(path.parent)) for path in sorted(folder.glob(f"*/{ROOT}"))]
+    common = [_site_item(path.as_posix(), site) for path, site in sites if site]
     return [*common, *(item for export in exports for item in _items_of(export, folder))]
 
 
-def _site_item(place: Path, folder: Path, site: SiteFile) -> ViewableItem:
-    path = (place / ROOT).relative_to(folder).as_posix()
-    facts = (site.itwin_name or place.name, f"{len(site.imodel_ids)} iModels")
+def _site_item(path: str, site: SiteFile) -> ViewableItem:
+    facts = (site.itwin_name or PurePosixPath(path).parent.name, f"{len(site.imodel_ids)} iModels")
     return ViewableItem(path, "tileset", f"data/{quote(path)}", tuple(shown(fact, LONGEST_NAME) for fact in facts))
 
 

@@ -5,7 +5,7 @@ from prefect import get_run_logger
 from blocks.errors import ExportError
 from blocks.itwin.apis import ItwinApis
 from tasks.batch.options import BatchRequest
-from tasks.federation import Site, federate
+from tasks.federation import Site, federate, site_place
 from tasks.reports import BatchReport, FederationReport
 
 
@@ -14,7 +14,8 @@ async def federate_exports(itwin: ItwinApis, request: BatchRequest, report: Batc
     if not request.federate:
         return report
     log = get_run_logger()
-    site = Site(request.itwin_id, request.itwin_name, request.output_dir, request.placements)
+    place = site_place(request.opened_output, request.itwin_id)
+    site = Site(request.itwin_id, request.itwin_name, place, request.placements)
     try:
         federation = await federate(itwin, site)
     except ExportError as error:

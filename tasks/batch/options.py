@@ -110,5 +110,4 @@ class BatchRequest(OutputOptions, frozen=True):
 
     def require_storable(self) -> None:
         """Refuse what works in a local folder only."""
-        used = {"federate": self.federate, "acceptance": self.acceptance}
-        require_no_folder(self.output, used)
+        require_no_folder(self.output, {"acceptance": self.acceptance})

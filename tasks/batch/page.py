@@ -9,6 +9,7 @@ from rich import filesize
 
 from blocks.storage.acceptance.judgement import reasons
 from blocks.storage.manifest import Manifest
+from blocks.storage.tileset.references import ROOT
 from tasks.batch.unfinished_batch import UnfinishedBatch
 from tasks.export_page import NOTHING_GOES_ON
 from tasks.export_progress import ExportProgress, duration
@@ -132,7 +133,7 @@ def _federation(federation: FederationReport | None) -> Iterator[str]:
         yield text(federation.error)
         return
     yield f"{federation.included} iModels, to be seen with:"
-    yield command(f"itwin-export view {shlex.quote(str(Path(federation.tileset or '').parent))}")
+    yield command(f"itwin-export view {shlex.quote((federation.tileset or '')[: -len(ROOT) - 1])}")
     rows = [[text(one.imodel_name), text(one.reason)] for one in federation.imodels if one.status == "left out"]
     yield table(["iModel that is left out", "Why"], rows) if rows else ""
 

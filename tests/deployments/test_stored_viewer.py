@@ -9,8 +9,11 @@ from starlette.applications import Starlette
 from blocks.errors import InputError
 from blocks.storage.destination.object_store import ObjectStore
 from deployments.viewer.server import create_app
+from tasks.federation import Site, publish_site, site_place
 from tests.blocks.storage.destination.test_stored_export import publish as publish_files
 from tests.blocks.storage.destination.test_stored_tileset import publish as publish_tiles
+from tests.blocks.storage.site.campus import ITWIN_ID
+from tests.blocks.storage.site.campus import publish as publish_campus
 from tests.object_stores.destinations import StoreUnderTest, of_xml_store
 from tests.object_stores.xml_store import XmlStore
 
@@ -56,6 +59,25 @@ async def test_exports_are_found_wherever_one_points(store: StoreUnderTest, plac
     assert (head.status_code, int(head.headers["content-length"]) > 0) == (200, True)
     assert (await get(app, "/data/imodel/.itwin-export/generations/x.json")).status_code == 404
     assert (await get(app, "/data/missing.json")).status_code == 404
+
+
+async def test_a_common_tileset_is_shown_with_its_neighbours(s3_store: XmlStore, tmp_path: Path) -> None:
+    """The address of a common tileset shows it alone, with the neighbours it refers to; above it, it is the first."""
+    destination = of_xml_store(s3_store)
+    store = destination.open()
+    one = publish_campus(store, 1, tmp_path)
+    publish_site(Site(ITWIN_ID, "Campus", site_place(store, ITWIN_ID), {}), [one])
+    store.write("other/secret.json", b"{}")
+    inside = StoreUnderTest(f"{destination.url}/{ITWIN_ID}", destination.access).open()
+    app = create_app(inside, "key", above=store)
+    (item,) = (await get(app, "/items.json")).json()
+    assert item["facts"] == ["Campus", "1 iModels"]
+    common = (await get(app, f"/{item['url']}")).json()
+    (model,) = common["asset"]["extras"]["itwin_export"]["imodels"]
+    assert (await get(app, f"/data/{ITWIN_ID}/{model['tileset']}")).status_code == 200
+    assert (await get(app, "/data/other/secret.json")).status_code == 404
+    names = [item["name"] for item in (await get(create_app(store, "key"), "/items.json")).json()]
+    assert names == [f"{ITWIN_ID}/tileset.json", f"{one.id}/mesh/tileset.json"]
 
 
 def test_an_empty_address_is_refused(s3_store: XmlStore) -> None:

@@ -145,8 +145,6 @@ async def test_what_needs_a_folder_is_refused() -> None:
     """What does not work yet with an object store is refused in one sentence before anything is started."""
     with pytest.raises(InputError, match="acceptance works with a local folder only"):
         ifc_request(SEEDED.plant, output_dir="s3://bucket", acceptance="rules")
-    with pytest.raises(InputError, match="federate works with a local folder only"):
-        batch_request(SEEDED.itwin, output_dir="az://bucket", formats=["mesh"], federate=True)
     with pytest.raises(InputError, match="acceptance works with a local folder only"):
         batch_request(SEEDED.itwin, output_dir="az://bucket", acceptance="rules")
 
@@ -205,6 +203,22 @@ async def test_a_batch_goes_to_an_object_store(s3_store: XmlStore, work: Path) -
     assert len(kept) == 2
     rows = await asyncio.to_thread(list_stored_exports, destination.open())
     assert {row["folder"] for row in rows} == {f"{imodel}/{chosen}" for imodel in imodels for chosen in ("ifc", "mesh")}
+
+
+async def test_a_batch_in_a_store_ends_with_one_tileset_for_all(
+    destination: StoreUnderTest, block: str, sandbox: RunningSandbox
+) -> None:
+    """With federate, the common tileset lies beside the iModels and refers to what is published of them."""
+    sandbox.state.options.mesh_seconds = 0.1
+    site = sandbox.state.add_itwin("Site")
+    made = [sandbox.state.add_imodel(site.id, f"Part {n}", tiles=2).id for n in range(2)]
+    report = await export_itwin(site.id, formats=["mesh"], imodel_ids=made[:1], federate=True, destination=block)
+    assert report.federation
+    assert report.federation.tileset == f"{destination.url}/{site.id}/tileset.json"
+    assert [one.status for one in report.federation.imodels] == ["included", "left out"]
+    common = destination.open().read(f"{site.id}/tileset.json", 10**6)
+    assert common
+    assert f'"../{made[0]}/mesh/tileset.json"' in common.content.decode()
 
 
 async def test_what_was_issued_stays_in_the_store(s3_store: XmlStore, sandbox: RunningSandbox) -> None:

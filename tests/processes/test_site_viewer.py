@@ -2,20 +2,26 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, Response, sync_playwright
 
+from blocks.storage.destination.object_store import ObjectStore
 from blocks.storage.site.site_document import MARK
 from blocks.storage.tileset.references import ROOT
-from tasks.federation import Site, publish_site
+from deployments.sandbox.azurite import RunningAzurite
+from tasks.federation import Site, publish_site, site_place
 from tests.blocks.storage.site.campus import ITWIN_ID, publish
+from tests.object_stores.destinations import of_azurite
 from tests.processes.test_viewer import ARTEFACTS, CHROMIUM, LONGEST_WAIT, SWITCHES, name_in
 
 BACKGROUND = 60
@@ -28,20 +34,53 @@ def drawn_on(page: Page) -> int:
     return sum(Image.open(io.BytesIO(png)).convert("L").histogram()[BACKGROUND:])
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the common tileset of forty iModels, five of them not on the Earth."""
-    folder = tmp_path_factory.mktemp("exports")
-    imodels = [publish(folder, number, on_earth=number >= 5, tiles=2) for number in range(40)]
-    assert publish_site(Site(ITWIN_ID, "Campus", folder, {}), imodels).included == 35
-    return folder / ITWIN_ID
+@dataclass(frozen=True)
+class SitePlace:
+    """A common tileset of forty iModels, five of them not on the Earth.
+
+    Attributes:
+        address: What `view` is given.
+        document: The common tileset.
+        environment: Variables that lead to it.
+    """
+
+    address: str
+    document: bytes
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@pytest.fixture(scope="module")
-def address(place: Path) -> Generator[str]:
+@pytest.fixture(params=["folder", "az"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> SitePlace:
+    """It in a folder, and in Azurite while the tileset of one of its iModels is replaced."""
+    if request.param == "folder":
+        publish_forty(tmp_path, tmp_path)
+        return SitePlace(str(tmp_path / ITWIN_ID), (tmp_path / ITWIN_ID / ROOT).read_bytes())
+    azurite: RunningAzurite = request.getfixturevalue("azurite")
+    destination = of_azurite(azurite)
+    store = destination.open()
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(lambda: [publish(store, 7, tmp_path / str(n), tiles=2 + n) for n in range(3)])
+        publish_forty(store, tmp_path)
+        replacing.result()
+    found = store.read(f"{ITWIN_ID}/{ROOT}", 10**7)
+    assert found
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    return SitePlace(f"{destination.url}/{ITWIN_ID}", found.content, environment)
+
+
+def publish_forty(output: Path | ObjectStore, folder: Path) -> None:
+    """Publish them and their common tileset."""
+    imodels = [publish(output, number, folder, on_earth=number >= 5, tiles=2) for number in range(40)]
+    place = site_place(output, ITWIN_ID)
+    assert publish_site(Site(ITWIN_ID, "Campus", place, {}), imodels).included == 35
+
+
+@pytest.fixture
+def address(place: SitePlace) -> Generator[str]:
     """Where the viewer serves it."""
-    command = [sys.executable, "-m", "deployments", "view", str(place), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "deployments", "view", place.address, "--port", "0"]
+    environment = {**os.environ, **place.environment}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found
@@ -49,7 +88,7 @@ def address(place: Path) -> Generator[str]:
         process.terminate()
 
 
-def test_every_imodel_is_drawn_and_can_be_switched_off(address: str, place: Path) -> None:
+def test_every_imodel_is_drawn_and_can_be_switched_off(address: str, place: SitePlace) -> None:
     """CesiumJS loads every tile of every iModel without a failure; switches hide all and show them again."""
     answers: list[Response] = []
     with sync_playwright() as playwright:
@@ -72,7 +111,7 @@ def test_every_imodel_is_drawn_and_can_be_switched_off(address: str, place: Path
             drawn.append(drawn_on(page))
         browser.close()
     opened = {answer.url.split("/data/")[1].split("/")[0] for answer in answers if "/mesh/" in answer.url}
-    assert opened == {one["id"] for one in json.loads((place / ROOT).read_text())["asset"]["extras"][MARK]["imodels"]}
+    assert opened == {one["id"] for one in json.loads(place.document)["asset"]["extras"][MARK]["imodels"]}
     assert {answer.status for answer in answers} == {200}
     assert {name_in(answer.url) for answer in answers} >= {"overview.glb", "0.glb", "part 1.glb"}
     assert drawn[1] == 0

@@ -1,8 +1,10 @@
 """The common tileset of an iTwin: what is in it, what is left out, and that it refers to nothing that is absent."""
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ import pytest
 from blocks.errors import ContentError, InputError
 from blocks.file_lock import file_lock
 from blocks.itwin.models import IModel
+from blocks.storage.destination.published_site import FolderSite, SeenSite
 from blocks.storage.site.placements import Placement
-from tasks import federation
-from tasks.federation import Site, publish_site
+from tasks.federation import Site, publish_site, site_place
 from tasks.reports import FederationReport
 from tasks.state_dir import StateDir
 from tests.blocks.storage.site.campus import ITWIN_ID, imodel, publish, region_of
@@ -23,7 +25,13 @@ Json = dict[str, Any]
 
 
 def site(output_dir: Path, *placements: Placement) -> Site:
-    return Site(ITWIN_ID, "Campus", output_dir, {one.id: one for one in placements})
+    return Site(ITWIN_ID, "Campus", site_place(output_dir, ITWIN_ID), {one.id: one for one in placements})
+
+
+def impatient(given: Site) -> Site:
+    """The same, which waits for a publisher a fraction of a second only."""
+    assert isinstance(given.place, FolderSite)
+    return dataclasses.replace(given, place=dataclasses.replace(given.place, replacing_seconds=0.2))
 
 
 def common(output_dir: Path) -> Json:
@@ -46,9 +54,8 @@ def reasons(report: FederationReport) -> dict[str, str]:
     return {one.imodel_name: one.reason for one in report.imodels if one.status == "left out"}
 
 
-def test_a_site_of_forty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_site_of_forty(tmp_path: Path) -> None:
     """Of forty iModels, five not on the Earth, one rejected and one being replaced, the others are one tileset."""
-    monkeypatch.setattr(federation, "REPLACING_SECONDS", 0.2)
     imodels = [
         publish(
             tmp_path,
@@ -61,7 +68,7 @@ def test_a_site_of_forty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     placed = Placement(id=imodels[0].id, longitude=11.56, latitude=48.14, heading=30)
     with file_lock(StateDir.of_imodel(tmp_path, imodels[6].id).publish_lock("mesh")):
-        report = publish_site(site(tmp_path, placed), imodels)
+        report = publish_site(impatient(site(tmp_path, placed)), imodels)
     assert (report.included, report.left_out) == (34, 6)
     assert names_in(tmp_path) == {one.display_name for one in [imodels[0], *imodels[7:]]}
     said = reasons(report)
@@ -140,21 +147,26 @@ def names_in_after(output_dir: Path, one: IModel) -> Json:
     return common(output_dir)
 
 
-def test_a_tileset_that_is_replaced_meanwhile_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class DisturbedSite(FolderSite):
+    """A folder in which an iModel gets new tiles right before the common tileset is written for the first time."""
+
+    writes: list[None] = field(default_factory=list[None])
+
+    def write(self, document: Json, seen: SeenSite) -> None:
+        """Write it, after a publication."""
+        if not self.writes:
+            publish(self.output_dir, 1, tiles=200)
+        self.writes.append(None)
+        super().write(document, seen)
+
+
+def test_a_tileset_that_is_replaced_meanwhile_is_read_again(tmp_path: Path) -> None:
     """If an iModel gets new tiles between reading and writing, the common tileset is made of the new ones."""
     one = publish(tmp_path, 1)
-    write = federation.write_site
-    calls: list[None] = []
-
-    def write_after_a_publication(folder: Path, document: Json) -> None:
-        if not calls:
-            publish(tmp_path, 1, tiles=200)
-        calls.append(None)
-        write(folder, document)
-
-    monkeypatch.setattr(federation, "write_site", write_after_a_publication)
-    report = publish_site(site(tmp_path), [one])
-    assert len(calls) == 2
+    place = DisturbedSite(tmp_path, ITWIN_ID, lambda _: tmp_path / "absent" / "lock")
+    report = publish_site(Site(ITWIN_ID, "Campus", place, {}), [one])
+    assert len(place.writes) == 2
     assert report.imodels[0].tile_count == 201
     assert outside(tmp_path / ITWIN_ID / "tileset.json") == []
 

@@ -1,7 +1,7 @@
 """Addresses of object stores that exports are published to: az://, abfss://, https://ACCOUNT.blob…, s3:// and gs://."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -39,6 +39,11 @@ class StoreAddress:
     def account(self) -> str:
         """Name of the Azure account; empty if the address has none."""
         return self.account_url.partition("://")[2].partition(".")[0]
+
+    @property
+    def parent(self) -> "StoreAddress | None":
+        """One level above; None for a whole container."""
+        return replace(self, prefix=self.prefix.rpartition("/")[0]) if self.prefix else None
 
     @property
     def url(self) -> str:

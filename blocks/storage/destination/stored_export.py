@@ -23,7 +23,7 @@ from blocks.storage.destination.store_errors import ChangedMeanwhileError
 from blocks.storage.destination.stored_history import keep_copy, prune
 from blocks.storage.destination.web_headers import headers_of
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
-from blocks.storage.history import HISTORY, KeptExport
+from blocks.storage.history import HISTORY, REJECTED, KeptExport
 from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile
 from blocks.storage.publish import require_match, sha256_of
 from blocks.storage.tileset.references import ROOT
@@ -70,8 +70,15 @@ class StoredExport:
 
     def read_history(self) -> list[KeptExport]:
         """The exports in the history, the newest first; one request for each."""
-        prefix = self.key_of(HISTORY)
-        places = [self.at(self.folder / HISTORY / key.rpartition("/")[2]) for key in self.store.folders(prefix)]
+        return self._read_kept(HISTORY)
+
+    def read_rejected(self) -> list[KeptExport]:
+        """The exports that acceptance rules rejected, the newest first; one request for each."""
+        return self._read_kept(REJECTED)
+
+    def _read_kept(self, name: str) -> list[KeptExport]:
+        prefix = self.key_of(name)
+        places = [self.at(self.folder / name / key.rpartition("/")[2]) for key in self.store.folders(prefix)]
         kept = [KeptExport(place.folder, found) for place in places if (found := place.see().manifest) is not None]
         return sorted(kept, key=lambda export: export.manifest.created_at, reverse=True)
 

@@ -1,17 +1,12 @@
 """A published tileset of an iModel, as part of the common tileset of its iTwin."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from blocks.bounds import LONGEST_TILESET_JSON
-from blocks.disk import disk_errors
 from blocks.errors import ContentError, ForeignDataError
 from blocks.foreign_data import Json, read_json_object
-from blocks.shared_folder import read_bounded
 from blocks.storage.content.models import EarthExtent
-from blocks.storage.manifest import Manifest, read_manifest
-from blocks.storage.publish import verify_published
-from blocks.storage.rejected import read_rejected
+from blocks.storage.manifest import Manifest
 from blocks.storage.site.placements import Placement
 from blocks.storage.site.volumes import Matrix, Volume, moved, volume_in_parent
 from blocks.storage.tileset.bounding_volume import locate
@@ -28,11 +23,11 @@ class LeftOutError(ContentError):
 
 @dataclass(frozen=True)
 class PublishedTileset:
-    """What was read of a published tileset; `state` changes when the tileset is published anew."""
+    """What was read of a published tileset; `state` differs for another tileset in the same place."""
 
     manifest: Manifest
     document: Json
-    state: tuple[int, int]
+    state: object
 
 
 @dataclass(frozen=True)
@@ -63,44 +58,41 @@ class MemberTileset:
         return moved(self.volume, self.placement) if self.placement else self.volume
 
 
-def read_published_tileset(folder: Path, imodel_id: str) -> PublishedTileset:
-    """Read what readers of a published tileset find, and check that its files are there.
+def require_published(manifest: Manifest | None, imodel_id: str, *, is_rejected: bool) -> Manifest:
+    """The manifest of a tileset that readers may get.
 
     Args:
-        folder: Folder of the tileset.
+        manifest: The published one; None if there is none.
         imodel_id: For messages.
+        is_rejected: Whether there are tiles that acceptance rules put aside.
 
     Raises:
-        LeftOutError: There is none, or it is not what was exported.
+        LeftOutError: There is none, or the rules rejected it.
     """
-    again = f"Export it: itwin-export mesh {imodel_id}"
-    manifest = read_manifest(folder)
+    again = export_again(imodel_id)
     if manifest is None:
-        rejected = "The acceptance rules rejected its tiles" if read_rejected(folder) else "It has no published tiles"
+        rejected = "The acceptance rules rejected its tiles" if is_rejected else "It has no published tiles"
         raise LeftOutError(f"{rejected}. {again}")
     if manifest.verdict == "rejected":
         raise LeftOutError(f"The acceptance rules rejected its tiles. Correct the iModel or the rules. {again}")
-    try:
-        state = state_of(folder)
-        verify_published(folder, manifest)
-        document = read_json_object(read_bounded(folder / ROOT, LONGEST_TILESET_JSON), LONGEST_TILESET_JSON)
-    except OSError:
-        raise LeftOutError(f"Its tiles have no {ROOT} that can be read. {again}") from None
-    except ForeignDataError as error:
-        raise LeftOutError(f"Its {ROOT} cannot be read: {error}. {again}") from None
-    except ContentError as error:
-        raise LeftOutError(str(error)) from None
-    return PublishedTileset(manifest, document, state)
+    return manifest
 
 
-def state_of(folder: Path) -> tuple[int, int]:
-    """What differs for another tileset in the same place.
+def parsed_tileset(content: bytes, imodel_id: str) -> Json:
+    """The content of a `tileset.json`.
 
     Raises:
-        OSError: There is none.
+        LeftOutError: It cannot be read.
     """
-    state = (folder / ROOT).stat()
-    return state.st_ino, state.st_mtime_ns
+    try:
+        return read_json_object(content, LONGEST_TILESET_JSON)
+    except ForeignDataError as error:
+        raise LeftOutError(f"Its {ROOT} cannot be read: {error}. {export_again(imodel_id)}") from None
+
+
+def export_again(imodel_id: str) -> str:
+    """What to do about tiles that are missing or damaged."""
+    return f"Export it: itwin-export mesh {imodel_id}"
 
 
 def place_tileset(imodel_id: str, name: str, tileset: PublishedTileset, placement: Placement | None) -> MemberTileset:
@@ -133,18 +125,6 @@ def place_tileset(imodel_id: str, name: str, tileset: PublishedTileset, placemen
         error=_error_of(tileset.document, tile),
         up_axis=_up_axis(tileset.document),
     )
-
-
-def read_member(output_dir: Path, imodel_id: str, name: str, placement: Placement | None) -> MemberTileset:
-    """Read the tileset of an iModel and place it.
-
-    Raises:
-        LeftOutError: It cannot be part of the common tileset.
-        DiskError: The folder cannot be read.
-    """
-    folder = output_dir / imodel_id / FOLDER
-    with disk_errors(folder):
-        return place_tileset(imodel_id, name, read_published_tileset(folder, imodel_id), placement)
 
 
 def _error_of(document: Json, root: Json) -> float:

@@ -10,10 +10,12 @@ import pytest
 from starlette.applications import Starlette
 
 from deployments.cli.app import run
+from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.entities import IModel
 from deployments.viewer.server import create_app, find_items
 from tests.blocks.storage.site.campus import publish
+from tests.object_stores.destinations import of_azurite
 
 pytestmark = pytest.mark.usefixtures("no_prefect")
 
@@ -55,6 +57,27 @@ def test_an_itwin_without_tiles(sandbox: RunningSandbox, capsys: pytest.CaptureF
     assert sandbox
     assert run(["federate", "Campus"]) == 1
     assert "Export it: itwin-export mesh" in capsys.readouterr().err
+
+
+def test_tilesets_in_a_store_become_one(
+    exports: Path,
+    azurite: RunningAzurite,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the address of an object store, the command needs no Prefect, and no disk but the work folder."""
+    del exports
+    place = of_azurite(azurite)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
+    monkeypatch.setenv("ITWIN_WORK_DIR", str(tmp_path / "work"))
+    publish(place.open(), 0, tmp_path / "machine")
+    assert run(["federate", "site", "--output-dir", place.url, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["included"], printed["left_out"]) == (1, 1)
+    assert printed["tileset"].startswith(f"{place.url}/")
+    assert place.open().read(printed["tileset"].removeprefix(f"{place.url}/"), 10**6)
+    assert azurite.key not in capsys.readouterr().err
 
 
 def test_view_serves_the_tilesets_that_it_refers_to(exports: Path, tmp_path: Path) -> None:

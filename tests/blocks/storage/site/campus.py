@@ -9,7 +9,9 @@ from uuid import UUID, uuid5
 
 from blocks.itwin.models import IModel
 from blocks.storage.acceptance.checks import Verdict
-from blocks.storage.manifest import write_manifest
+from blocks.storage.destination.object_store import ObjectStore
+from blocks.storage.destination.stored_tileset import StoredTileset
+from blocks.storage.manifest import Manifest, write_manifest
 from blocks.storage.site.placements import Placement
 from blocks.storage.tileset.publish import publish_tileset
 from deployments.sandbox.content.tiles import TilesSubject, build_tiles
@@ -25,8 +27,29 @@ def imodel(number: int) -> IModel:
     return IModel(id=str(uuid5(UUID(ITWIN_ID), str(number))), display_name=f"Building {number:02}")
 
 
-def publish(
-    output_dir: Path,
+def publish(output: Path | ObjectStore, number: int, folder: Path | None = None, **facts: Any) -> IModel:
+    """Publish the tileset of an iModel as an export does, some hundred metres from the others.
+
+    Args:
+        output: The output folder, or the store.
+        number: Of the iModel.
+        folder: Of this machine; for a store.
+        facts: See `staged`.
+    """
+    one = imodel(number)
+    if isinstance(output, Path):
+        staging = output / one.id / ".itwin-export" / "mesh"
+        publish_tileset(staging, output / one.id / "mesh", staged(staging, number, **facts))
+    else:
+        assert folder
+        staging = folder / one.id / "mesh"
+        tileset = StoredTileset(output, f"{one.id}/mesh", folder / "copies" / one.id)
+        tileset.publish(staging, staged(staging, number, **facts), keep=0, lock=folder)
+    return one
+
+
+def staged(
+    staging: Path,
     number: int,
     *,
     on_earth: bool = True,
@@ -34,8 +57,8 @@ def publish(
     tiles: int = 5,
     root: Json | None = None,
     asset: Json | None = None,
-) -> IModel:
-    """Publish the tileset of an iModel as an export does, some hundred metres from the others."""
+) -> Manifest:
+    """Write the tileset of an iModel to a folder; its manifest."""
     one = imodel(number)
     blobs = {
         name: blob.read() for name, blob in build_tiles(TilesSubject(one.id, "a", tiles), datetime.now(UTC)).items()
@@ -45,13 +68,11 @@ def publish(
     document["root"] = {name: value for name, value in document["root"].items() if value is not None}
     document["asset"] |= asset or {}
     blobs["tileset.json"] = json.dumps(document).encode()
-    staging = output_dir / one.id / ".itwin-export" / "mesh"
     manifest = written(staging, blobs).model_copy(
         update={"imodel_id": one.id, "changeset_id": f"{number:040}", "tile_count": tiles + 1, "verdict": verdict}
     )
     write_manifest(staging, manifest)
-    publish_tileset(staging, output_dir / one.id / "mesh", manifest)
-    return one
+    return manifest
 
 
 def transform_of(number: int) -> list[float]:

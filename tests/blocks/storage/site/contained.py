@@ -31,7 +31,7 @@ def _walk(path: Path, tile: Json, above: Array, ancestors: list[Callable[[Array]
     for child in tile.get("children", ()):
         yield from _walk(path, child, matrix, [*ancestors, contains])
     uri = tile.get("content", {}).get("uri", "")
-    if uri.endswith(".json") and ".." in uri:  # only the first level of each iModel: below it, others have checked
+    if uri.endswith(".json"):  # only the first level of each tileset: below it, others have checked
         inner = path.parent / unquote(uri)
         root = json.loads(inner.read_text())["root"]
         yield from _walk(inner, {**root, "children": []}, matrix, [*ancestors, contains])

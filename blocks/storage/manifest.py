@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from blocks.disk import disk_errors, write_whole
-from blocks.errors import ContentError
+from blocks.errors import ContentError, DiskError
 from blocks.kept_model import KeptModel
 from blocks.shared_folder import read_bounded
 from blocks.storage.acceptance.checks import Check, Verdict
@@ -125,14 +125,15 @@ class Manifest(KeptModel):
     created_at: datetime
 
 
-def with_modification_time(file: ManifestFile, path: Path | None) -> ManifestFile:
+def with_modification_time(file: ManifestFile, path: Path) -> ManifestFile:
     """The manifest's entry of a staged file, with the modification time of the file at that path.
 
     Raises:
-        ContentError: There is no such file, or it has another size than the entry says.
+        DiskError: There is no such file any more.
+        ContentError: It has another size than the entry says.
     """
-    if path is None or not path.is_file():
-        raise ContentError(f"{file.path} is listed in the manifest but was not downloaded.")
+    if not path.is_file():
+        raise DiskError(f"{file.path} was removed before it could be published. Run the same again.")
     state = path.stat()
     if state.st_size != file.size:
         raise ContentError(f"{file.path} has {state.st_size} bytes instead of {file.size}.")

@@ -42,9 +42,9 @@ def publish_files(staged: Sequence[Path], destination: Path, manifest: Manifest)
         DiskError: A file cannot be written; each published file is complete, either the old or the new one.
     """
     by_name = {path.name: path for path in staged}
-    files = tuple(with_modification_time(file, by_name.get(file.path)) for file in manifest.files)
+    require_match(by_name, manifest)
+    files = tuple(with_modification_time(file, by_name[file.path]) for file in manifest.files)
     complete = manifest.model_copy(update={"files": files})
-    require_match(by_name, complete)
     with disk_errors(destination):
         destination.mkdir(parents=True, exist_ok=True)
         for path in staged:

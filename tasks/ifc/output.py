@@ -10,7 +10,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from blocks.errors import ContentError, NotFoundError, TransferError
+from blocks.errors import InterruptedTransferError, NotFoundError, TransferError
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
@@ -71,9 +71,9 @@ async def fetch_output(
 
     Raises:
         NotFoundError: A file does not exist.
-        ContentError: The files of the run cannot be identified, or they are incomplete.
+        ContentError: The files of the run cannot be identified.
         LinkRefusedError: Access to a file is denied, also with a new link.
-        TransferError: The transfer failed; the downloaded part is kept for a resumed download.
+        TransferError: The transfer failed, or what came is not as long as Storage lists; the run serves the next try.
     """
     request = spec.request
     current_progress().enter("fetching")
@@ -114,7 +114,7 @@ async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: L
     async with HttpRanges(partial(itwin.storage.get_download_link, file.id)) as source:
         arrived = await download(source, target, on_progress=current_progress().note_bytes)
     if file.size is not None and file.size != arrived.stored_size:
-        raise ContentError(
+        raise InterruptedTransferError(
             f"Storage lists {file.display_name} with {file.size} bytes and delivers {arrived.stored_size}. "
             f"It may just have been replaced: run the export again."
         )

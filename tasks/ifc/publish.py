@@ -26,6 +26,7 @@ from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
 from blocks.storage.publish import check_publishable
 from blocks.storage.rejected import put_aside
+from blocks.threads import finish_in_thread
 from tasks.events.publications import note_publication
 from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
@@ -68,7 +69,7 @@ async def publish(
     current_progress().enter("checking")
     with closing_lost_run(spec.request, run):
         try:
-            kept = await asyncio.to_thread(_check_and_publish, credentials, spec, run, finished, fetched)
+            kept = await finish_in_thread(_check_and_publish, credentials, spec, run, finished, fetched)
         except ContentError:
             remove_folder(fetched.folder)
             raise

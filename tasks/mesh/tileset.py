@@ -28,6 +28,7 @@ from blocks.storage.tileset.publish import check_tileset_publishable, previous_p
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
 from blocks.storage.tileset.verify import verify_tileset
+from blocks.threads import finish_in_thread
 from tasks.events.publications import note_publication
 from tasks.export_progress import current_progress
 from tasks.judged_export import is_publishable, with_verdict
@@ -110,7 +111,7 @@ async def publish_tiles(
     """
     current_progress().enter("checking")
     manifest = _manifest(credentials, spec, mesh, fetched)
-    kept = await asyncio.to_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    kept = await finish_in_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
     current_progress().enter("published")
     for warning in kept.manifest.warnings[len(mesh.warnings) :]:
         get_run_logger().warning(warning)

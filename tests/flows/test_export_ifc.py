@@ -16,6 +16,7 @@ from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from tasks.ifc.options import IfcVersion
+from tasks.ifc.output import fetch_output
 from tasks.reports import ExportReport
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
@@ -263,6 +264,19 @@ async def test_an_answer_lost_after_the_effect_starts_no_second_run(sandbox: Run
     report = await export_ifc(SEEDED.plant)
     assert [run.id for run in sandbox.state.runs] == [report.run_id]
     assert not report.adopted
+
+
+@pytest.mark.parametrize("nth", [1, 2], ids=["the model", "its log"])
+async def test_a_portal_on_the_way_costs_no_second_run(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    """A page that a portal sends in place of a file is not the file: it is fetched again, from the same run."""
+    monkeypatch.setattr(fetch_output, "retry_delay_seconds", [0.1])
+    page = Fault(path="/sandboxblobs/", nth=2 * nth - 1, count=2, status=200, body="<html>a portal</html>")
+    sandbox.state.faults.add(page)
+    report = await export_ifc(SEEDED.plant)
+    assert page.hits == 2
+    assert [run.id for run in sandbox.state.runs] == [report.run_id]
 
 
 @pytest.mark.parametrize("wrong", ["container", "key"])

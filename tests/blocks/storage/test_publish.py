@@ -167,6 +167,16 @@ def test_unfit_names(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_staged_file_that_was_removed(tmp_path: Path) -> None:
+    """A file that somebody removed from the staging folder is no fault of the run that made it: the disk is named."""
+    staged = stage(tmp_path / "staging", model="one", log="two")
+    manifest = manifest_of(*staged)
+    staged[0].unlink()
+    with pytest.raises(DiskError, match=r"model\.ifc was removed before it could be published"):
+        publish_files(staged, tmp_path / "out", manifest)
+    assert not (tmp_path / "out").exists()
+
+
 def test_wrong_size(tmp_path: Path) -> None:
     """A staged file with another size than in its manifest is not published."""
     staged = stage(tmp_path / "staging", model="one")

@@ -1,8 +1,11 @@
 """The example of a step of one's own: from the event of a publication to the file at another place."""
 
 import asyncio
+import hashlib
 import os
+import sys
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -55,7 +58,7 @@ async def test_a_published_file_is_handed_over(prefect_server: str, tmp_path: Pa
     report = await export_ifc(SEEDED.bridge)
     (event,) = events_of(prefect_server, report.output_dir, 1)
     payload = event["payload"]
-    parameters = await started_with(prefect_server, event["id"])
+    parameters: dict[str, str] = (await started_by(prefect_server, event["id"]))["parameters"]
     assert parameters == {"imodel_id": SEEDED.bridge, "manifest": payload["manifest"]}
     (copy,) = await after_export(**parameters, target=str(tmp_path / "bim"))
     (model,) = (file for file in report.files if file.role == "model")
@@ -63,11 +66,24 @@ async def test_a_published_file_is_handed_over(prefect_server: str, tmp_path: Pa
     assert Path(copy).read_bytes() == Path(report.output_dir, model.path).read_bytes()
 
 
-async def started_with(api: str, event_id: str) -> dict[str, str]:
-    """The parameters with which the trigger of the example starts its deployment for an event."""
+async def started_by(api: str, event_id: str, **parameters: str) -> dict[str, Any]:
+    """The flow run of the example's deployment that its trigger starts for an event.
+
+    Args:
+        api: Address of the Prefect server.
+        event_id: Of the event.
+        parameters: Of the deployment, besides those that the trigger takes from the event.
+    """
     (described,) = yaml.safe_load((EXAMPLES / "prefect.yaml").read_text("utf-8"))["deployments"]
     flow = ask("POST", f"{api}/flows/", {"name": "after-export"})
-    made = {"name": "example", "flow_id": flow["id"], "enforce_parameter_schema": False}
+    made = {
+        "name": event_id,  # a deployment of its own
+        "flow_id": flow["id"],
+        "enforce_parameter_schema": False,
+        "entrypoint": described["entrypoint"],
+        "parameters": parameters,
+        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(EXAMPLES)}}],
+    }
     deployment = ask("POST", f"{api}/deployments/", made)["id"]
     (trigger,) = [DeploymentEventTrigger.model_validate(one) for one in described["triggers"]]
     trigger.name = "example"
@@ -78,7 +94,7 @@ async def started_with(api: str, event_id: str) -> dict[str, str]:
     again = {name: event[name] for name in ("occurred", "event", "resource", "related", "payload")}
     ask("POST", f"{api}/events", [again | {"id": deployment}])
     wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}}
-    found: list[dict[str, dict[str, str]]] = []
+    found: list[dict[str, Any]] = []
     for _ in range(300):
         found = ask("POST", f"{api}/flow_runs/filter", wanted)
         if found:
@@ -86,22 +102,38 @@ async def started_with(api: str, event_id: str) -> dict[str, str]:
         await asyncio.sleep(0.2)
     async with get_client() as client:
         await client.delete_automation(automation)
-    return found[0]["parameters"]
+    return found[0]
+
+
+async def execute(api: str, flow_run_id: str) -> str:
+    """Execute a flow run in a process of its own, as a worker does; the state it ended in, with what it said."""
+    command = (sys.executable, "-m", "prefect", "flow-run", "execute", flow_run_id)
+    environment = {**os.environ, "PREFECT_API_URL": api}
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    return f"{ask('GET', f'{api}/flow_runs/{flow_run_id}')['state']['type']} {said.decode()[-2000:]}"
 
 
 async def test_a_file_in_azure_is_handed_over(
-    azurite: RunningAzurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_server: str, azurite: RunningAzurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same from an az:// destination, with its block."""
+    """The event of an export to an az:// destination starts the flow, which copies the very file with its block."""
     monkeypatch.setenv("ITWIN_WORK_DIR", str(tmp_path / "work"))
     store = of_azurite(azurite)
     connection = SecretStr(store.access.connection_string)
     await ExportDestination(url=store.url, connection_string=connection).asave("example-azure", overwrite=True)
     report = await export_ifc(SEEDED.bridge, destination="example-azure")
-    manifest = f"{report.output_dir}/{SEEDED.bridge}/ifc/manifest.json"
-    (copy,) = await after_export(SEEDED.bridge, manifest, str(tmp_path / "bim"), "example-azure")
+    (event,) = events_of(prefect_server, report.output_dir, 1)
+    started = await started_by(prefect_server, event["id"], target=str(tmp_path / "bim"), destination="example-azure")
+    assert started["parameters"]["manifest"] == f"{store.url}/{SEEDED.bridge}/ifc/manifest.json"
+    ended = await execute(prefect_server, started["id"])
+    assert ended.startswith("COMPLETED"), ended
     (model,) = (file for file in report.files if file.role == "model")
-    assert Path(copy).stat().st_size == model.size
+    copy = tmp_path / "bim" / SEEDED.bridge / Path(model.path).name
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == model.sha256
+    assert azurite.key not in f"{event}{ended}"
 
 
 async def test_a_changed_file_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.storage.user_blob_storage import UserBlobStorage
 from flows.signatures import ifc_request, with_signature
-from tasks.changeset import with_changeset
+from tasks.changeset import changeset_read_at, with_changeset
 from tasks.first_start import record_first_start
 from tasks.followed_export import followed
 from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
@@ -56,7 +56,7 @@ async def export_ifc(request: IfcRequest) -> ExportReport:
         request = await with_imodel(itwin, request)
         request = await with_mapping(itwin, request, storage)
         request, changeset = await with_changeset(itwin, request)
-        looked_at = apis.client.server_now()
+        looked_at = changeset_read_at(apis, request)
         if published := await find_published(itwin, request, changeset):
             return report_skipped(published, request)
         if report := await publish_rejected_files(itwin, request, changeset):

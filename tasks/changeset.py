@@ -1,13 +1,16 @@
 """Resolve the changeset that a flow run exports."""
 
+from datetime import datetime
 from typing import TypeVar
 
 from prefect import get_run_logger, task
 
+from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from tasks.current_export import BASELINE
 from tasks.export_progress import current_progress
 from tasks.exported_changeset import ExportedChangeset, find_changeset
+from tasks.known_imodel import find_known_changeset
 from tasks.options import ExportRequest
 from tasks.released.wait import earlier_changeset
 from tasks.retry import once_per_flow_run
@@ -22,13 +25,22 @@ async def with_changeset(credentials: ItwinCredentials, request: Request) -> tup
         NotFoundError: There is no such iModel, changeset or named version.
         InputError: Several named versions are called as asked.
     """
-    found = await resolve_changeset(credentials, request.imodel_id, request.changeset_id, request.named_version)
+    if known := find_known_changeset(request):
+        found = known.found
+    else:
+        found = await resolve_changeset(credentials, request.imodel_id, request.changeset_id, request.named_version)
     version = f" of the named version “{found.version.name}”" if found.version else ""
     if found.id == BASELINE:
         get_run_logger().info("The baseline%s of iModel %s is exported.", version, request.imodel_id)
     request = request.with_names(changeset_index=found.index, version=found.version)
     current_progress().note_request(request, changeset_id=found.id)
     return request, found.id
+
+
+def changeset_read_at(itwin: ItwinApis, request: ExportRequest) -> datetime:
+    """When the changeset of the request was read, by the platform's clock: before the export began, or just now."""
+    known = find_known_changeset(request)
+    return known.read_at if known else itwin.client.server_now()
 
 
 @task(

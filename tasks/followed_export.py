@@ -16,7 +16,7 @@ from tasks.events.announced_export import announced, emit_cancelled
 from tasks.export_page import PageFacts, ended_page, failure_page, picture_of, success_page
 from tasks.export_progress import ExportProgress, following
 from tasks.flow_run_facts import facts_of, own_facts
-from tasks.imodel import names_in_batch
+from tasks.known_imodel import known_names
 from tasks.options import ExportRequest
 from tasks.platform_slots import in_batch
 from tasks.progress_artifact import shown_if_long
@@ -41,7 +41,7 @@ def followed(going_on: GoingOn = _says_nothing) -> Callable[[Serve[Request]], Se
 
         @wraps(runbook)
         async def with_page(request: Request) -> ExportReport:
-            progress = ExportProgress(request.format, request.imodel_id, names_in_batch())
+            progress = ExportProgress(request.format, request.imodel_id, known_names())
             with following(progress):
                 if in_batch():
                     return await serve(request)

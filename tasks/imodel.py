@@ -1,24 +1,20 @@
 """Look up iTwins and iModels that are given by name; one that is given by id costs no request."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TypeVar
 
 from prefect import get_run_logger, task
 from pydantic import BaseModel, ConfigDict
 
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.itwin.models import IModel
 from blocks.storage.acceptance.imodel_place import IModelPlace
 from tasks.addresses import is_id
 from tasks.export_progress import current_progress
+from tasks.known_imodel import find_known
 from tasks.names import find_imodel, find_itwin, names_of
-from tasks.options import ExportRequest, Names
+from tasks.options import ExportRequest
 from tasks.retry import once_per_flow_run
 
 Request = TypeVar("Request", bound=ExportRequest)
-_names_in_batch: ContextVar[Names | None] = ContextVar("imodel_names", default=None)
 
 
 class NamedITwin(BaseModel):
@@ -37,21 +33,6 @@ class NamedIModel(NamedITwin):
     place: IModelPlace | None = None
 
 
-@contextmanager
-def named_in_batch(imodel: IModel) -> Generator[None]:
-    """Set the iModel that the batch has read, for the exports of this context."""
-    token = _names_in_batch.set(names_of(imodel))
-    try:
-        yield
-    finally:
-        _names_in_batch.reset(token)
-
-
-def names_in_batch() -> Names:
-    """What the batch knows of the iModel; nothing for a single export."""
-    return _names_in_batch.get() or Names()
-
-
 async def with_imodel(credentials: ItwinCredentials, request: Request) -> Request:
     """The request with the id of its iModel.
 
@@ -59,10 +40,11 @@ async def with_imodel(credentials: ItwinCredentials, request: Request) -> Reques
         NotFoundError: Nothing is called so.
         InputError: Several iModels are called so.
     """
+    if known := find_known(request):
+        request = request.model_copy(update={"imodel_id": known.id, "names": known.names})
     if is_id(request.imodel_id):
-        named = request.model_copy(update={"names": names_in_batch()})
-        current_progress().note_request(named, api_url=credentials.api_url)
-        return named
+        current_progress().note_request(request, api_url=credentials.api_url)
+        return request
     found = await resolve_imodel(credentials, request.imodel_id)
     get_run_logger().info("“%s” is iModel %s.", request.imodel_id, found.id)
     named = request.with_names(

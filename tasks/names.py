@@ -38,6 +38,12 @@ class FoundIModel:
         """The id of the iModel."""
         return self.imodel.id
 
+    @property
+    def names(self) -> Names:
+        """What both say of themselves, for the request that exports the iModel."""
+        owner = {"itwin": self.itwin.display_name, "itwin_id": self.itwin.id.lower()}
+        return names_of(self.imodel).model_copy(update=owner)
+
 
 def names_of(imodel: IModel) -> Names:
     """What an iModel says of itself, for the request that exports it."""

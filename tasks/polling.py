@@ -32,13 +32,13 @@ class PollBackoff:
     longest: float
 
     def pause(self, age: float) -> float:
-        """Seconds until the next poll: a tenth of the age, between `first` and `longest`, with up to 7 % jitter.
+        """Seconds until the next poll: a tenth of the age with up to 7 % jitter, between `first` and `longest`.
 
         Beyond an age of 16 times `longest`, the pause is a sixteenth of the age, so that hours of waiting need few
         requests.
         """
         steady = min(age / 10, max(self.longest, age / 16))
-        return max(self.first, steady) * random.uniform(0.93, 1.0)  # noqa: S311  jitter is no secret
+        return max(self.first, steady * random.uniform(0.93, 1.0))  # noqa: S311  jitter is no secret
 
 
 @dataclass
@@ -148,11 +148,18 @@ class RunPoller:
         """
         name, slots = f"export run {self.run_id}", self.itwin.poll_slots
         longest = min(longest, self.timeout)
+        await self._await_first_poll(longest)
         poller = Poller(name, self._read_run, self.age, longest, self.backoff, self.log, slots, self.sleep)
         run = await poller.poll()
         if run is None and self.age() >= self.timeout:
             raise self._too_late()
         return run
+
+    async def _await_first_poll(self, longest: timedelta) -> None:
+        """Let a run that the platform has just named become as old as the first pause between two polls."""
+        pause = min(timedelta(seconds=self.backoff.pause(0.0)), longest) - self.age()
+        if pause > timedelta(0):
+            await self.sleep(pause.total_seconds())
 
     @property
     def counts_from(self) -> datetime:

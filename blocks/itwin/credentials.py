@@ -16,10 +16,10 @@ from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.apis import ItwinApis, apis_of
 from blocks.itwin.auth.access_tokens import AccessTokens, RefreshTokens, TokenCache
 from blocks.itwin.auth.token_endpoint import Identity, TokenEndpoint
-from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile, fingerprint
+from blocks.itwin.auth.token_file import EnvironmentTokens, TokenFile
 from blocks.itwin.client import ItwinClient
 from blocks.itwin.rate_limit import HOUR_SECONDS, burst_of
-from blocks.itwin.shared_clients import SHARED_CLIENTS, OpenClient
+from blocks.itwin.shared_clients import SHARED_CLIENTS, OpenClient, caller_key
 from blocks.itwin.transport import Transport
 from blocks.known_secrets import remember_secret
 from blocks.prefect_server.block_token_store import BlockTokens
@@ -209,9 +209,8 @@ class ItwinCredentials(CredentialsBlock):
 
     @property
     def _caller(self) -> str:
-        """A hash that differs between callers which must not share a token."""
         signed_in = self._block_document_id.hex if self._block_document_id else revealed(self.refresh_token)
-        return fingerprint(self.api_url, *self.identity.key, revealed(self.client_secret), self.scope, signed_in)
+        return caller_key(self.api_url, self.identity, signed_in)
 
 
 def _token_file(*owner: str) -> TokenFile:

@@ -9,8 +9,22 @@ from weakref import WeakKeyDictionary
 
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.auth.access_tokens import TokenCache
+from blocks.itwin.auth.token_endpoint import Identity
+from blocks.itwin.auth.token_file import fingerprint
 from blocks.itwin.rate_limit import CombinedLimiter, RequestLimiter, new_limiter
 from blocks.itwin.transport import Transport
+from blocks.settings import revealed
+
+
+def caller_key(api_url: str, identity: Identity, signed_in: str) -> str:
+    """A hash that differs between callers which must not share a token.
+
+    Args:
+        api_url: Root of the API.
+        identity: The client or user.
+        signed_in: Tells users of one client apart: the refresh token, or the id of the block that holds it.
+    """
+    return fingerprint(api_url, *identity.key, revealed(identity.client_secret), identity.scope, signed_in)
 
 
 @dataclass

@@ -5,9 +5,9 @@ Help and refusals of bad input need no Prefect; it is imported where a flow runs
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -27,6 +27,9 @@ from tasks.judged_export import refusal_of
 from tasks.options import ONLY_DEPLOYED, ExportRequest, needs_deployment
 from tasks.reports import BatchReport, ExportReport
 
+if TYPE_CHECKING:
+    from deployments.cli.unchanged import FirstLook
+
 FlowName = Literal["ifc", "mesh", "itwin"]
 Report = ExportReport | BatchReport
 
@@ -35,15 +38,28 @@ AsJson = Annotated[bool, Parameter(negative="", help="Print the report as one JS
 Quiet = Annotated[bool, Parameter(negative="", help="Show no progress, and log only warnings.")]
 
 
-def _find_unchanged(request: ExportRequest) -> ExportReport | None:
-    """The report of an export with nothing to do, where that can be found without Prefect."""
-    from deployments.cli.unchanged import find_unchanged  # noqa: PLC0415  refusals need no HTTP client
+def _report_unchanged(report: ExportReport, *, as_json: bool) -> None:
+    changeset = report.changeset_id or "the baseline"
+    sys.stderr.write(f"Nothing to do: changeset {changeset} is already exported and verified.\n")
+    print_report(report, as_json=as_json)
+    raise_if_rejected(report)
 
-    report = find_unchanged(request)
-    if report is not None:
-        changeset = report.changeset_id or "the baseline"
-        sys.stderr.write(f"Nothing to do: changeset {changeset} is already exported and verified.\n")
-    return report
+
+def _run(name: FlowName, parameters: Mapping[str, Any], first: "FirstLook", *, as_json: bool, is_quiet: bool) -> None:
+    """Run the flow and print its report."""
+    import_prefect()
+    from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
+
+    try:
+        report = run_flow(
+            name, parameters, known=first.known, shows_progress=not (as_json or is_quiet), is_quiet=is_quiet
+        )
+    except ReportedError as failed:
+        if isinstance(failed.report, BatchReport | ExportReport):
+            print_report(failed.report, as_json=as_json)
+        raise
+    print_report(report, as_json=as_json)
+    raise_if_rejected(report)
 
 
 def export_command(name: FlowName, check: Callable[..., object]) -> Callable[..., None]:
@@ -62,22 +78,13 @@ def export_command(name: FlowName, check: Callable[..., object]) -> Callable[...
             if asked.get(parameter) == value:
                 raise InputError(needs_deployment(parameter))
         request = check(*positional, **asked)  # bad input is refused before Prefect is imported and a server started
-        if isinstance(request, ExportRequest) and (unchanged := _find_unchanged(request)):
-            print_report(unchanged, as_json=json)
-            raise_if_rejected(unchanged)
-            return
-        import_prefect()
-        from deployments.cli.flow_runs import run_flow  # noqa: PLC0415  imports Prefect
+        from deployments.cli.unchanged import FirstLook, look_first  # noqa: PLC0415  refusals need no HTTP client
 
-        try:
-            given = signature.bind(*positional, **asked).arguments
-            report = run_flow(name, given, shows_progress=not (json or quiet), is_quiet=quiet)
-        except ReportedError as failed:
-            if isinstance(failed.report, BatchReport | ExportReport):
-                print_report(failed.report, as_json=json)
-            raise
-        print_report(report, as_json=json)
-        raise_if_rejected(report)
+        look = look_first(request) if isinstance(request, ExportRequest) else FirstLook()
+        if look.unchanged:
+            _report_unchanged(look.unchanged, as_json=json)
+            return
+        _run(name, signature.bind(*positional, **asked).arguments, look, as_json=json, is_quiet=quiet)
 
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[first, *options, *own], return_annotation=None

@@ -19,19 +19,35 @@ from flows.export_ifc import export_ifc
 from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
 from tasks.ifc.consent import consent_shown_by
+from tasks.known_imodel import KnownIModel, known_imodel
 
 FLOWS: dict[str, Flow[..., Any]] = {"ifc": export_ifc, "mesh": export_mesh, "itwin": export_itwin}
 
 
-def run_flow(name: str, parameters: Mapping[str, Any], *, shows_progress: bool, is_quiet: bool) -> Any:
-    """The report of a flow run with these parameters; if quiet, nothing is logged but warnings.
+def run_flow(
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    known: KnownIModel | None = None,
+    shows_progress: bool,
+    is_quiet: bool,
+) -> Any:
+    """The report of a flow run with these parameters.
+
+    Args:
+        name: `ifc`, `mesh` or `itwin`.
+        parameters: Of the flow.
+        known: What has been read of the iModel; the flow run does not read it again.
+        shows_progress: Whether its progress is shown.
+        is_quiet: Whether nothing is logged but warnings.
 
     Raises:
         ExportError: It failed, or was ended early.
     """
     start_telemetry()
     try:
-        return _run_flow(name, parameters, shows_progress=shows_progress, is_quiet=is_quiet)
+        with known_imodel(known):
+            return _run_flow(name, parameters, shows_progress=shows_progress, is_quiet=is_quiet)
     finally:
         finish_telemetry()
 

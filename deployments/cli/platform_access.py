@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from blocks.itwin.allowed_hosts import AllowedHosts
 from blocks.itwin.apis import ItwinApis, apis_of
-from blocks.itwin.auth.access_tokens import AccessTokens
+from blocks.itwin.auth.access_tokens import AccessTokens, TokenCache
+from blocks.itwin.auth.saved_token import SavedToken
 from blocks.itwin.auth.token_endpoint import Identity
 from blocks.itwin.client import ItwinClient
-from blocks.itwin.shared_clients import SHARED_CLIENTS
+from blocks.itwin.shared_clients import SHARED_CLIENTS, OpenClient, caller_key
 from blocks.itwin.transport import Transport
-from blocks.settings import Settings, read_settings
+from blocks.settings import Settings, read_settings, revealed
 from blocks.shared_folder import read_bounded
 from deployments.cli.prefect_settings import import_prefect
 from deployments.stop_signals import stop_signals
@@ -70,25 +71,38 @@ async def _read_as(credentials: str, work: Callable[[ItwinApis], Awaitable[Resul
 
 @asynccontextmanager
 async def service_apis(settings: Settings) -> AsyncGenerator[ItwinApis]:
-    """The API clients of the service application of the environment."""
+    """The API clients of the service application of the environment.
+
+    Its token serves a flow run of this process as well, and the commands of the next hour.
+    """
     identity = Identity(
-        issuer_url=settings.issuer_url,
+        issuer_url=settings.issuer_url.rstrip("/"),
         client_id=str(settings.client_id),
         client_secret=settings.client_secret,
         scope=settings.scope,
     )
     hosts = AllowedHosts(settings.api_url, settings.issuer_url, settings.allowed_hosts)
-    transport = Transport(SHARED_CLIENTS.limiter(settings.api_url, settings.requests_per_minute))
-    try:
-        tokens = AccessTokens(identity, transport, hosts)
-        yield apis_of(ItwinClient(settings.api_url, hosts, transport, tokens))
-    finally:
-        await transport.aclose()
+    saved = SavedToken(_prefect_home() / "itwin-export", identity, settings.api_url)
+
+    def open_client(cache: TokenCache) -> OpenClient:
+        limits = (settings.requests_per_minute, settings.requests_per_hour)
+        transport = Transport(SHARED_CLIENTS.limiter(settings.api_url, *limits))
+        tokens = AccessTokens(identity, transport, hosts, cache=cache, saved=saved)
+        return OpenClient(apis_of(ItwinClient(settings.api_url, hosts, transport, tokens)), transport)
+
+    caller = caller_key(settings.api_url, identity, revealed(settings.refresh_token))
+    async with SHARED_CLIENTS.opened(caller, open_client) as apis:
+        yield apis
+
+
+def _prefect_home() -> Path:
+    """Prefect's folder, which also holds what this program keeps of its own."""
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
 
 
 def is_decided_without_prefect(credentials: str) -> bool:
     """True where the name of the block can only mean the environment: no Prefect server or database is in sight."""
-    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    home = _prefect_home()
     return credentials == "default" and not (
         _NAMES_A_SERVER & os.environ.keys() or _is_configured_in_files(home) or _has_saved_block(home)
     )

@@ -38,9 +38,10 @@ from tasks.batch.page import counts_of
 from tasks.batch.reports import BegunBatch, keep_batch_report, keep_begun_batch, share_batch_report
 from tasks.batch.shown_batch import progress_key, show_batch
 from tasks.events.delivery import delivering
-from tasks.imodel import named_in_batch, resolve_itwin
+from tasks.imodel import resolve_itwin
 from tasks.imodel_selection import select_imodels
 from tasks.judged_export import is_failure, refusal_of
+from tasks.known_imodel import known_imodel, listed_imodel
 from tasks.platform_slots import share_slots
 from tasks.progress_artifact import shown
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
@@ -230,7 +231,7 @@ async def _run(export_flow: ExportFlow, request: BatchRequest, item: BatchItem) 
     """Run one export with those options of the batch that its flow has; one that is rejected has a report."""
     known = inspect.signature(export_flow).parameters
     options = {name: value for name, value in request.options.items() if name in known}
-    with named_in_batch(item.imodel):
+    with known_imodel(listed_imodel(item.imodel)):
         try:
             return await export_flow(imodel_id=item.imodel.id, **options)
         except UndecidedError:

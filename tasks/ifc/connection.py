@@ -1,6 +1,6 @@
 """Find or create the export connection for an iModel and its options."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -17,12 +17,17 @@ from tasks.retry import retries_after
 
 
 class Connection(BaseModel):
-    """An export connection; `is_own` is true if this tool created it for exactly these options."""
+    """An export connection; `is_own` is true if this tool created it for exactly these options.
+
+    `read_at` is when the platform last showed it, by its own clock, `is_new` whether it was created then.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     is_own: bool
+    read_at: datetime | None = None
+    is_new: bool = False
 
 
 async def connect(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
@@ -30,13 +35,13 @@ async def connect(credentials: ItwinCredentials, request: IfcRequest) -> Connect
     if request.connection_id:
         named = await check_connection(credentials, request.connection_id, request.imodel_id)
         return Connection(id=named, is_own=False)
-    return Connection(id=await ensure_connection(credentials, request), is_own=True)
+    return await ensure_connection(credentials, request)
 
 
 async def reconnect(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
     """Find or create the connection again, without the cached id, after it was deleted."""
     renewed = ensure_connection.with_options(refresh_cache=True)
-    return Connection(id=await renewed(credentials, request), is_own=True)
+    return await renewed(credentials, request)
 
 
 def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:  # noqa: ARG001  Prefect's shape
@@ -44,7 +49,7 @@ def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str |
     credentials: ItwinCredentials = parameters["credentials"]
     request: IfcRequest = parameters["request"]
     caller = (credentials.api_url, *credentials.identity.key)
-    return hash_objects("export-connection", caller, request.imodel_id, request.connection_name)
+    return hash_objects("export-connection-with-time", caller, request.imodel_id, request.connection_name)
 
 
 @task(
@@ -54,8 +59,8 @@ def connection_key(context: TaskRunContext, parameters: dict[str, Any]) -> str |
     persist_result=True,
     result_serializer="json",
 )
-async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) -> str:
-    """The id of this tool's connection for these options; created if the iModel has none.
+async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) -> Connection:
+    """This tool's connection for these options; created if the iModel has none.
 
     It is identified by a display name that is derived from the options, and by its authentication type. Therefore every
     run on it has these options.
@@ -63,14 +68,15 @@ async def ensure_connection(credentials: ItwinCredentials, request: IfcRequest) 
     async with credentials.get_client() as itwin:
         async for connection in itwin.exports.list_connections(request.imodel_id):
             if _is_ours(connection, credentials, request):
-                return connection.id
+                return Connection(id=connection.id, is_own=True, read_at=itwin.client.server_now())
         created = await itwin.exports.create_connection(
             request.imodel_id,
             display_name=request.connection_name,
             authentication_type=credentials.authentication_type,
         )
+        read_at = itwin.client.server_now()
     get_run_logger().info("Created export connection %s (%s).", created.id, request.connection_name)
-    return created.id
+    return Connection(id=created.id, is_own=True, read_at=read_at, is_new=True)
 
 
 @task(

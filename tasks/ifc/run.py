@@ -1,6 +1,7 @@
 """Start the export run once and wait for it."""
 
 from datetime import datetime
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
@@ -131,14 +132,23 @@ async def build_run_spec(
     """Create the spec from which `start_run` starts the run, and finds it again after a crash or lost response."""
     return RunSpec(
         request=request,
-        connection_id=connection.id,
-        is_own_connection=connection.is_own,
+        **_members_of(connection),
         changeset_id=changeset_id,
         asked_by=str(flow_run.get_id()),
         first_started=first_started,
         failed_before=known_failures(request, connection.id),
         foreign_waits=sum(wait.is_foreign for wait in await earlier_waits()),
     )
+
+
+def _members_of(connection: Connection) -> dict[str, Any]:
+    """What a spec holds of its connection."""
+    return {
+        "connection_id": connection.id,
+        "is_own_connection": connection.is_own,
+        "connection_read_at": connection.read_at,
+        "is_new_connection": connection.is_new,
+    }
 
 
 async def start_or_reconnect(
@@ -152,7 +162,7 @@ async def start_or_reconnect(
             raise
         get_run_logger().warning("Export connection %s is gone or not ours; ensuring it again.", spec.connection_id)
         connection = await reconnect(credentials, spec.request)
-        return await start_run(credentials, spec.model_copy(update={"connection_id": connection.id}), blob_storage)
+        return await start_run(credentials, spec.model_copy(update=_members_of(connection)), blob_storage)
 
 
 def known_failures(request: IfcRequest, connection_id: str) -> tuple[str, ...]:

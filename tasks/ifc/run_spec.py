@@ -33,7 +33,8 @@ class RunSpec(BaseModel):
     the flow run, `first_started` when that first started, by the platform's clock. `failed_before` names runs that
     failed: it is part of the cache key, so that a new run can be started after a failure. So is `foreign_waits`: how
     often the flow run was suspended because a run of others held the iModel. `uploaded_mapping_id` is the Storage id of
-    the content of a mapping file.
+    the content of a mapping file. `connection_read_at` is when the platform last showed the connection, and
+    `is_new_connection` whether it was created then.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +42,8 @@ class RunSpec(BaseModel):
     request: IfcRequest
     connection_id: str
     is_own_connection: bool
+    connection_read_at: datetime | None = None
+    is_new_connection: bool = False
     changeset_id: str
     asked_by: str
     first_started: datetime

@@ -29,6 +29,10 @@ from tasks.polling import Log, PollBackoff, RunPoller
 from tasks.released.wait import ReleasedWait
 
 SAS_MARGIN = timedelta(hours=1)
+KNOWN_FOR = timedelta(minutes=10)
+"""How long a connection that the platform has shown is not read again; the API cannot rename one."""
+EMPTY_FOR = timedelta(seconds=FRESH_SECONDS)
+"""How long a new connection of ours has no runs but those that were recorded when they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class RunStarter:
             ConflictError: A simultaneous request won; look again.
             NotFoundError: The connection is gone, or is not ours.
         """
-        await self._require_ours()
+        if not self._is_known_for(KNOWN_FOR):
+            await self._require_ours()
         active_run: StartedRun | None = None
         stale_reads = 0
         while True:
@@ -85,6 +90,11 @@ class RunStarter:
         """Ids of the runs for the same options in the records of this folder."""
         return {record.run_id for record in self.records.all() if record.run_id and record.options == self._name}
 
+    def _is_known_for(self, longest: timedelta) -> bool:
+        """True if the platform has shown the connection so lately; false for one that the caller named."""
+        read_at = self.spec.connection_read_at
+        return read_at is not None and self.itwin.client.clock.elapsed_since(read_at) < longest
+
     async def _require_ours(self) -> None:
         """The id may come from the cache: what it names now must be the connection it named then."""
         if not self.spec.is_own_connection:
@@ -98,10 +108,20 @@ class RunStarter:
         connections = {self.spec.connection_id: None} | dict.fromkeys(self._recorded_connections())
         if active_run is not None and await self._is_duplicate_connection(active_run.connection_id):
             connections[active_run.connection_id] = None
+        if active_run is None and self._has_no_runs():
+            del connections[self.spec.connection_id]
         for connection_id in connections:
             if (present := await self._find_on(connection_id)) is not None:
                 return present
         return None
+
+    def _has_no_runs(self) -> bool:
+        """True if the connection was created a moment ago and nothing was recorded of it since.
+
+        Where another machine has started a run on it meanwhile, the platform names that one instead of a second.
+        """
+        is_recorded = bool(self.records.of_connection(self.spec.connection_id))
+        return self.spec.is_new_connection and self._is_known_for(EMPTY_FOR) and not is_recorded
 
     async def _find_on(self, connection_id: str) -> RemoteRun | None:
         try:

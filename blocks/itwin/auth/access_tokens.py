@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from blocks.errors import SignInRequiredError, TransientError
 from blocks.itwin.allowed_hosts import AllowedHosts
+from blocks.itwin.auth.saved_token import SavedToken
 from blocks.itwin.auth.token_endpoint import Identity, InvalidGrantError, TokenEndpoint
 from blocks.itwin.transport import Json, Transport
 from blocks.known_secrets import remember_secret
@@ -97,6 +98,7 @@ class AccessTokens:
         hosts: The allow list for the issuer's endpoints.
         refresh_tokens: The store of a user's refresh token.
         cache: The current token, shared by all event loops of the process.
+        saved: Keeps the token of a service application for later processes.
         clock: Monotonic seconds.
     """
 
@@ -108,12 +110,14 @@ class AccessTokens:
         refresh_tokens: RefreshTokens | None = None,
         *,
         cache: TokenCache | None = None,
+        saved: SavedToken | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
         self._endpoint = TokenEndpoint(identity, transport, hosts)
         self._refresh_tokens = refresh_tokens
         self._cache = cache or TokenCache()
+        self._saved = saved
         self._clock = clock
         self._in_flight = asyncio.Lock()
 
@@ -129,7 +133,7 @@ class AccessTokens:
         async with self._in_flight, self._cache.lock():
             usable = self._usable(rejected)
             if usable is None:
-                usable = self._cache.current = await self._fetch()
+                usable = self._cache.current = await self._fetch(rejected)
             return usable.value
 
     def _usable(self, rejected: str | None) -> AccessToken | None:
@@ -138,12 +142,9 @@ class AccessTokens:
             return None
         return current
 
-    async def _fetch(self) -> AccessToken:
+    async def _fetch(self, rejected: str | None) -> AccessToken:
         if self._identity.authentication_type == "Service":
-            scopes = self._identity.scopes
-            return self._access_token(
-                await self._endpoint.request_token({"grant_type": "client_credentials", "scope": scopes})
-            )
+            return self._load(rejected) or await self._request_for_service()
         store = self._refresh_tokens
         if store is None:
             raise SignInRequiredError(
@@ -151,6 +152,22 @@ class AccessTokens:
             )
         async with store.exclusively():
             return await run_to_completion(self._exchange(store))
+
+    def _load(self, rejected: str | None) -> AccessToken | None:
+        """The token that an earlier process has saved."""
+        found = self._saved.load() if self._saved else None
+        if found is None or found[0] == rejected:
+            return None
+        value, seconds = found
+        remember_secret(value)
+        return AccessToken(value, self._clock() + seconds)
+
+    async def _request_for_service(self) -> AccessToken:
+        form = {"grant_type": "client_credentials", "scope": self._identity.scopes}
+        token = self._access_token(await self._endpoint.request_token(form))
+        if self._saved:
+            self._saved.keep(token.value, token.renew_at - self._clock())
+        return token
 
     async def _exchange(self, store: RefreshTokens) -> AccessToken:
         """Exchange the refresh token; if it is rejected and the store has a newer one, exchange that one once."""

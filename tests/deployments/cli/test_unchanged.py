@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from blocks.storage.manifest import read_manifest
-from deployments.cli.unchanged import find_unchanged
+from deployments.cli.unchanged import look_first
 from deployments.sandbox.server import RunningSandbox
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
@@ -80,10 +80,10 @@ async def test_a_published_export_is_checked_without_prefect(sandbox: RunningSan
     assert manifest.verdict == "rejected"
     looked = [entry.path for entry in list(sandbox.state.log)[asked:] if not entry.path.startswith(("/connect", "/."))]
     assert looked == [f"/imodels/{SEEDED.bridge}/changesets"]
-    assert find_unchanged(ifc_request(SEEDED.bridge, acceptance="a-block")) is None
+    assert look_first(ifc_request(SEEDED.bridge, acceptance="a-block")).unchanged is None
     rules.write_text("on_rejected = 'quarantine'\n[ifc]\ngeoreference = 'imodel'")
     asked = len(sandbox.state.log)
-    compared = await asyncio.to_thread(find_unchanged, ifc_request(SEEDED.bridge, acceptance=str(rules)))
+    compared = (await asyncio.to_thread(look_first, ifc_request(SEEDED.bridge, acceptance=str(rules)))).unchanged
     assert compared is not None
     assert compared.checks[0].note == "no georeference in Bridge.ifc"
     assert [entry.path for entry in list(sandbox.state.log)[asked:]].count(f"/imodels/{SEEDED.bridge}") == 1
@@ -106,7 +106,8 @@ async def test_what_may_need_doing_is_left_to_a_flow_run(
     report = await export_ifc(SEEDED.bridge)
 
     async def is_unchanged(*, force: bool = False) -> bool:
-        return await asyncio.to_thread(find_unchanged, ifc_request(SEEDED.bridge, force=force)) is not None
+        look = await asyncio.to_thread(look_first, ifc_request(SEEDED.bridge, force=force))
+        return look.unchanged is not None
 
     assert await is_unchanged()
     assert not await is_unchanged(force=True)

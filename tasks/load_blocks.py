@@ -1,9 +1,16 @@
 """Load Prefect blocks by name; `default` falls back to the environment.
 
-These are plain functions, because Prefect could persist the result of a task, and blocks hold secrets.
+These are plain functions, because Prefect could persist the result of a task, and blocks hold secrets. The exports of a
+batch share what was read of the Prefect server; a refresh token is not part of that, `block_token_store` reads it anew.
 """
 
-from typing import TypeVar
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, TypeVar
 
 from prefect import get_client
 from prefect.blocks.core import Block
@@ -16,6 +23,50 @@ from blocks.network import check_prefect_network
 from blocks.settings import read_settings
 
 Loaded = TypeVar("Loaded", bound=Block)
+Read = TypeVar("Read")
+
+SHARED_SECONDS = 60.0
+"""How long the exports of a batch share a block; one that is changed meanwhile counts after that."""
+
+
+class SharedReads:
+    """What the exports of a batch have read of the Prefect server; each is read again after a minute.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._read: dict[tuple[str, str], tuple[float, Any]] = {}
+
+    async def get(self, key: tuple[str, str], read: Callable[[], Awaitable[Read]]) -> Read:
+        """What was read under that key, or is read now; an error is raised and not kept."""
+        async with self._lock:
+            read_at, found = self._read.get(key, (float("-inf"), None))
+            if self._clock() - read_at > SHARED_SECONDS:
+                read_at, found = self._clock(), await read()
+                self._read[key] = (read_at, found)
+            return found
+
+
+_shared: ContextVar[SharedReads | None] = ContextVar("shared_reads", default=None)
+
+
+@contextmanager
+def sharing_blocks(shared: SharedReads) -> Generator[None]:
+    """Let all that is loaded in this context be read once."""
+    token = _shared.set(shared)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+async def _once(key: tuple[str, str], read: Callable[[], Awaitable[Read]]) -> Read:
+    shared = _shared.get()
+    return await (shared.get(key, read) if shared else read())
 
 
 async def load_credentials(name: str) -> ItwinCredentials:
@@ -57,12 +108,13 @@ async def find_saved(kind: type[Loaded], name: str) -> Loaded:
         ValidationError: Its content is invalid.
     """
     check_prefect_network()  # Prefect's client raises FileNotFoundError or ImportError otherwise
-    saved = await _saved_names(kind)
+    slug = kind.get_block_type_slug()
+    saved = await _once((slug, ""), partial(_saved_names, kind))
     if name in saved:
-        return await kind.aload(name)
+        return await _once((slug, name), partial(kind.aload, name))
     listed = ", ".join(saved) or "none is saved"
     raise NoBlockError(
-        f"There is no {kind.get_block_type_slug()} block named “{name}”. Saved ones: {listed}. "
+        f"There is no {slug} block named “{name}”. Saved ones: {listed}. "
         f"Choose one of them, or save one in the Prefect UI under Blocks."
     )
 

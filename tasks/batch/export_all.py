@@ -42,6 +42,7 @@ from tasks.imodel import resolve_itwin
 from tasks.imodel_selection import select_imodels
 from tasks.judged_export import is_failure, refusal_of
 from tasks.known_imodel import known_imodel, listed_imodel
+from tasks.load_blocks import SharedReads, sharing_blocks
 from tasks.platform_slots import share_slots
 from tasks.progress_artifact import shown
 from tasks.reports import BatchFailure, BatchReport, ExportFormat, ExportReport
@@ -188,7 +189,8 @@ async def export_all(
 
     share_slots(request.max_active)
     async with shown(progress, progress_key(request)), delivering(request.output_dir):
-        outcomes = await asyncio.gather(*(export(item) for item in items), return_exceptions=True)
+        with sharing_blocks(SharedReads()):
+            outcomes = await asyncio.gather(*(export(item) for item in items), return_exceptions=True)
     return _summarize(request.itwin_id, items, outcomes)
 
 

@@ -18,6 +18,7 @@ from tasks.load_rules import with_rules
 from tasks.mesh.ended_export import report_ended_mesh
 from tasks.mesh.export import build_mesh_spec, ensure_mesh_export, wait_for_mesh
 from tasks.mesh.options import MeshRequest
+from tasks.mesh.tiles_place import place_for_tiles
 from tasks.mesh.tileset import (
     check_tiles_publishable,
     fetch_tiles,
@@ -59,6 +60,6 @@ async def export_mesh(request: MeshRequest) -> ExportReport:
         async with platform_slot():
             asked = await ensure_mesh_export(itwin, spec)
             mesh = await found_or_released(partial(wait_for_mesh, itwin, spec, asked))
-        with request.staging_root.staging("mesh", str(flow_run.get_id())) as staging:
-            fetched = await fetch_tiles(itwin, spec, mesh, staging)
+        with request.staging_root.staging("mesh", str(flow_run.get_id())) as staging, place_for_tiles(request) as place:
+            fetched = await fetch_tiles(itwin, spec, mesh, staging, place)
             return raise_if_refused(await publish_tiles(itwin, spec, mesh, fetched), request)

@@ -19,7 +19,7 @@ from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.export_destination import ExportDestination
 from blocks.storage.file_names import MANIFEST_NAME
 from blocks.storage.manifest import Manifest, ManifestFile, Role, read_manifest
-from blocks.storage.publish import sha256_of
+from blocks.storage.publish import digest_of
 from tasks.load_blocks import load_saved
 from tasks.output_place import access_of_environment
 
@@ -39,7 +39,7 @@ class FetchedExport:
 async def fetch_published(
     manifest: str, folder: Path, *, roles: Collection[Role] = MODELS, destination: str = "default"
 ) -> FetchedExport:
-    """Fetch files of a published export into a folder, and compare each with the SHA-256 in the manifest.
+    """Fetch files of a published export into a folder, and compare each with the hash in the manifest.
 
     A file that is replaced meanwhile stays as it was fetched. From a folder on the same disk it is a hard link and no
     copy, so do not change it.
@@ -99,12 +99,13 @@ def _fetch_file(source: Path | StoredExport, file: ManifestFile, folder: Path) -
     with disk_errors(folder):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
+    algorithm, expected = file.digest
     if isinstance(source, Path):
         _link(source / file.path, target)
-        digest = sha256_of(target)
+        digest = digest_of(target, algorithm)
     else:
-        digest = source.store.download(source.key_of(file.path), target)
-    if digest != file.sha256:
+        digest = source.store.download(source.key_of(file.path), target, algorithm)
+    if digest != expected:
         target.unlink()
         raise ContentError(f"{file.path} is not the file that the manifest describes. Export it again.")
     return target

@@ -1,5 +1,6 @@
 """HTTP transport for azure-identity and the synchronous storage client, with proxy and TLS of `blocks.network`."""
 
+import math
 import re
 from http import HTTPStatus
 from typing import Any
@@ -26,15 +27,16 @@ class RoutedRequestsTransport(RequestsTransport):
 
     Args:
         seconds: For all requests through it together, with those that the SDK repeats.
+        seconds_each: For each of them.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
     """
 
-    def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, seconds: float = ANSWER_SECONDS, seconds_each: float = math.inf) -> None:
         session = requests.Session()
         session.trust_env = False
-        adapter = BoundedAdapter(seconds)
+        adapter = BoundedAdapter(seconds, seconds_each)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         base: Any = super()

@@ -1,5 +1,6 @@
 """An adapter of requests whose answers have bounded sizes and times, and that trusts what `blocks.network` trusts."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -24,11 +25,13 @@ class BoundedAdapter(HTTPAdapter):
 
     Args:
         seconds: For all requests through this adapter together, from now on.
+        seconds_each: For each of them.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, seconds_each: float = math.inf) -> None:
         self._tls = tls_context()
         self._ends_at = time.monotonic() + seconds
+        self._seconds_each = seconds_each
         self._connections: list[Any] = []
         super().__init__(max_retries=0)
 
@@ -56,7 +59,7 @@ class BoundedAdapter(HTTPAdapter):
         Raises:
             requests.RequestException: There is no answer, or it is too long, or it does not end in time.
         """
-        seconds = self._ends_at - time.monotonic()
+        seconds = min(self._seconds_each, self._ends_at - time.monotonic())
         if seconds <= 0:
             raise requests.ConnectTimeout("no answer came in time")
         cut = threading.Timer(seconds, self._cut)

@@ -53,7 +53,7 @@ def compare_tiles(
         return None
     old = {file.path: file for file in before.files if file.role != "content"}
     new = {file.path: file for file in files}
-    same = {path for path in new.keys() & old.keys() if _digest(new[path]) == _digest(old[path])}
+    same = {path for path in new.keys() & old.keys() if new[path].has_content_of(old[path])}
     return TilesetDifference(
         before=_facts(before, options),
         added=_total(new[path] for path in new.keys() - old.keys()),
@@ -83,10 +83,6 @@ def _facts(before: Manifest, options: Mapping[str, JsonValue]) -> ExportBefore:
         created_at=before.created_at,
         same_options=before.options == options,
     )
-
-
-def _digest(file: ManifestFile) -> tuple[int, str]:
-    return file.size, file.sha256
 
 
 def _total(files: Iterable[ManifestFile]) -> Files:

@@ -36,7 +36,7 @@ class ManifestFile:
     Attributes:
         path: Relative to the manifest, with forward slashes.
         size: In bytes.
-        sha256: Hex digits.
+        sha256: Hex digits; empty for a tile that was copied from one store to another and not read. It has an MD5.
         mtime_ns: Modification time of the published file, nanoseconds since 1970.
         etag: ETag from the server, for tiles that a later export may reuse.
         md5: Hex digits, if the server named one.
@@ -49,6 +49,19 @@ class ManifestFile:
     mtime_ns: int = 0
     etag: str | None = None
     md5: str | None = None
+
+    @property
+    def digest(self) -> tuple[str, str]:
+        """The name of a hash, and what it is in hex digits."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5 or "")
+
+    def has_content_of(self, other: "ManifestFile") -> bool:
+        """True if size and a hash that both have are the same."""
+        if self.size != other.size:
+            return False
+        if self.sha256 and other.sha256:
+            return self.sha256 == other.sha256
+        return self.md5 is not None and self.md5 == other.md5
 
 
 class VersionFacts(KeptModel):

@@ -170,5 +170,10 @@ def _remove_unlisted(folder: Path, before: Manifest | None, now: Manifest) -> No
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file in hex digits."""
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """The hash of that name of a file in hex digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -17,6 +17,7 @@ from blocks.itwin.mesh_models import MeshExport
 from blocks.signed_url import SignedUrl
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.content_file import write_content
+from blocks.storage.destination.published_export import PublishedExport
 from blocks.storage.difference_to_before import compare_tiles
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
@@ -24,6 +25,7 @@ from blocks.storage.preview_file import add_preview
 from blocks.storage.rejected import put_aside
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, checkpoint_path, fetch_tileset
+from blocks.storage.tileset.early_tiles import EarlyTiles
 from blocks.storage.tileset.publish import check_tileset_publishable, previous_path, recover
 from blocks.storage.tileset.references import ROOT
 from blocks.storage.tileset.tile_body import FetchedTile
@@ -35,6 +37,7 @@ from tasks.judged_export import is_publishable, with_verdict
 from tasks.mesh.export import RemoteMesh
 from tasks.mesh.finder import MeshSearch, best_of, not_found_error
 from tasks.mesh.options import MeshRequest, MeshSpec
+from tasks.mesh.tiles_place import early_tiles_of
 from tasks.polling import Log, read_poll_backoff
 from tasks.published import draft_manifest, find_published, publish_rejected, report_published
 from tasks.reports import ExportReport
@@ -43,11 +46,16 @@ from tasks.state_dir import prepare
 
 
 class FetchedTiles:
-    """The tiles of a mesh export on the disk, not published yet; a plain class, which Prefect does not search."""
+    """The tiles of a mesh export that are not published yet; a plain class, which Prefect does not search.
 
-    def __init__(self, export_id: str, tileset: FetchedTileset) -> None:
+    Attributes:
+        place: Where they will be published; an object store has taken them already.
+    """
+
+    def __init__(self, export_id: str, tileset: FetchedTileset, place: PublishedExport) -> None:
         self.export_id = export_id
         self.tileset = tileset
+        self.place = place
 
 
 async def find_published_tiles(
@@ -80,8 +88,10 @@ async def check_tiles_publishable(request: MeshRequest) -> None:
     cache_policy=NO_CACHE,  # files on disk are their own record
     persist_result=False,
 )
-async def fetch_tiles(credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, staging: Path) -> FetchedTiles:
-    """Fetch every file of a tileset that is not here yet.
+async def fetch_tiles(
+    credentials: ItwinCredentials, spec: MeshSpec, mesh: RemoteMesh, staging: Path, place: PublishedExport
+) -> FetchedTiles:
+    """Fetch every file of a tileset that is not here yet; an object store takes each as soon as it is here.
 
     Raises:
         NotFoundError: The export vanished meanwhile and nothing took its place.
@@ -92,11 +102,13 @@ async def fetch_tiles(credentials: ItwinCredentials, spec: MeshSpec, mesh: Remot
     current_progress().enter("fetching")
     async with credentials.get_client() as itwin:
         source = TileSource(itwin, spec, mesh.export_id, log)
-        tileset = await source.fetch(staging)
+        tileset = await source.fetch(staging, early_tiles_of(place))
     size = tileset.total_bytes
-    current_progress().fetched_bytes = 0 if tileset.reused else size
+    current_progress().fetched_bytes = 0 if tileset.reused else sum(tileset.sizes.values())
     log.info("Fetched %s files (%s bytes), %s of them unchanged.", len(tileset.tiles), size, tileset.reused)
-    return FetchedTiles(source.export_id, tileset)
+    if tileset.elsewhere:
+        log.info("Of these, %s were copied by the object store and not read here.", len(tileset.elsewhere))
+    return FetchedTiles(source.export_id, tileset, place)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -111,7 +123,7 @@ async def publish_tiles(
     """
     current_progress().enter("checking")
     manifest = _manifest(credentials, spec, mesh, fetched)
-    kept = await finish_in_thread(_check_and_publish, spec.request, fetched.tileset, manifest)
+    kept = await finish_in_thread(_check_and_publish, spec.request, fetched, manifest)
     current_progress().enter("published")
     for warning in kept.manifest.warnings[len(mesh.warnings) :]:
         get_run_logger().warning(warning)
@@ -122,7 +134,8 @@ async def publish_rejected_tiles(
     credentials: ItwinCredentials, request: MeshRequest, changeset_id: str
 ) -> ExportReport | None:
     """Check an identical tileset again that was rejected before, and publish it if it may be published now."""
-    return await publish_rejected(credentials, request, changeset_id, partial(_publish, request))
+    publish = partial(_publish, request, request.published)
+    return await publish_rejected(credentials, request, changeset_id, publish)
 
 
 @dataclass
@@ -134,7 +147,7 @@ class TileSource:
     export_id: str
     log: Log
 
-    async def fetch(self, staging: Path) -> FetchedTileset:
+    async def fetch(self, staging: Path, early: EarlyTiles) -> FetchedTileset:
         """Fetch the tileset; after a failure, check whether the mesh export still exists."""
         request = self.spec.request
         previous = None if request.policy.force or request.address else request.folder
@@ -142,7 +155,7 @@ class TileSource:
             export_id = self.export_id
             try:
                 return await fetch_tileset(
-                    self.link, staging, previous=previous, on_progress=current_progress().note_files
+                    self.link, staging, previous=previous, on_progress=current_progress().note_files, early=early
                 )
             except (ContentError, BlobChangedError):
                 await self.link()
@@ -194,9 +207,10 @@ def _listed(tile: FetchedTile) -> ManifestFile:
     )
 
 
-def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: Manifest) -> KeptExport:
+def _check_and_publish(request: MeshRequest, fetched: FetchedTiles, manifest: Manifest) -> KeptExport:
     """The published or rejected tileset; its manifest has what the check found."""
-    found = verify_tileset(tileset.folder, {tile.name: tile.size for tile in tileset.tiles})
+    tileset = fetched.tileset
+    found = verify_tileset(tileset.folder, tileset.sizes, tileset.elsewhere)
     difference = compare_tiles(request.folder, manifest.files, request.options)
     content = ExportContent(tileset=found.content, difference=difference)
     complete = manifest.model_copy(
@@ -212,7 +226,7 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
     current_progress().enter("publishing")
     judged = with_verdict(complete, request, content, tileset.folder)
     if is_publishable(judged, request):
-        return KeptExport(request.folder, _publish(request, tileset.folder, judged))
+        return KeptExport(request.folder, _publish(request, fetched.place, tileset.folder, judged))
     with file_lock(request.state_dir.publish_lock("mesh")):
         kept = put_aside(tileset.folder, request.folder, judged)
     checkpoint_path(tileset.folder).unlink(missing_ok=True)
@@ -220,11 +234,11 @@ def _check_and_publish(request: MeshRequest, tileset: FetchedTileset, manifest: 
     return kept
 
 
-def _publish(request: MeshRequest, staging: Path, manifest: Manifest) -> Manifest:
+def _publish(request: MeshRequest, place: PublishedExport, staging: Path, manifest: Manifest) -> Manifest:
     """Publish the tileset of a staging folder, whole or not at all."""
     note_publication(request, manifest.run_id)
     lock = request.state_dir.publish_lock("mesh")
-    published = request.published.publish(staging, manifest, keep=request.policy.keep, lock=lock)
+    published = place.publish(staging, manifest, keep=request.policy.keep, lock=lock)
     checkpoint_path(staging).unlink(missing_ok=True)
     remove_folder(staging)  # a folder has been moved from there; an object store has got copies
     return published

@@ -8,13 +8,18 @@ from contextlib import contextmanager
 
 
 class Relay:
-    """Passes bytes between its own port and another one of loopback, until it is cut or silenced."""
+    """Passes bytes between its own port and another one of loopback, until it is cut or silenced.
+
+    Attributes:
+        passed: Bytes so far, in both directions.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self._is_silent = False
+        self.passed = 0
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,6 +46,7 @@ class Relay:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
+                self.passed += len(piece)
                 if not self._is_silent:
                     sink.sendall(piece)
         with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ that is repeated may meet its own first success, so a refused one is compared wi
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.store import AzureStore
 from obstore.store import ObjectStore as Client
 
 from blocks.errors import ConfigurationError, ContentError
 from blocks.signed_url import SignedUrl
+from blocks.storage.destination.signed_writes import write_links
 from blocks.storage.destination.store_errors import NO_CONTAINER, ChangedMeanwhileError, store_errors
 from blocks.storage.destination.web_headers import headers_of
 
@@ -162,14 +164,14 @@ class ObjectStore:
                 )
         raise ChangedMeanwhileError(f"{self.url}/{key} is written by other processes at the same time.")
 
-    def download(self, key: str, target: Path) -> str:
-        """Write the content of an object to a file; returns its SHA-256.
+    def download(self, key: str, target: Path, algorithm: str = "sha256") -> str:
+        """Write the content of an object to a file; returns its hash of that name.
 
         Raises:
             ContentError: There is no such object.
         """
         with target.open("wb") as file:
-            return self._stream(key, file.write)
+            return self._stream(key, file.write, algorithm)
 
     def sha256_of(self, key: str) -> str:
         """The SHA-256 of an object in hex digits, which is read whole.
@@ -177,12 +179,34 @@ class ObjectStore:
         Raises:
             ContentError: There is no such object.
         """
-        return self._stream(key, len)
+        return self.digest_of(key, "sha256")
+
+    def digest_of(self, key: str, algorithm: str) -> str:
+        """The hash of that name of an object in hex digits, which is read whole.
+
+        Raises:
+            ContentError: There is no such object.
+        """
+        return self._stream(key, len, algorithm)
 
     def signed_url(self, key: str, life: timedelta) -> SignedUrl:
         """A link with which anybody may read an object for so long."""
         with store_errors(self.url, f"sign a link to {key}"):
             return SignedUrl(_UNTYPED.sign(self._client, "GET", key, life))
+
+    def write_links(self, keys: Sequence[str], life: timedelta) -> dict[str, SignedUrl]:
+        """Links by key with which objects can be written for so long; only those that can be signed.
+
+        Raises:
+            InterruptedTransferError: The store cannot be reached, or its credentials cannot sign.
+        """
+        with store_errors(self.url, "sign links"):
+            return write_links(self._client, keys, life)
+
+    @property
+    def is_azure(self) -> bool:
+        """True for a container of Azure Blob Storage."""
+        return isinstance(self._client, AzureStore)
 
     def entries(self, prefix: str) -> dict[str, ListedObject]:
         """Every object below a prefix, which ends at a slash: `a` does not stand for `ab/`."""
@@ -224,8 +248,8 @@ class ObjectStore:
             _raise_if_gone(error)
             return None
 
-    def _stream(self, key: str, take: Callable[[bytes], object]) -> str:
-        digest = hashlib.sha256()
+    def _stream(self, key: str, take: Callable[[bytes], object], algorithm: str) -> str:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
         with store_errors(self.url, f"read {key}"):
             found = self._get(key)
             for piece in found.stream(min_chunk_size=_READ) if found else ():

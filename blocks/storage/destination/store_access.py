@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from obstore.store import AzureStore, GCSStore, S3Store
 from obstore.store import ObjectStore as Client
@@ -44,7 +45,7 @@ def open_store(address: StoreAddress, access: StoreAccess) -> ObjectStore:
 def _azure(address: StoreAddress, access: StoreAccess) -> Client:
     parts = _connection_parts(access.connection_string)
     endpoint = access.endpoint_url or parts.get("BlobEndpoint", "") or address.account_url
-    account = address.account or parts.get("AccountName", "")
+    account = address.account or parts.get("AccountName", "") or _account_of(endpoint)
     named = parts.get("AccountName", account)
     if address.account and named != address.account:
         raise ConfigurationError(f"{address.url} is not in the account of the connection string. Correct one of them.")
@@ -71,6 +72,17 @@ def _s3(address: StoreAddress, access: StoreAccess) -> Client:
 def _gcs(address: StoreAddress, access: StoreAccess) -> Client:
     config = _given(service_account_key=access.service_account_json, base_url=access.endpoint_url.rstrip("/"))
     return GCSStore(address.container, prefix=address.prefix or None, config=config, **_options(access.endpoint_url))
+
+
+def _account_of(endpoint: str) -> str:
+    """The account of an endpoint: the first label of its host, or the first folder where the host is an IP address.
+
+    Connection strings with a SAS name no account besides.
+    """
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    is_address = host.replace(".", "").isdigit() or ":" in host
+    return parts.path.strip("/").partition("/")[0] if is_address else host.partition(".")[0]
 
 
 _CLIENTS = {"az": _azure, "s3": _s3, "gs": _gcs}

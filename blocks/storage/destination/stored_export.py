@@ -113,7 +113,8 @@ class StoredExport:
         listed = self.entries()
         for file in manifest.files:
             fault = _fault(file, manifest, listed.get(self.key_of(file.path)))
-            if fault is None and full and self.store.sha256_of(self.key_of(file.path)) != file.sha256:
+            algorithm, digest = file.digest
+            if fault is None and full and self.store.digest_of(self.key_of(file.path), algorithm) != digest:
                 fault = "is not the file that was exported"
             if fault:
                 raise ContentError(f"{file.path} {fault} in {self._url}. Export it again.")
@@ -295,7 +296,7 @@ def is_in_generation(file: ManifestFile, manifest: Manifest) -> bool:
 
 
 def _identity_of(manifest: Manifest) -> tuple[object, ...]:
-    files = {(file.path, file.sha256) for file in in_folder_form(manifest).files}
+    files = {(file.path, file.digest) for file in in_folder_form(manifest).files}
     return manifest.run_id, manifest.changeset_id, manifest.options, files
 
 

@@ -1,41 +1,28 @@
 """A tileset in an object store: tiles in a generation that never changes, and a small root that refers to it.
 
 A viewer that holds the old root goes on with the old tiles, one that loads anew gets the new ones, nobody a mixture.
-What a generation consists of is noted before its first tile, and only what is noted there is ever deleted.
 """
 
 import dataclasses
 import hashlib
-import secrets
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from blocks.disk import disk_errors
 from blocks.errors import InterruptedTransferError
+from blocks.storage.destination.generation_upload import Generation, GenerationPlace, GenerationUpload
 from blocks.storage.destination.object_store import ListedObject
 from blocks.storage.destination.root_document import root_document
 from blocks.storage.destination.stored_export import SMALL, StoredExport, in_folder_form, is_as_published
-from blocks.storage.destination.web_headers import IMMUTABLE, headers_of
 from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile, with_modification_time
 from blocks.storage.tileset.references import ROOT
 
 GRACE = timedelta(days=1)
-_AT_ONCE = 32
-_FOLDER = ".itwin-export/generations"
-
-
-class Generation(BaseModel):
-    """The note of a generation: the paths in it, which its process writes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,9 +31,11 @@ class StoredTileset(StoredExport):
 
     Attributes:
         grace: How long a generation stays that no manifest refers to any more.
+        upload: What has taken tiles already while others were fetched.
     """
 
     grace: timedelta = GRACE
+    upload: GenerationUpload | None = None
 
     def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:  # noqa: ARG002  of folders
         """Upload the tiles as a new generation, then the root that refers to it, then the manifest, which is returned.
@@ -57,16 +46,22 @@ class StoredTileset(StoredExport):
             ContentError: A file is missing or has another size than the manifest says.
             ConflictError: Other processes keep publishing there.
         """
-        for file in manifest.files:
-            with_modification_time(file, staging / file.path)
         seen = self.see().manifest
         if seen and self.is_published(seen, manifest):
             return self.with_copies(staging, seen)
+        if self.upload:
+            return self._publish(self.upload, staging, manifest, keep)
+        with closing(self.new_upload()) as upload:
+            return self._publish(upload, staging, manifest, keep)
+
+    def _publish(self, upload: GenerationUpload, staging: Path, manifest: Manifest, keep: int) -> Manifest:
+        for file in manifest.files:
+            if not upload.has(file):
+                with_modification_time(file, staging / file.path)
         tiles = [file for file in manifest.files if file.role not in SMALL]
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
-        self._write_note(Generation(name=name, paths=tuple(file.path for file in tiles)))
-        self._fill(name, staging, tiles, seen)
-        complete = self._in_generation(name, manifest, staging)
+        upload.note([file.path for file in tiles])
+        upload.fill(staging, tiles)
+        complete = self._in_generation(upload.name, manifest, staging)
         root = staging.with_name(f"{staging.name}.root.json")
         beside = {file.path: staging / file.path for file in manifest.files if file.role in SMALL}
         published = self.replace({**beside, ROOT: root}, complete, keep)
@@ -74,34 +69,25 @@ class StoredTileset(StoredExport):
         self._remove_old(published)
         return self.with_copies(staging, published)
 
+    def new_upload(self, *, copies_unread: bool = False) -> GenerationUpload:
+        """What takes the tiles of a new generation, also before all of them are known."""
+        return GenerationUpload(self._place, copies_unread=copies_unread)
+
     def before_replacing(self, seen: Manifest | None) -> None:
         """The time of grace of the published generation begins."""
         if seen and seen.generation:
-            self._write_note(_note_of(seen))
+            self._place.write_note(_note_of(seen))
 
-    def _fill(self, name: str, staging: Path, tiles: Iterable[ManifestFile], seen: Manifest | None) -> None:
-        copies = self._unchanged(seen)
-
-        def put(file: ManifestFile) -> None:
-            key, source = self.key_of(f"{name}/{file.path}"), copies.get((file.path, file.sha256))
-            if source:
-                self.store.copy(source, key)
-            else:
-                self.store.upload(key, staging / file.path, headers_of(file.path, IMMUTABLE))
-
-        _for_each(put, tiles)
-
-    def _unchanged(self, seen: Manifest | None) -> Mapping[tuple[str, str], str]:
-        """Keys of the published tiles that are as they were published, by path and SHA-256."""
+    def _unchanged(self) -> Iterable[tuple[str, str, ManifestFile]]:
+        """The published tiles that are as they were published: path in their generation, key and entry."""
+        seen = self.see().manifest
         if seen is None or not seen.generation:
-            return {}
+            return
         listed = self.entries()
         prefix = f"{seen.generation}/"
-        return {
-            (file.path.removeprefix(prefix), file.sha256): key
-            for file in seen.files
-            if is_as_published(file.path, seen, listed.get(key := self.key_of(file.path)))
-        }
+        for file in seen.files:
+            if is_as_published(file.path, seen, listed.get(key := self.key_of(file.path))):
+                yield file.path.removeprefix(prefix), key, file
 
     def _in_generation(self, name: str, manifest: Manifest, staging: Path) -> Manifest:
         """The manifest with the paths and ETags of a generation that is complete, and with its small root."""
@@ -127,7 +113,7 @@ class StoredTileset(StoredExport):
     def _remove_old(self, published: Manifest) -> None:
         """Delete the generations that the manifest does not refer to, after the time of grace."""
         oldest = datetime.now(UTC) - self.grace
-        for key, entry in self.store.entries(self._notes).items():
+        for key, entry in self.store.entries(self._place.notes).items():
             name = PurePosixPath(key).stem
             if name == published.generation or entry.modified > oldest:
                 continue
@@ -139,13 +125,9 @@ class StoredTileset(StoredExport):
                 self.store.delete(sorted(ours))
                 self.store.delete([key])
 
-    def _write_note(self, note: Generation) -> None:
-        self.store.write(f"{self._notes}/{note.name}.json", note.model_dump_json().encode())
-
     @property
-    def _notes(self) -> str:
-        """What the keys of the notes begin with, in the folder of the iModel."""
-        return f"{PurePosixPath(self.key).parent}/{_FOLDER}"
+    def _place(self) -> GenerationPlace:
+        return GenerationPlace(self.store, self.key, self._unchanged)
 
 
 def _moved(file: ManifestFile, generation: str) -> ManifestFile:
@@ -165,15 +147,3 @@ def _parsed(content: bytes) -> Generation | None:
         return Generation.model_validate_json(content)
     except ValidationError:
         return None
-
-
-def _for_each(put: Callable[[ManifestFile], None], tiles: Iterable[ManifestFile]) -> None:
-    """Do it for many at once; after the first failure nothing more is begun."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        tasks = [pool.submit(put, file) for file in tiles]
-        try:
-            for task in tasks:
-                task.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise

@@ -20,6 +20,8 @@ from blocks.storage.tileset.tile_body import FetchedTile
 _PIECE = 1024 * 1024
 LONGEST_CHECKPOINT = 256 * 1024 * 1024
 _TILE = TypeAdapter(FetchedTile)
+_NOTED = ("name", "size", "sha256", "etag", "md5", "stored_size")
+"""Of a tile on the disk."""
 
 
 class TileCheckpoint:
@@ -56,7 +58,7 @@ class TileCheckpoint:
         lines: list[str] = []
         while self._pending:
             tile = self._pending.popleft()
-            lines.append(json.dumps({field: getattr(tile, field) for field in tile.__slots__}))
+            lines.append(json.dumps({field: getattr(tile, field) for field in _NOTED}))
         if lines:
             self._file.write("".join(f"{line}\n" for line in lines).encode())
 

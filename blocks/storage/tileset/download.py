@@ -1,6 +1,7 @@
 """Download of a tileset: tens of thousands of small blobs, checked, into a staging folder."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from blocks.storage.retry import BlobChangedError, RetryPolicy, ThrottledError
 from blocks.storage.tileset.checkpoint import PublishedTiles, TileCheckpoint
 from blocks.storage.tileset.curl_reader import DownloaderPool, TileDownloader
 from blocks.storage.tileset.download_pass import EXPIRY_MARGIN, WORKERS, DownloadPass
+from blocks.storage.tileset.early_tiles import EarlyTiles, NoEarlyTiles
 from blocks.storage.tileset.listing import Tile, check_names, list_tiles
 from blocks.storage.tileset.references import ROOT, ReferenceCrawler
 from blocks.storage.tileset.tile_body import FetchedTile, UndecodableTileError, UndecodableTiles
@@ -45,6 +47,16 @@ class FetchedTileset:
         """Bytes of all files."""
         return sum(tile.size for tile in self.tiles)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file in the folder, by name."""
+        return {tile.name: tile.size for tile in self.tiles if not tile.is_elsewhere}
+
+    @property
+    def elsewhere(self) -> dict[str, int]:
+        """Bytes of each file that is only where it will be published, by name."""
+        return {tile.name: tile.size for tile in self.tiles if tile.is_elsewhere}
+
 
 async def fetch_tileset(
     fetch_link: FetchLink,
@@ -55,6 +67,7 @@ async def fetch_tileset(
     stall_seconds: float = STALL_SECONDS,
     on_progress: Progress | None = None,
     retry_policy: RetryPolicy | None = None,
+    early: EarlyTiles | None = None,
 ) -> FetchedTileset:
     """Download every file of a tileset into the staging folder, and delete all other files there.
 
@@ -69,6 +82,7 @@ async def fetch_tileset(
         stall_seconds: Silence after which a file is given up and asked for again.
         on_progress: Told a few times a second.
         retry_policy: Attempts for one tile, and passes without a new tile, before an error is raised.
+        early: Takes tiles of a listing while others are on their way.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
@@ -80,7 +94,18 @@ async def fetch_tileset(
     for version in range(1, VERSIONS + 1):
         with _open(staging) as checkpoint, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
             published = PublishedTiles(previous)
-            fetch = _Fetch(link, staging, checkpoint, published, pool, workers, stall_seconds, steady, on_progress)
+            fetch = _Fetch(
+                link,
+                staging,
+                checkpoint,
+                published,
+                early or NoEarlyTiles(),
+                pool,
+                workers,
+                stall_seconds,
+                steady,
+                on_progress,
+            )
             try:
                 return await fetch.run()
             except BlobChangedError:
@@ -109,6 +134,7 @@ class _Fetch:
         staging: Path,
         checkpoint: TileCheckpoint,
         published: PublishedTiles,
+        early: EarlyTiles,
         pool: ThreadPoolExecutor,
         workers: int,
         stall_seconds: float,
@@ -119,6 +145,8 @@ class _Fetch:
         self._staging = staging
         self._checkpoint = checkpoint
         self._published = published
+        self._early = early
+        self._is_early = False
         self._pool = pool
         self._workers = workers
         self._stall_seconds = stall_seconds
@@ -140,10 +168,12 @@ class _Fetch:
     async def _fetch_listed(self, tiles: list[Tile]) -> int:
         check_names(tile.name for tile in tiles)
         self._known = len(tiles)
+        await asyncio.to_thread(self._early.begin, [tile.name for tile in tiles])
+        self._is_early = True
         reused = await asyncio.to_thread(self._take_over, tiles)
         missing = [tile for tile in tiles if tile.name not in self._done]
         with disk_errors(self._staging):
-            require_room(self._staging, sum(tile.size or 0 for tile in missing))
+            require_room(self._staging, sum(tile.size or 0 for tile in missing if not self._early.is_taken(tile)))
         await self._fetch(missing)
         return reused
 
@@ -157,7 +187,7 @@ class _Fetch:
         kept = self._checkpoint.kept(tile, self._staging)
         taken = None if kept else self._published.take(tile, self._staging)
         if found := kept or taken:
-            self._done[tile.name] = found
+            self._keep(found)
         return taken is not None
 
     async def _follow(self) -> int:
@@ -234,6 +264,8 @@ class _Fetch:
             self._tell(len(self._done), self._known)
 
     def _save(self, reader: TileDownloader, url: SignedUrl, tile: Tile) -> None:
+        if self._take_early(reader, url, tile):
+            return
         kept = self._checkpoint.kept(tile, self._staging) if tile.size is None else None
         try:
             fetched = reader.save(url, tile, kept)
@@ -242,7 +274,21 @@ class _Fetch:
         if fetched is not kept:
             self._published.share(fetched, self._staging)
             self._checkpoint.add(fetched)
-        self._done[tile.name] = fetched
+        self._keep(fetched)
+
+    def _take_early(self, reader: TileDownloader, url: SignedUrl, tile: Tile) -> bool:
+        """True if the tile need not be fetched; the time that takes says how many threads are useful."""
+        started = time.perf_counter()
+        taken = self._early.take(tile, url) if self._is_early else None
+        if taken:
+            reader.wait = time.perf_counter() - started
+            self._done[tile.name] = taken
+        return taken is not None
+
+    def _keep(self, fetched: FetchedTile) -> None:
+        self._done[fetched.name] = fetched
+        if self._is_early:
+            self._early.put(fetched, self._staging / fetched.name)
 
     def _remove_unexpected(self) -> None:
         """What a former attempt fetched of another version."""

@@ -30,12 +30,17 @@ _REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A file of a tileset as the host describes it; without a listing only the name is known."""
+    """A file of a tileset as the host describes it; without a listing only the name is known.
+
+    Attributes:
+        is_encoded: Its bytes have a Content-Encoding.
+    """
 
     name: str
     size: int | None = None
     etag: str | None = None
     md5: bytes | None = None
+    is_encoded: bool = False
 
 
 async def list_tiles(
@@ -168,6 +173,7 @@ def tiles_of_page(page: ET.Element) -> Iterable[Tile]:
             read_length(properties.get("Content-Length")),
             header_etag(properties.get("Etag")),
             decode_md5(properties.get("Content-MD5")),
+            bool(properties.get("Content-Encoding")),
         )
 
 

@@ -19,11 +19,13 @@ BUFFER = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FetchedTile:
-    """A file of the tileset that is on the disk, whole; digests in hex digits.
+    """A file of the tileset that is on the disk, whole, or where it will be published; digests in hex digits.
 
     Attributes:
+        sha256: Empty if its bytes were not read.
         md5: Of the bytes as the host stores them.
         stored_size: How many those are, where they are compressed (Content-Encoding).
+        is_elsewhere: It is not on the disk.
     """
 
     name: str
@@ -32,6 +34,7 @@ class FetchedTile:
     etag: str | None = None
     md5: str | None = None
     stored_size: int | None = None
+    is_elsewhere: bool = False
 
 
 class UndecodableTileError(InterruptedTransferError):

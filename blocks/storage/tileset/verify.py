@@ -24,12 +24,15 @@ class CheckedTileset:
     warnings: tuple[str, ...]
 
 
-def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> CheckedTileset:
-    """Follow the references from `tileset.json` and check the header of every file.
+def verify_tileset(
+    folder: Path, sizes: Mapping[str, int] | None = None, elsewhere: Mapping[str, int] | None = None
+) -> CheckedTileset:
+    """Follow the references from `tileset.json` and check the header of every file in the folder.
 
     Args:
         folder: Where `tileset.json` lies.
         sizes: Length each file must have, by name; files not named may be there.
+        elsewhere: Lengths of files that belong to the tileset and are not in the folder; they are not opened.
 
     Raises:
         ContentError: Names the first file that is missing, short or not what it should be.
@@ -39,7 +42,7 @@ def verify_tileset(folder: Path, sizes: Mapping[str, int] | None = None) -> Chec
         for name, size in (sizes or {}).items():
             _require(found, name, size)
         padded = [name for name in found if _check_head(TileFile(name, f"{folder}/{name}"))]
-        content = _check_references(folder, found)
+        content = _check_references(folder, found, elsewhere or {})
     return CheckedTileset(content, (_about_padding(padded),) if padded else ())
 
 
@@ -49,10 +52,13 @@ def _about_padding(names: list[str]) -> str:
     return f"{min(names)}{others} of the tileset: longer than declared in the file. The extra bytes are no part of it."
 
 
-def _check_references(folder: Path, found: Mapping[str, int]) -> TilesetContent:
-    _require(found, ROOT)
-    crawler = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in found else None)
+def _check_references(folder: Path, here: Mapping[str, int], elsewhere: Mapping[str, int]) -> TilesetContent:
+    _require(here, ROOT)
+    crawler = ReferenceCrawler(lambda name: TileFile(name, f"{folder}/{name}") if name in here else None)
     crawler.advance()
+    found = {**elsewhere, **here}
+    for name in elsewhere:
+        crawler.statistics.add_kind(name, name.rpartition(".")[2].lower())
     if missing := crawler.names - found.keys():
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ContentError(f"The tileset lacks {min(missing)}{more}, though it refers to it. {_AGAIN}")

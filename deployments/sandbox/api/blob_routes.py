@@ -23,6 +23,7 @@ from deployments.sandbox.api.blob_access import (
     require_container,
     service_headers,
 )
+from deployments.sandbox.api.blob_sources import read_source
 from deployments.sandbox.api.responses import sandbox_of
 from deployments.sandbox.clock import http_date
 from deployments.sandbox.content.blob import Blob, content_md5
@@ -58,13 +59,16 @@ async def read_blob(request: Request) -> Response:
 
 
 async def write_blob(request: Request) -> Response:
-    """Put Blob, Put Block, Put Block List and Set Blob Metadata."""
+    """Put Blob, Put Blob From URL, Put Block, Put Block List and Set Blob Metadata."""
     comp = request.query_params.get("comp", "")
     write = {"": _put_blob, "block": _put_block, "blocklist": _put_block_list, "metadata": _set_metadata}.get(comp)
     if write is None:
         raise BlobRefusedError(400, "InvalidQueryParameterValue")
     container, name = _address(request, "w" if comp else "cw")
-    return write(request, container, name, await request.body())
+    content = await request.body()
+    if not comp and "x-ms-copy-source" in request.headers:
+        return await asyncio.to_thread(_put_blob_from_url, request, container, name, content)
+    return write(request, container, name, content)
 
 
 async def delete_blob(request: Request) -> Response:
@@ -92,6 +96,18 @@ def _put_blob(request: Request, container: str, name: str, content: bytes) -> Re
     for header in ("content-md5", "x-ms-blob-content-md5"):
         _check_md5(request.headers.get(header), content)
     blob = _stored(request, container, name, Blob(content, _kind(request.headers), sandbox_of(request).clock.now()))
+    return _written(request, blob, {"Content-MD5": blob.content_md5 or ""})
+
+
+def _put_blob_from_url(request: Request, container: str, name: str, content: bytes) -> Response:
+    """https://learn.microsoft.com/rest/api/storageservices/put-blob-from-url."""
+    if request.headers.get("x-ms-blob-type") != "BlockBlob":
+        raise BlobRefusedError(400, "MissingRequiredHeader")
+    if content:
+        raise BlobRefusedError(400, "InvalidHeaderValue")
+    source = read_source(request)
+    kind = request.headers.get("x-ms-blob-content-type") or source.content_type
+    blob = _stored(request, container, name, Blob(source.read(), kind, sandbox_of(request).clock.now()))
     return _written(request, blob, {"Content-MD5": blob.content_md5 or ""})
 
 

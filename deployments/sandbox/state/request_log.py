@@ -20,9 +20,14 @@ def log_request(state: SandboxState, scope: Scope) -> LoggedRequest:
         at=state.clock.now(),
         method=scope["method"],
         path=scope["path"],
-        query=_SECRETS.sub(r"\1REDACTED", scope["query_string"].decode("latin-1")),
-        headers={name: value for name, value in headers.items() if name not in _HIDDEN},
+        query=_without_secrets(scope["query_string"].decode("latin-1")),
+        headers={name: _without_secrets(value) for name, value in headers.items() if name not in _HIDDEN},
         had_token="authorization" in headers,
     )
     state.log.append(entry)
     return entry
+
+
+def _without_secrets(text: str) -> str:
+    """A query, or a header that may name a signed URL (`x-ms-copy-source`)."""
+    return _SECRETS.sub(r"\1REDACTED", text)

@@ -100,7 +100,12 @@ def written(folder: Path, blobs: dict[str, bytes]) -> Manifest:
                 mtime_ns=path.stat().st_mtime_ns, md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
             )
         )  # fmt: skip
+    return manifest_of(tuple(files))
+
+
+def manifest_of(files: tuple[ManifestFile, ...]) -> Manifest:
+    """A manifest that lists these files."""
     return Manifest(
         api_url="https://api.example", imodel_id="a", changeset_id=None, format="mesh", tool_version="0",
-        files=tuple(files), created_at=datetime.now(UTC),
+        files=files, created_at=datetime.now(UTC),
     )  # fmt: skip

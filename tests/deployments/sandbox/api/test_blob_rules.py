@@ -213,3 +213,30 @@ async def test_content_encoding_is_kept(anybody: httpx.AsyncClient, link: str) -
     await anybody.put(link, content=b"raw", headers=PUT | {"x-ms-blob-content-encoding": "x-custom"})
     answer = await anybody.get(link)
     assert (answer.content, answer.headers["Content-Encoding"]) == (b"raw", "x-custom")
+
+
+async def test_put_blob_from_url_copies_within_its_limits(
+    anybody: httpx.AsyncClient, state: SandboxState, link: str
+) -> None:
+    """The source is read with its own link, and is refused if it has changed, cannot be read or is not that MD5."""
+    source = state.blobs.put("box", "source.bin", b"content", "model/gltf-binary")
+    readable = BASE + state.blobs.signed_path("box", "source.bin", permissions="r")
+
+    async def put(**more: str) -> tuple[int, str]:
+        headers = {"x-ms-version": "2020-04-08", "x-ms-copy-source": readable, **PUT}
+        return code(await anybody.put(link, headers=headers | {name.replace("_", "-"): more[name] for name in more}))
+
+    assert await put(x_ms_source_content_md5=md5(b"content"), x_ms_source_if_match=source.etag) == (201, "")
+    copied = state.blobs.get("box", "a.bin")
+    assert copied
+    assert (copied.read(), copied.content_type) == (b"content", "model/gltf-binary")
+    assert await put(x_ms_source_content_md5=md5(b"other")) == (400, "Md5Mismatch")
+    assert await put(x_ms_source_if_match='"0x1"') == (412, "SourceConditionNotMet")
+    assert await put(x_ms_version="2019-12-12") == (400, "InvalidHeaderValue")
+    assert await put(x_ms_copy_source=readable.replace("sig=", "sig=x")) == (403, "CannotVerifyCopySource")
+    gone = BASE + state.blobs.signed_path("box", "gone.bin", permissions="r")
+    assert await put(x_ms_copy_source=gone) == (404, "CannotVerifyCopySource")
+    assert await put(x_ms_copy_source=readable + "&x=" + "x" * 2048) == (400, "InvalidHeaderValue")
+    source.size = 5000 * MIB + 1
+    assert await put() == (409, "CannotVerifyCopySource")
+    assert not any("sig=" in value and "REDACTED" not in value for e in state.log for value in e.headers.values())

@@ -16,6 +16,8 @@ MOST_TRIANGLES = 4_000_000
 """Drawn in one picture; they take about a gigabyte."""
 _FEW_SHAPES = 10
 _FAR = 20.0
+_FARTHEST = 1e12
+"""Meters; the Sun is nearer. Numbers near the largest ones become infinite when they are added."""
 
 
 class NoPictureError(Exception):
@@ -72,8 +74,8 @@ class ShapeCollection:
         return self.count >= MOST_TRIANGLES
 
     def add(self, points: Points, triangles: Triangles, colors: Colors) -> None:
-        """Add a shape; one with coordinates that are no numbers is left out."""
-        if len(triangles) and len(points) and bool(np.isfinite(points).all()):
+        """Add a shape; one with coordinates that are no numbers, or no place, is left out."""
+        if len(triangles) and len(points) and bool((np.abs(points) <= _FARTHEST).all()):
             self.points.append(points)
             self.triangles.append(triangles)
             self.colors.append(colors)

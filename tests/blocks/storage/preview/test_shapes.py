@@ -13,7 +13,7 @@ from blocks.storage.preview import ifc_shapes, tile_choice
 from blocks.storage.preview.gltf import GltfModel, displayed
 from blocks.storage.preview.ifc_north import rotation_to_north
 from blocks.storage.preview.ifc_shapes import read_ifc
-from blocks.storage.preview.shapes import NoPictureError
+from blocks.storage.preview.shapes import NoPictureError, ShapeCollection
 from blocks.storage.preview.tile_choice import choose_tiles
 from blocks.storage.preview.tileset_shapes import read_tileset
 from blocks.storage.preview.view import fit
@@ -36,6 +36,18 @@ def test_the_largest_elements_are_drawn(tmp_path: Path, monkeypatch: pytest.Monk
     assert model.caption == "largest 3 of 6 elements shown"
     heights = [np.ptp(model.points[8 * at : 8 * at + 8, 2]) for at in range(3)]
     assert sorted(heights) == pytest.approx([1.0, 1.2, 1.5])  # pyright: ignore[reportUnknownMemberType]
+
+
+@pytest.mark.parametrize("x", [1.2e308, -1e13, float("inf"), float("nan")])
+def test_what_is_no_place_is_left_out(x: float) -> None:
+    """A shape with a coordinate that is no number, or so large that sums of it are none, is not drawn."""
+    collection = ShapeCollection()
+    triangle = np.array([[0, 1, 2]]), np.zeros((1, 4), np.uint8)
+    collection.add(np.eye(3), *triangle)
+    collection.add(np.array([[x, 0.0, 0.0]] * 3), *triangle)
+    points, _, _ = collection.joined(soon())
+    assert np.ptp(points[:, 0]) == 1.0
+    assert len(points) == 3
 
 
 def test_what_is_far_away_is_left_out(tmp_path: Path) -> None:

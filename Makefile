@@ -45,10 +45,11 @@ test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files 
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, fill its disk, let it sleep (an hour)
 	$(BIN)/pytest -m crash -n 2 --dist loadfile --no-loadscope-reorder
 
-campaign: $(INSTALLED) $(NODE) ## Test 200 generated schedules of faults, long downloads of tilesets, and readers with made-up input (an hour)
+campaign: $(INSTALLED) $(NODE) ## Test 200 schedules of faults, 50 of kills, long downloads of tilesets, readers with made-up input (two hours)
 	$(BIN)/pytest -m campaign
 	$(BIN)/pytest tests/deployments/sandbox/api/test_conformance.py --hypothesis-profile campaign
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200
+	$(BIN)/pytest -m crash tests/processes/test_crash_released.py -k survive_kills --seeds 50
 
 pictures: system $(INSTALLED) $(NODE) ## Take pictures of the Prefect UI and of the viewer after real runs, for people to read
 	$(BIN)/pytest -m campaign tests/deployments/local/test_screenshots.py

@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Choose the generated faults of `tests/flows/test_fault_schedules.py`."""
+    """Choose the generated faults and kills of `test_fault_schedules.py` and `test_crash_released.py`."""
     parser.addoption("--seed", type=int, default=None, help="Run this one schedule of faults.")
     parser.addoption("--seeds", type=int, default=3, help="Run so many schedules of faults.")
 

@@ -45,7 +45,7 @@ test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files 
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, fill its disk, let it sleep (an hour)
 	$(BIN)/pytest -m crash -n 2 --dist loadfile --no-loadscope-reorder
 
-campaign: $(INSTALLED) $(NODE) ## Test 200 schedules of faults, 50 of kills, long downloads of tilesets, readers with made-up input (two hours)
+campaign: $(INSTALLED) $(NODE) ## Test 200 schedules of faults on a disk and in object stores, 50 of kills, long downloads of tilesets, readers with made-up input (two hours)
 	$(BIN)/pytest -m campaign
 	$(BIN)/pytest tests/deployments/sandbox/api/test_conformance.py --hypothesis-profile campaign
 	$(BIN)/pytest tests/flows/test_fault_schedules.py --seeds 200

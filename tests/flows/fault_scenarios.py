@@ -5,11 +5,11 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 from prefect import Flow, get_client
+from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun, State
 from pydantic import SecretStr
 
@@ -22,11 +22,10 @@ from deployments.sandbox.state.options import Options
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from tasks.ifc.run_heartbeat import describe_remote_run
-from tasks.ifc.run_records import RunRecords
-from tasks.options import state_dir_of
 from tasks.reports import ExportReport
 from tests.flows.fault_schedules import FaultInjector, Schedule, foreign_input
-from tests.flows.test_no_secret_leaks import files_below, traces_of_secrets
+from tests.flows.scenario_outputs import FolderOutput
+from tests.flows.test_no_secret_leaks import traces_of_secrets
 
 ATTEMPTS = 6
 OURS = "itwin-export "
@@ -38,7 +37,7 @@ class FaultScenario:
 
     schedule: Schedule
     sandbox: RunningSandbox
-    folder: Path
+    output: FolderOutput
     reports: list[ExportReport] = field(default_factory=list[ExportReport])
     flow_runs: list[str] = field(default_factory=list[str])
     under_way: set[str] = field(default_factory=set[str])
@@ -53,9 +52,13 @@ class FaultScenario:
         for attempt in range(ATTEMPTS):
             if attempt == ATTEMPTS - 2:
                 self.sandbox.state.faults.clear()
+                self.output.calm()
+            if attempt and (attempt + self.schedule.seed) % 2:
+                self.output.lose_machine()
             if await self._attempt(attempt, credentials):
                 break
         injector.cancel()
+        self.output.calm()
         await self._check_end()
 
     async def _prepare(self) -> str:
@@ -68,6 +71,8 @@ class FaultScenario:
         )
         name = f"scenario-{self.schedule.seed}"
         await self._save(block, name)
+        if destination := self.output.block():
+            await self._save(destination, self.output.block_name)
         self.latest_at_first = state.imodels[SEEDED.plant].changesets[-1].id
         if self.schedule.foreign_run is not None:
             await self._start_foreign_run(block)
@@ -77,7 +82,7 @@ class FaultScenario:
             state.faults.add(fault)
         return name
 
-    async def _save(self, block: ItwinCredentials, name: str) -> None:
+    async def _save(self, block: Block, name: str) -> None:
         """Save it, however busy the server is with the other scenarios."""
         for _ in range(10):
             with contextlib.suppress(httpx.HTTPError):
@@ -120,9 +125,10 @@ class FaultScenario:
             report = await flow(
                 SEEDED.plant,
                 credentials=credentials,
-                output_dir=str(self.folder),
                 on_active_run=self.schedule.on_active_run,
                 timeout_minutes=2,
+                output_dir=self.output.address,
+                destination=self.output.block_name,
             )
         except (ExportError, httpx.HTTPError) as error:  # the latter: the Prefect server is busy with the others
             self.said.append(str(error))
@@ -148,14 +154,12 @@ class FaultScenario:
                 if not state.is_completed() and (active := self._active()):
                     if state.is_failed() and self._is_another_ones(active):
                         continue  # its own run has failed, and the other export has asked for the next one
-                    told = describe_remote_run(state_dir_of(self.folder, SEEDED.plant), flow_run_id) + str(
-                        state.message
-                    )
+                    told = describe_remote_run(self.output.state_dir, flow_run_id) + str(state.message)
                     assert "platform" in told, f"nobody says that run {active.id} goes on"
 
     def _is_another_ones(self, run: Run) -> bool:
         """True if an export that is still under way asked for it."""
-        records = RunRecords(state_dir_of(self.folder, SEEDED.plant).runs).all()
+        records = self.output.records.all()
         return any(record.asked_by in self.under_way and record.run_id in {"", run.id} for record in records)
 
     def _active(self) -> Run | None:
@@ -184,44 +188,41 @@ class FaultScenario:
 
     def _check_files(self) -> None:
         """What a reader finds is whole, and from a run of ours, or from a foreign one that was adopted on purpose."""
-        folder = self.folder / SEEDED.plant / "ifc"
-        found = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+        found = self.output.files()
         if not self.reports:
             assert not found
             return
-        manifest = json.loads(found.pop("manifest.json").read_text())
+        manifest = json.loads(found.pop("manifest.json"))
         listed = {file["path"]: file["sha256"] for file in manifest["files"]}
-        assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()} == listed
+        assert {name: hashlib.sha256(content).hexdigest() for name, content in found.items()} == listed
         self._check_origin(manifest, found)
 
-    def _check_origin(self, manifest: dict[str, Any], found: dict[str, Path]) -> None:
-        (model,) = [path for name, path in found.items() if name.endswith(".ifc")]
+    def _check_origin(self, manifest: dict[str, Any], found: dict[str, bytes]) -> None:
+        (model,) = [content for name, content in found.items() if name.endswith(".ifc")]
         run = next(run for run in self.sandbox.state.runs if run.id == manifest["run_id"])
         blob = self.sandbox.state.blobs.get("files", run.output_file_id or "")
         assert blob is not None
-        assert blob.read() == model.read_bytes()
+        assert blob.read() == model
         if run.id == self.foreign_run_id:
             assert self.schedule.on_active_run == "adopt"
             assert (manifest["changeset_id"], manifest["adopted"]) == (None, True)
         else:
             assert run in self.ours
-            assert manifest["changeset_id"].encode() in model.read_bytes()
+            assert manifest["changeset_id"].encode() in model
         assert all(report.run_id in {run.id for run in self.sandbox.state.runs} for report in self.reports)
 
     def _check_secrets(self) -> None:
-        traces = [
-            trace for text in [*self.said, *files_below(self.folder)] for trace in traces_of_secrets(text, SECRET)
-        ]
+        traces = [trace for text in [*self.said, *self.output.texts()] for trace in traces_of_secrets(text, SECRET)]
         assert not traces
 
 
 SECRET = IDENTITY.service.secret or ""
 
 
-async def run_scenario(schedule: Schedule, folder: Path) -> str:
+async def run_scenario(schedule: Schedule, output: FolderOutput) -> str:
     """Run a schedule; empty if everything held, else what did not and how to see it again."""
     with running_sandbox(options=Options(run_seconds=schedule.run_seconds)) as sandbox:
-        scenario = FaultScenario(schedule, sandbox, folder)
+        scenario = FaultScenario(schedule, sandbox, output)
         try:
             await scenario.run()
         except (AssertionError, Exception) as error:  # noqa: BLE001  whatever it is belongs to this seed

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from blocks.itwin.credentials import ItwinCredentials
+from blocks.storage.export_destination import ExportDestination
+from deployments.sandbox.azurite import RunningAzurite
 from tests.flows.fault_scenarios import run_scenario
 from tests.flows.fault_schedules import schedule_of
+from tests.flows.scenario_outputs import Place, scenario_output
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -22,18 +25,25 @@ def seeds(request: pytest.FixtureRequest) -> list[int]:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("place", ["folder", "store"])
 async def test_exports_survive_generated_faults(
-    seeds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, seeds: list[int], azurite: RunningAzurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After any faults: at most one run of ours, whole files of the right run or none, all ends told, no secrets."""
+    """After any faults: at most one run of ours, whole files of the right run or none, all ends told, no secrets.
+
+    It is the same in object stores that fail at times, from machines that lose their disks in between.
+    """
+    monkeypatch.setenv("ITWIN_WORK_DIR", str(tmp_path / "work"))
     for name, value in {"POLL_SECONDS": "0.1", "POLL_MAX_SECONDS": "0.5", "REQUESTS_PER_MINUTE": "60000"}.items():
         monkeypatch.setenv(f"ITWIN_{name}", value)
     await ItwinCredentials.aregister_type_and_schema()
+    await ExportDestination.aregister_type_and_schema()
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def run(seed: int) -> str:
         async with slots:
-            return await run_scenario(schedule_of(seed), tmp_path / str(seed))
+            with scenario_output(place, seed, tmp_path / str(seed), azurite) as output:
+                return await run_scenario(schedule_of(seed), output)
 
     failures = [failure for failure in await asyncio.gather(*map(run, seeds)) if failure]
     assert not failures, "\n".join([*failures, "again: pytest tests/flows/test_fault_schedules.py --seed N"])

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from blocks.errors import ConfigurationError, DiskError, InputError
+from blocks.errors import ConfigurationError, DiskError, ExportError, InputError
 from blocks.storage.content.difference import TilesetDifference
 from blocks.storage.destination.store_access import StoreAccess
 from blocks.storage.destination.stored_export import StoredExport
@@ -265,12 +265,25 @@ async def test_what_was_issued_stays_in_the_store(s3_store: XmlStore, sandbox: R
     assert len(list(sandbox.state.runs)) == 2
 
 
-async def test_a_full_store_costs_no_second_run(s3_store: XmlStore, sandbox: RunningSandbox) -> None:
-    """A bucket without room ends the export; with room again the same run's file is published."""
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(403, "QuotaExceeded"), DiskError),
+        (Answer(400, "ExpiredToken"), ConfigurationError),
+        (Answer(404, "NoSuchBucket"), ConfigurationError),
+    ],
+)
+async def test_a_store_that_refuses_the_file_costs_no_second_run(
+    answer: Answer, error: type[ExportError], s3_store: XmlStore, sandbox: RunningSandbox
+) -> None:
+    """A bucket without room, expired credentials or a bucket that is gone end the export while the file is uploaded.
+
+    Once it works again the same run's file is published.
+    """
     destination = of_xml_store(s3_store)
     name = await saved(destination)
-    s3_store.fault = lambda method, key: Answer(403, "QuotaExceeded") if (method, key[-4:]) == ("PUT", ".ifc") else None
-    with pytest.raises(DiskError, match="has reached its quota"):
+    s3_store.fault = lambda method, key: answer if (method, key[-4:]) == ("PUT", ".ifc") else None
+    with pytest.raises(error):
         await export_ifc(SEEDED.plant, destination=name)
     s3_store.fault = None
     assert published(destination, await export_ifc(SEEDED.plant, destination=name))

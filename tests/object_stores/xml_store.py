@@ -53,11 +53,16 @@ Fault = Callable[[str, str], Answer | None]
 
 @dataclass
 class XmlStore:
-    """The objects of one bucket by key, the requests so far, and the faults to come."""
+    """The objects of one bucket by key, the requests so far, and the faults to come.
+
+    Attributes:
+        listing_lag: An object is listed so long after it was written.
+    """
 
     dialect: Dialect
     url: str = ""
     ignores_conditions: bool = False
+    listing_lag: timedelta = timedelta()
     allowed_origin: str = ""
     fault: Fault | None = None
     objects: dict[str, Held] = field(default_factory=dict[str, Held])
@@ -133,7 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, query: dict[str, list[str]]) -> None:
         prefix, delimiter = query.get("prefix", [""])[0], query.get("delimiter", [""])[0]
         contents, folders = list[str](), set[str]()
+        youngest = datetime.now(UTC) - self.store.listing_lag
         for key, held in sorted(self.store.objects.items()):
+            if held.modified > youngest:
+                continue
             rest = key.removeprefix(prefix)
             if key.startswith(prefix) and delimiter and delimiter in rest:
                 folders.add(prefix + rest.partition(delimiter)[0] + delimiter)

@@ -11,8 +11,35 @@ from blocks.errors import ConfigurationError, DiskError, ExportError, Interrupte
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 NO_CONTAINER = re.compile(r"NoSuchBucket|ContainerNotFound|ContainerBeingDeleted|specified bucket does not exist")
-_WRONG_REGION = re.compile(r"PermanentRedirect|AuthorizationHeaderMalformed|status code: 301|without LOCATION")
-_FULL = re.compile(r"QuotaExceeded|InsufficientStorage|status code: 507|AccountQuota")
+_NAMED: tuple[tuple[re.Pattern[str], type[ExportError], str], ...] = (
+    (
+        NO_CONTAINER,
+        ConfigurationError,
+        "The container or bucket of {url} does not exist. Create it, or correct the name.",
+    ),
+    (
+        re.compile(r"PermanentRedirect|AuthorizationHeaderMalformed|status code: 301|without LOCATION"),
+        ConfigurationError,
+        "The bucket of {url} is in another region{said}. Correct the setting region.",
+    ),
+    (
+        re.compile(r"QuotaExceeded|InsufficientStorage|status code: 507|AccountQuota"),
+        DiskError,
+        "{url} has reached its quota{said}: {what} did not work. Free some space there.",
+    ),
+    (
+        re.compile(r"ExpiredToken|ExpiredAuthenticationToken|TokenRefreshRequired"),
+        ConfigurationError,
+        "The credentials of {url} have expired{said}: {what} did not work. Renew them and run the same command again.",
+    ),
+    (
+        re.compile(r"RequestTimeTooSkewed|RequestExpired"),
+        ConfigurationError,
+        "{url} finds the clock of this machine wrong{said}. Set it, and run the same command again.",
+    ),
+)
+"""What stores name by a code of their own, and what is said of it."""
+_SIGNATURE = re.compile(r"AuthenticationFailed|AuthorizationFailure")
 _UNCONFIGURED = re.compile(r"Missing|token request|credential|metadata|IMDS|InvalidAccessKeyId|decode", re.IGNORECASE)
 
 
@@ -42,16 +69,14 @@ def store_errors(url: str, what: str) -> Generator[None]:
 def _mapped(error: Exception, url: str, what: str) -> ExportError:
     text = str(error)
     said = _reason(text)
-    if NO_CONTAINER.search(text):
-        return ConfigurationError(f"The container or bucket of {url} does not exist. Create it, or correct the name.")
-    if _WRONG_REGION.search(text):
-        return ConfigurationError(f"The bucket of {url} is in another region{said}. Correct the setting region.")
-    if _FULL.search(text):
-        return DiskError(f"{url} has reached its quota{said}: {what} did not work. Free some space there.")
+    for pattern, kind, sentence in _NAMED:
+        if pattern.search(text):
+            return kind(sentence.format(url=url, what=what, said=said))
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        times = " A SAS may have expired, or begin later than now." if _SIGNATURE.search(text) else ""
         return ConfigurationError(
             f"{url} does not permit to {what}{said}. Check the key, the SAS or the role of the identity: it has to "
-            f"read, list, write and delete there."
+            f"read, list, write and delete there.{times}"
         )
     if not said and _UNCONFIGURED.search(text):
         return ConfigurationError(

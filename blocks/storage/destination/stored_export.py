@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from blocks.disk import disk_errors, replace, write_whole
 from blocks.errors import ConflictError, ContentError
+from blocks.storage.destination.late_listing import entries_with
 from blocks.storage.destination.object_store import MISSING, Condition, ListedObject, ObjectStore
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
 from blocks.storage.destination.stored_history import keep_copy, prune
@@ -104,13 +105,14 @@ class StoredExport:
         """
         self.at(kept.folder).require_whole(kept.manifest, full=full)  # the export itself, or one in its history
 
-    def require_whole(self, manifest: Manifest, *, full: bool = False) -> None:
-        """The same for the objects that a manifest lists.
+    def require_whole(self, manifest: Manifest, *, full: bool = False, is_new: bool = False) -> None:
+        """The same for the objects that a manifest lists; those that are new may be listed a moment later.
 
         Raises:
             ContentError: One is missing or different.
         """
-        listed = self.entries()
+        new = {self.key_of(file.path) for file in manifest.files} if is_new else set[str]()
+        listed = entries_with(self.store, self.key, new)
         for file in manifest.files:
             fault = _fault(file, manifest, listed.get(self.key_of(file.path)))
             algorithm, digest = file.digest
@@ -156,7 +158,7 @@ class StoredExport:
             complete = manifest.model_copy(update={"published_etags": {**manifest.published_etags, **uploaded}})
             with suppress(ChangedMeanwhileError):
                 self.write_manifest(complete, seen.condition)
-                if self.is_whole(complete):
+                if self.is_whole(complete, is_new=True):
                     self._remove_unlisted(seen.manifest, complete)
                     if keep:
                         prune(self, keep)
@@ -217,10 +219,10 @@ class StoredExport:
         """
         self.store.write(self.key_of(MANIFEST_NAME), to_json(manifest, indent=1), condition=condition)
 
-    def is_whole(self, manifest: Manifest) -> bool:
+    def is_whole(self, manifest: Manifest, *, is_new: bool = False) -> bool:
         """True if every object that a manifest lists is there as it was published."""
         try:
-            self.require_whole(manifest)
+            self.require_whole(manifest, is_new=is_new)
         except ContentError:
             return False
         return True

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from blocks.disk import disk_errors
 from blocks.errors import InterruptedTransferError
 from blocks.storage.destination.generation_upload import Generation, GenerationPlace, GenerationUpload
+from blocks.storage.destination.late_listing import entries_with
 from blocks.storage.destination.object_store import ListedObject
 from blocks.storage.destination.root_document import root_document
 from blocks.storage.destination.stored_export import SMALL, StoredExport, in_folder_form, is_as_published
@@ -91,9 +92,10 @@ class StoredTileset(StoredExport):
 
     def _in_generation(self, name: str, manifest: Manifest, staging: Path) -> Manifest:
         """The manifest with the paths and ETags of a generation that is complete, and with its small root."""
-        listed = self.store.entries(self.key_of(name))
         moved = [_moved(file, name) for file in manifest.files]
-        etags = {file.path: self._etag_of(file, listed) for file in moved if file.role not in SMALL}
+        tiles = [file for file in moved if file.role not in SMALL]
+        listed = entries_with(self.store, self.key_of(name), {self.key_of(file.path) for file in tiles})
+        etags = {file.path: self._etag_of(file, listed) for file in tiles}
         content = root_document(staging / ROOT, name)
         with disk_errors(staging):
             staging.with_name(f"{staging.name}.root.json").write_bytes(content)

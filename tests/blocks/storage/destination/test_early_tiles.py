@@ -177,6 +177,15 @@ async def test_a_sas_of_the_destination_is_enough(azure: Azure, tmp_path: Path) 
     check(store, manifest, blobs(400_000))
 
 
+async def test_a_clock_that_is_wrong_costs_the_copies_only(azure: Azure, tmp_path: Path) -> None:
+    """A machine whose clock is an hour ahead signs links that begin later than now: the tiles are fetched."""
+    azure.sandbox.state.clock.advance(-3600)
+    store = azure.destination().open()
+    manifest, _ = await publish(store, azure.link, tmp_path)
+    assert len(azure.fetched()) == TILES + 1
+    check(store, manifest, blobs(400_000))
+
+
 async def test_a_key_that_cannot_be_signed_is_uploaded(azure: Azure, tmp_path: Path) -> None:
     """In a prefix with a blank the account's key signs no link that Azure accepts: the tiles are fetched."""
     destination = dataclasses.replace(azure.destination(), url="az://exports/a b")

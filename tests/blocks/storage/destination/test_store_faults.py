@@ -61,7 +61,9 @@ def test_a_conflict_of_s3_means_try_again(s3_store: XmlStore) -> None:
     ("answer", "kind", "says"),
     [
         (Answer(403, "AccessDenied"), ConfigurationError, r"does not permit to write a.json \(403 AccessDenied\)"),
-        (Answer(400, "ExpiredToken"), InterruptedTransferError, r"did not write a.json \(400 ExpiredToken\)"),
+        (Answer(400, "ExpiredToken"), ConfigurationError, r"have expired \(400 ExpiredToken\): write a.json did not"),
+        (Answer(403, "RequestTimeTooSkewed"), ConfigurationError, "finds the clock of this machine wrong"),
+        (Answer(403, "AuthenticationFailed"), ConfigurationError, "A SAS may have expired, or begin later than now"),
         (Answer(301, "PermanentRedirect"), ConfigurationError, "is in another region"),
         (Answer(404, "NoSuchBucket"), ConfigurationError, "The container or bucket of .* does not exist"),
         (Answer(507, "InsufficientStorage"), DiskError, "has reached its quota"),

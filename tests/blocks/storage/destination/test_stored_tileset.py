@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,35 @@ def test_many_writers_leave_one_whole_tileset(runs: int, s3_store: XmlStore, tmp
     assert manifest
     export.verify(KeptExport(tmp_path, manifest))
     assert {key.split("/")[2] for key in load_as_viewer(store)} == {manifest.generation}
+
+
+def test_a_listing_that_is_late_is_waited_for(s3_store: XmlStore, tmp_path: Path) -> None:
+    """A store that lists an object a moment after it was written gets each tile once, and the tileset is whole."""
+    s3_store.listing_lag = timedelta(seconds=0.4)
+    store = of_xml_store(s3_store).open()
+    published = publish(store, tmp_path, "1")
+    s3_store.listing_lag = timedelta()
+    assert len([key for key in s3_store.written if key.endswith(".glb")]) == 6
+    StoredTileset(store, KEY, tmp_path).verify(KeptExport(tmp_path, published))
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Answer(400, "ExpiredToken"), "have expired"),
+        (Answer(403, "AuthenticationFailed"), "A SAS may have expired"),
+        (Answer(404, "NoSuchBucket"), "does not exist"),
+    ],
+)
+def test_what_ends_in_mid_upload_shows_nothing(answer: Answer, says: str, s3_store: XmlStore, tmp_path: Path) -> None:
+    """Credentials that expire or a bucket that vanishes among the tiles: readers keep the tileset before, whole."""
+    store = of_xml_store(s3_store).open()
+    published = publish(store, tmp_path, "1")
+    before, numbers = load_as_viewer(store), count()
+    s3_store.fault = lambda method, _key: answer if method == "PUT" and next(numbers) > 4 else None
+    with pytest.raises(ConfigurationError, match=says):
+        publish(store, tmp_path, "2", count=9)
+    s3_store.fault = None
+    assert load_as_viewer(store) == before
+    StoredTileset(store, KEY, tmp_path).verify(KeptExport(tmp_path, published))
+    assert publish(store, tmp_path, "2", count=9).generation != published.generation

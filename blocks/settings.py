@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     output_dir: str = "exports"
     work_dir: Path | None = None
     preview: PreviewChoice = "auto"
+    tile_sha256: bool = False
     requests_per_minute: int = Field(default=450, gt=0)
     requests_per_hour: int | None = Field(default=None, gt=0)
     share_requests: bool = False

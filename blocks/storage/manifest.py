@@ -1,5 +1,6 @@
 """The manifest of a published export: request, result, and sizes and hashes of its files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ class ManifestFile:
     Attributes:
         path: Relative to the manifest, with forward slashes.
         size: In bytes.
-        sha256: Hex digits; empty for a tile that was copied from one store to another and not read. It has an MD5.
+        sha256: Hex digits; empty for a tile whose MD5 was promised and checked, unless both are asked for.
         mtime_ns: Modification time of the published file, nanoseconds since 1970.
         etag: ETag from the server, for tiles that a later export may reuse.
         md5: Hex digits, if the server named one.
@@ -54,6 +55,11 @@ class ManifestFile:
     def digest(self) -> tuple[str, str]:
         """The name of a hash, and what it is in hex digits."""
         return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5 or "")
+
+    def differs_from(self, digests: Mapping[str, str]) -> bool:
+        """True if one of these digests, by the name of the hash, is recorded with another value."""
+        recorded = {"sha256": self.sha256, "md5": self.md5}
+        return any(recorded.get(algorithm) not in {None, "", digest} for algorithm, digest in digests.items())
 
     def has_content_of(self, other: "ManifestFile") -> bool:
         """True if size and a hash that both have are the same."""

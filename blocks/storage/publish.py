@@ -110,7 +110,8 @@ def _publish_manifest(manifest: Manifest, staging: Path, destination: Path) -> N
 def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) -> None:
     """Check the files of a folder against its manifest.
 
-    Compares size and modification time; with `full`, or if the time differs (a restored backup), the SHA-256.
+    Compares size and modification time; with `full`, or if the time differs (a restored backup), the
+    recorded digest.
 
     Raises:
         ContentError: A file is missing or different; the message names the first one.
@@ -121,7 +122,8 @@ def verify_published(folder: Path, manifest: Manifest, *, full: bool = False) ->
             state = stat_inside(folder, file.path)
             is_same = state.st_size == file.size
             if is_same and (full or state.st_mtime_ns != file.mtime_ns):
-                is_same = sha256_of(path) == file.sha256
+                algorithm, digest = file.digest
+                is_same = digest_of(path, algorithm) == digest
         except OSError:
             raise ContentError(f"{file.path} is missing in {folder}. Export it again.") from None
         if not is_same:

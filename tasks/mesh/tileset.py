@@ -14,6 +14,7 @@ from blocks.file_lock import file_lock
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.mesh_models import MeshExport
+from blocks.settings import read_settings
 from blocks.signed_url import SignedUrl
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.content_file import write_content
@@ -155,7 +156,12 @@ class TileSource:
             export_id = self.export_id
             try:
                 return await fetch_tileset(
-                    self.link, staging, previous=previous, on_progress=current_progress().note_files, early=early
+                    self.link,
+                    staging,
+                    previous=previous,
+                    on_progress=current_progress().note_files,
+                    early=early,
+                    with_sha256=read_settings().tile_sha256,
                 )
             except (ContentError, BlobChangedError):
                 await self.link()

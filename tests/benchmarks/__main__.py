@@ -21,7 +21,8 @@ ROUNDS = 5
 TILES, SIZES = 5_000, (10_000, 500_000)
 MANY_TILES, SMALL = 50_000, (1_000, 4_000)
 LABELS = {
-    "ours": "itwin-export (listed, SHA-256 and MD5 checked, checkpoint)",
+    "ours": "itwin-export (listed, MD5 checked, checkpoint)",
+    "ours_with_sha256": "the same with ITWIN_TILE_SHA256=true",
     "ours_without_md5": "itwin-export, listing without MD5 (SHA-256 noted)",
     "bare_threads": "bare obstore loop, 16 threads, nothing checked",
     "bare_async": "bare obstore loop, 64 at once, nothing checked",

@@ -32,6 +32,11 @@ def ours(url: str, _names: list[str], target: Path) -> None:
     asyncio.run(fetch_tileset(fixed_link(SignedUrl(url)), target))
 
 
+def ours_with_sha256(url: str, _names: list[str], target: Path) -> None:
+    """The same with both digests noted."""
+    asyncio.run(fetch_tileset(fixed_link(SignedUrl(url)), target, with_sha256=True))
+
+
 def ours_without_md5(url: str, _names: list[str], target: Path) -> None:
     """The same where the platform's listing has no MD5, as with blobs that were written in blocks."""
     asyncio.run(fetch_tileset(fixed_link(SignedUrl(url.replace("/container?", f"/{PLAIN}?"))), target))
@@ -99,7 +104,17 @@ def rclone(url: str, _names: list[str], target: Path) -> None:
 
 CONTENDERS: dict[str, Callable[[str, list[str], Path], None]] = {
     function.__name__: function
-    for function in (ours, ours_without_md5, bare_threads, bare_async, bare_md5, bare_both, azure_sdk, rclone)
+    for function in (
+        ours,
+        ours_with_sha256,
+        ours_without_md5,
+        bare_threads,
+        bare_async,
+        bare_md5,
+        bare_both,
+        azure_sdk,
+        rclone,
+    )
 }
 
 

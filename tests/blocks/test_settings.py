@@ -39,6 +39,7 @@ def test_defaults_are_the_promised_ones() -> None:
         "share_requests": False,
         "shard_silence_seconds": 90,
         "task_runs_per_second": 20,
+        "tile_sha256": False,
     }
 
 

@@ -117,7 +117,7 @@ class GenerationUpload:
 
     def put(self, tile: FetchedTile, path: Path) -> None:
         """Upload a tile that was fetched; returns at once. One that fails is uploaded again by `fill`."""
-        self._waiting[tile.name] = self._pool.submit(self._send, tile.name, tile.sha256, path)
+        self._waiting[tile.name] = self._pool.submit(self._send, tile.name, tile.sha256 or tile.md5 or "", path)
 
     def fill(self, staging: Path, tiles: Iterable[ManifestFile]) -> None:
         """Have every tile there; after the first failure nothing more is begun.
@@ -127,7 +127,7 @@ class GenerationUpload:
         """
         self._settle()
         missing = [file for file in tiles if not self.has(file)]
-        tasks = [self._pool.submit(self._send, file.path, file.sha256, staging / file.path) for file in missing]
+        tasks = [self._pool.submit(self._send, file.path, file.digest[1], staging / file.path) for file in missing]
         try:
             for task in tasks:
                 task.result()
@@ -144,11 +144,11 @@ class GenerationUpload:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._copier.close()
 
-    def _send(self, name: str, sha256: str, path: Path) -> None:
-        known = (self._published or {}).get((name, sha256))
+    def _send(self, name: str, digest: str, path: Path) -> None:
+        known = (self._published or {}).get((name, digest))
         if not (known and self._copied(known[0], self._key_of(name))):
             self._place.store.upload(self._key_of(name), path, headers_of(name, IMMUTABLE))
-        self._there[name] = sha256
+        self._there[name] = digest
 
     def _copied(self, source: str, target: str) -> bool:
         """True if the store has copied an object of its own."""

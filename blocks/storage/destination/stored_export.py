@@ -26,7 +26,7 @@ from blocks.storage.destination.web_headers import headers_of
 from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
 from blocks.storage.history import HISTORY, REJECTED, KeptExport
 from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile
-from blocks.storage.publish import require_match, sha256_of
+from blocks.storage.publish import digest_of, require_match
 from blocks.storage.tileset.references import ROOT
 
 _MOST_ATTEMPTS = 20
@@ -193,7 +193,9 @@ class StoredExport:
         """
         for file in files:
             target = self.folder / file.path
-            if target.is_file() and target.stat().st_size == file.size and sha256_of(target) == file.sha256:
+            algorithm, digest = file.digest
+            is_there = target.is_file() and target.stat().st_size == file.size
+            if is_there and digest_of(target, algorithm) == digest:
                 continue
             with disk_errors(self.folder):
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,11 @@ import hashlib
 import json
 import shutil
 from collections import deque
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,7 +17,7 @@ from blocks.foreign_data import read_etag
 from blocks.shared_folder import open_regular, open_unlinked, read_bounded, stat_inside
 from blocks.storage.manifest import ManifestFile, read_manifest
 from blocks.storage.tileset.listing import Tile
-from blocks.storage.tileset.tile_body import FetchedTile
+from blocks.storage.tileset.tile_body import FetchedTile, notes_sha256
 
 _PIECE = 1024 * 1024
 LONGEST_CHECKPOINT = 256 * 1024 * 1024
@@ -31,9 +33,11 @@ class TileCheckpoint:
 
     Args:
         path: The file, outside the staging folder, which is published as a whole.
+        with_sha256: Note the SHA-256 of tiles whose MD5 is promised, too.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, with_sha256: bool = False) -> None:
+        self._with_sha256 = with_sha256
         self._pending: deque[FetchedTile] = deque()
         self.tiles = _read(path)
         self._file = open(path, "ab", buffering=0, opener=open_unlinked)  # noqa: SIM115  closed on exit
@@ -67,19 +71,24 @@ class TileCheckpoint:
         found = self.tiles.get(tile.name)
         if found is None or not _is_wanted(found, tile):
             return None
-        try:
-            stat_inside(folder, tile.name)
-            with open_regular(folder / tile.name) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
+        noted = found.digests
+        asked = {"sha256"} if notes_sha256(tile, with_sha256=self._with_sha256) else set[str]()
+        digests = _digests(folder, tile.name, noted.keys() | asked)
+        if not noted or any(digests.get(algorithm) != digest for algorithm, digest in noted.items()):
             return None
-        return found if digest == found.sha256 else None
+        return replace(found, sha256=digests.get("sha256", ""))
 
 
 class PublishedTiles:
-    """The tiles of the previous export, which are reused if their content is the same."""
+    """The tiles of the previous export, which are reused if their content is the same.
 
-    def __init__(self, folder: Path | None) -> None:
+    Args:
+        folder: Where it is published; None if there is none.
+        with_sha256: Note the SHA-256 of tiles whose MD5 is promised, too.
+    """
+
+    def __init__(self, folder: Path | None, *, with_sha256: bool = False) -> None:
+        self._with_sha256 = with_sha256
         manifest = read_manifest(folder) if folder else None
         self._folder = folder or Path()
         files = manifest.files if manifest else ()
@@ -94,24 +103,26 @@ class PublishedTiles:
         file = self._by_digest.get((tile.md5.hex(), tile.size)) if tile.md5 and tile.size is not None else None
         if file is None or not tile.md5:
             return None
-        source, target = self._folder / file.path, folder / tile.name
-        digests = _digests(source) if _is_untouched(self._folder, file) else None
-        if digests is None or digests.md5 != tile.md5.hex():
+        algorithms = {"md5", "sha256"} if notes_sha256(tile, with_sha256=self._with_sha256) else {"md5"}
+        digests = self._read(file, algorithms)
+        if digests.get("md5") != tile.md5.hex():
             return None
         with disk_errors(folder):
-            _link_or_copy(source, target)
-        return FetchedTile(tile.name, file.size, digests.sha256, tile.etag, digests.md5)
+            _link_or_copy(self._folder / file.path, folder / tile.name)
+        return FetchedTile(tile.name, file.size, digests.get("sha256", ""), tile.etag, digests["md5"])
 
     def share(self, fetched: FetchedTile, folder: Path) -> None:
         """Put the old file in the place of a fetched one with the same bytes: on the disk they are there once."""
-        file = self._by_name.get(fetched.name)
-        if file is None or (file.size, file.sha256) != (fetched.size, fetched.sha256):
+        file, digests = self._by_name.get(fetched.name), fetched.digests
+        if file is None or file.size != fetched.size or file.differs_from(digests):
             return
-        source = self._folder / file.path
-        digests = _digests(source) if _is_untouched(self._folder, file) else None
-        if digests and digests.sha256 == fetched.sha256:
+        if digests and self._read(file, digests.keys()) == digests:
             with disk_errors(folder):
-                _link_or_copy(source, folder / fetched.name)
+                _link_or_copy(self._folder / file.path, folder / fetched.name)
+
+    def _read(self, file: ManifestFile, algorithms: Collection[str]) -> dict[str, str]:
+        """Digests of a published tile as it is on the disk now; none if it was touched since."""
+        return _digests(self._folder, file.path, algorithms) if _is_untouched(self._folder, file) else {}
 
 
 def _read(path: Path) -> dict[str, FetchedTile]:
@@ -139,22 +150,18 @@ def _is_header_value(etag: str | None) -> bool:
     return etag is None or read_etag(etag) is not None
 
 
-class _Digests(NamedTuple):
-    sha256: str
-    md5: str
-
-
-def _digests(path: Path) -> _Digests | None:
-    """Of what is on the disk now; none if it cannot be read."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+def _digests(folder: Path, name: str, algorithms: Collection[str]) -> dict[str, str]:
+    """Of what is on the disk now, by the name of the hash; none if it cannot be read."""
+    digests = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
     try:
-        with open_regular(path) as file:
+        stat_inside(folder, name)
+        with open_regular(folder / name) as file:
             while piece := file.read(_PIECE):
-                sha256.update(piece)
-                md5.update(piece)
+                for digest in digests.values():
+                    digest.update(piece)
     except OSError:
-        return None
-    return _Digests(sha256.hexdigest(), md5.hexdigest())
+        return {}
+    return {algorithm: digest.hexdigest() for algorithm, digest in digests.items()}
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

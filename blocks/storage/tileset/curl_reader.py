@@ -41,6 +41,7 @@ class TileDownloader:
         folder: Where the tiles go; the folders that their names ask for must be there.
         stall_seconds: Silence after which a tile is given up, in whole seconds.
         cancelled: Once it is set, a tile that is on its way is given up within a second.
+        with_sha256: Note the SHA-256 of tiles whose MD5 is promised, too.
 
     Raises:
         ConfigurationError: The trusted certificates cannot be read.
@@ -49,12 +50,19 @@ class TileDownloader:
         wait: Response time of the latest request in seconds.
     """
 
-    def __init__(self, folder: Path, stall_seconds: float, cancelled: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stall_seconds: float,
+        cancelled: threading.Event | None = None,
+        *,
+        with_sha256: bool = False,
+    ) -> None:
         self.wait = 0.0
         self._folder = folder
         self._link = SignedUrl("")
         self._head: list[bytes] = []
-        self._body = TileBody(folder, self._encoding)
+        self._body = TileBody(folder, self._encoding, with_sha256=with_sha256)
         self._curl = _new_handle(stall_seconds)
         self._curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         self._curl.setopt(pycurl.NOPROGRESS, 0)
@@ -133,9 +141,10 @@ class DownloaderPool:
     It measures the host's response time to choose the number of threads.
     """
 
-    def __init__(self, folder: Path, stall_seconds: float) -> None:
+    def __init__(self, folder: Path, stall_seconds: float, *, with_sha256: bool) -> None:
         self._folder = folder
         self._stall_seconds = stall_seconds
+        self._with_sha256 = with_sha256
         self._idle: list[TileDownloader] = []
         self._cancelled = threading.Event()
         self._waits: deque[float] = deque([0.0], maxlen=100)
@@ -156,7 +165,7 @@ class DownloaderPool:
         try:
             reader = self._idle.pop()
         except IndexError:
-            reader = TileDownloader(self._folder, self._stall_seconds, self._cancelled)
+            reader = TileDownloader(self._folder, self._stall_seconds, self._cancelled, with_sha256=self._with_sha256)
         try:
             yield reader
         finally:

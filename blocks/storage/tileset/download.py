@@ -68,6 +68,7 @@ async def fetch_tileset(
     on_progress: Progress | None = None,
     retry_policy: RetryPolicy | None = None,
     early: EarlyTiles | None = None,
+    with_sha256: bool = False,
 ) -> FetchedTileset:
     """Download every file of a tileset into the staging folder, and delete all other files there.
 
@@ -83,6 +84,7 @@ async def fetch_tileset(
         on_progress: Told a few times a second.
         retry_policy: Attempts for one tile, and passes without a new tile, before an error is raised.
         early: Takes tiles of a listing while others are on their way.
+        with_sha256: Note the SHA-256 of tiles whose MD5 the listing promises, too.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: What has arrived is kept for the next call.
@@ -92,8 +94,11 @@ async def fetch_tileset(
     steady = retry_policy or RetryPolicy()
     link = RenewableLink(fetch_link, margin=EXPIRY_MARGIN)
     for version in range(1, VERSIONS + 1):
-        with _open(staging) as checkpoint, ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool:
-            published = PublishedTiles(previous)
+        with (
+            _open(staging, with_sha256=with_sha256) as checkpoint,
+            ThreadPoolExecutor(workers, thread_name_prefix="tile") as pool,
+        ):
+            published = PublishedTiles(previous, with_sha256=with_sha256)
             fetch = _Fetch(
                 link,
                 staging,
@@ -101,6 +106,7 @@ async def fetch_tileset(
                 published,
                 early or NoEarlyTiles(),
                 pool,
+                DownloaderPool(staging, stall_seconds, with_sha256=with_sha256),
                 workers,
                 stall_seconds,
                 steady,
@@ -114,10 +120,10 @@ async def fetch_tileset(
     raise AssertionError
 
 
-def _open(staging: Path) -> TileCheckpoint:
+def _open(staging: Path, *, with_sha256: bool) -> TileCheckpoint:
     with disk_errors(staging.parent):
         staging.mkdir(parents=True, exist_ok=True)
-        return TileCheckpoint(checkpoint_path(staging))
+        return TileCheckpoint(checkpoint_path(staging), with_sha256=with_sha256)
 
 
 def checkpoint_path(staging: Path) -> Path:
@@ -136,6 +142,7 @@ class _Fetch:
         published: PublishedTiles,
         early: EarlyTiles,
         pool: ThreadPoolExecutor,
+        readers: DownloaderPool,
         workers: int,
         stall_seconds: float,
         retry_policy: RetryPolicy,
@@ -150,7 +157,7 @@ class _Fetch:
         self._pool = pool
         self._workers = workers
         self._stall_seconds = stall_seconds
-        self._readers = DownloaderPool(staging, stall_seconds)
+        self._readers = readers
         self._retry_policy = retry_policy
         self._tell = on_progress
         self._done: dict[str, FetchedTile] = {}

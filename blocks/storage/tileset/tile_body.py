@@ -12,6 +12,7 @@ from blocks.content_encoding import DecodeError, Decoder, require_decodable
 from blocks.errors import ContentError, ExportError, InterruptedTransferError
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.listing import Tile
+from blocks.storage.tileset.references import ROOT
 
 BUFFER = 512 * 1024
 """Bytes gathered before they are hashed and written: 64 threads hold 32 MB, and most tiles fit in."""
@@ -22,7 +23,7 @@ class FetchedTile:
     """A file of the tileset that is on the disk, whole, or where it will be published; digests in hex digits.
 
     Attributes:
-        sha256: Empty if its bytes were not read.
+        sha256: Empty if its bytes were not read, or have the MD5 that the listing promises and it is not to be noted.
         md5: Of the bytes as the host stores them.
         stored_size: How many those are, where they are compressed (Content-Encoding).
         is_elsewhere: It is not on the disk.
@@ -35,6 +36,20 @@ class FetchedTile:
     md5: str | None = None
     stored_size: int | None = None
     is_elsewhere: bool = False
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What is known of the bytes on the disk, by the name of the hash; that of compressed bytes is not."""
+        known = {"sha256": self.sha256, "md5": "" if self.stored_size is not None else self.md5 or ""}
+        return {algorithm: digest for algorithm, digest in known.items() if digest}
+
+
+def notes_sha256(tile: Tile, *, with_sha256: bool) -> bool:
+    """True if the SHA-256 of a tile is noted; where the listing promises an MD5, that is what its content is told by.
+
+    `tileset.json` always has one, for reports name it.
+    """
+    return with_sha256 or not tile.md5 or tile.name == ROOT
 
 
 class UndecodableTileError(InterruptedTransferError):
@@ -63,14 +78,20 @@ class UndecodableTiles:
 class TileBody:
     """What comes of a tile: hashed, checked, decoded and written; a large one is written as it comes.
 
+    Args:
+        folder: Where the tiles go.
+        encoding: Returns the Content-Encoding of the answer.
+        with_sha256: Note the SHA-256 of tiles whose MD5 is promised, too.
+
     Attributes:
         fault: Why no more was taken.
     """
 
-    def __init__(self, folder: Path, encoding: Callable[[], str | None]) -> None:
+    def __init__(self, folder: Path, encoding: Callable[[], str | None], *, with_sha256: bool) -> None:
         self.fault: OSError | ExportError | None = None
         self._folder = str(folder)
         self._encoding = encoding
+        self._with_sha256 = with_sha256
         self._decoder: Decoder | None = None
         self._buffer = BytesIO(bytes(BUFFER))
         self._file: FileIO | None = None
@@ -89,7 +110,7 @@ class TileBody:
         self._tile = tile
         self._come = self._size = 0
         self._decoder = None
-        self._sha256 = hashlib.sha256()
+        self._sha256 = hashlib.sha256() if notes_sha256(tile, with_sha256=self._with_sha256) else None
         self._md5 = hashlib.md5(usedforsecurity=False) if tile.md5 else None
         self._buffer.seek(0)
         fits_in = tile.size is not None and tile.size <= BUFFER
@@ -110,7 +131,11 @@ class TileBody:
             self._decoded(self._decoder.finish)
         md5 = self._md5.hexdigest() if self._md5 else None
         stored_size = self._come if self._decoder else None
-        return FetchedTile(tile.name, self._size, self._sha256.hexdigest(), etag, md5, stored_size)
+        return FetchedTile(tile.name, self._size, self._hexdigest, etag, md5, stored_size)
+
+    @property
+    def _hexdigest(self) -> str:
+        return self._sha256.hexdigest() if self._sha256 else ""
 
     def _take(self, piece: bytes) -> int | None:
         """Libcurl ends the transfer when told of another length than that of the piece."""
@@ -141,7 +166,9 @@ class TileBody:
     def _begin(self) -> FileIO:
         encoding = self._encoding()
         require_decodable(encoding, self._tile.name)
-        self._decoder = Decoder(encoding) if encoding else None
+        if encoding:
+            self._decoder = Decoder(encoding)
+            self._sha256 = self._sha256 or hashlib.sha256()  # the promised MD5 is not that of the decoded bytes
         return _new_file(f"{self._folder}/{self._tile.name}")
 
     def _put_decoded(self, file: FileIO, decoder: Decoder, come: bytes) -> None:
@@ -149,7 +176,8 @@ class TileBody:
             self._put(file, piece)
 
     def _put(self, file: FileIO, piece: bytes | memoryview) -> None:
-        self._sha256.update(piece)
+        if self._sha256:
+            self._sha256.update(piece)
         self._size += len(piece)
         written = 0
         while written < len(piece):  # a full disk takes a part at first
@@ -163,7 +191,7 @@ class TileBody:
             said = f"{self._tile.name} comes with a Content-Encoding that its bytes do not follow: {error}."
             if self._md5 is not None and self._md5.digest() == self._tile.md5:
                 raise ContentError(said) from None
-            raise UndecodableTileError(said, (self._come, self._sha256.hexdigest())) from None
+            raise UndecodableTileError(said, (self._come, self._hexdigest)) from None
 
 
 def _new_file(path: str) -> FileIO:

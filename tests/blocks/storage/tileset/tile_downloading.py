@@ -17,6 +17,7 @@ class Options:
     link: FetchLink | None = None
     previous: Path | None = None
     retry_policy: RetryPolicy = HASTY
+    with_sha256: bool = False
 
 
 async def fetch(server: TileServer, staging: Path, options: Options | None = None) -> FetchedTileset:
@@ -28,6 +29,7 @@ async def fetch(server: TileServer, staging: Path, options: Options | None = Non
         workers=8,
         stall_seconds=2,
         retry_policy=options.retry_policy,
+        with_sha256=options.with_sha256,
     )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from blocks.errors import ConfigurationError, ContentError, TransferError
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
-from blocks.storage.rejected import read_rejected
 from tasks.options import ExportRequest
 from tasks.reports import ExportedFile, ExportedVersion, ExportReport
 
@@ -40,7 +39,7 @@ def find_current(request: ExportRequest, changeset_id: str, api_url: str) -> Kep
 def find_rejected(request: ExportRequest, changeset_id: str, api_url: str) -> KeptExport | None:
     """A whole export with the same request and changeset that acceptance rules rejected; None if `force` is set."""
     wanted = _wanted_identity(request, changeset_id, api_url)
-    for export in () if request.policy.force else read_rejected(request.folder):
+    for export in () if request.policy.force else request.published.read_rejected():
         with contextlib.suppress(ContentError):
             if _identity_of(export.manifest) == wanted:
                 request.published.verify(export, full=request.policy.verify)

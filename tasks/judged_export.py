@@ -3,15 +3,16 @@
 import contextlib
 from pathlib import Path, PurePosixPath
 
-from blocks.errors import DiskError, RejectedError, UndecidedError
+from blocks.errors import ConfigurationError, RejectedError, TransferError, UndecidedError
 from blocks.storage.acceptance.comparison import PreviousExport
 from blocks.storage.acceptance.imodel_place import IModelPlace
 from blocks.storage.acceptance.judgement import judge, reasons
 from blocks.storage.acceptance.rules import GivenRules
-from blocks.storage.content.models import ExportContent, IfcSummary
-from blocks.storage.content_file import read_content, replace_reports, replace_verdict
+from blocks.storage.content.models import CONTENT_NAME, ExportContent, IfcSummary
+from blocks.storage.content_file import read_content, replace_reports
+from blocks.storage.destination.new_verdict import replace_verdict
 from blocks.storage.history import REJECTED, KeptExport
-from blocks.storage.manifest import AppliedRules, Manifest, read_manifest
+from blocks.storage.manifest import AppliedRules, Manifest, ManifestFile
 from tasks.options import ExportRequest
 from tasks.output_place import below
 from tasks.reports import ExportReport
@@ -26,7 +27,7 @@ def with_verdict(manifest: Manifest, request: ExportRequest, content: ExportCont
         content: What the export contains.
         folder: Where its files are.
     """
-    compared = manifest.model_copy(update={"previous": _previous_of(request.folder, manifest)})
+    compared = manifest.model_copy(update={"previous": _previous_of(request, manifest)})
     judged, reports = _judged(compared, request, content, folder)
     return judged.model_copy(update={"files": replace_reports(folder, judged.files, reports)})
 
@@ -47,9 +48,10 @@ def judge_again(kept: KeptExport, request: ExportRequest) -> KeptExport:
         return kept
     manifest = kept.manifest
     compared = manifest.model_copy(update={"previous": _compared_with(kept, request)})
+    request.published.at(kept.folder).fetch(_read_for_check(manifest, request.rules))
     judged, reports = _judged(compared, request, read_content(kept.folder, manifest), kept.folder)
-    with contextlib.suppress(DiskError):  # a folder that cannot be written to is no reason to fail
-        judged = replace_verdict(kept.folder, request.staging_root.root, manifest, judged, reports)
+    with contextlib.suppress(TransferError, ConfigurationError):  # a place that cannot be written to is no failure
+        judged = replace_verdict(request.published, kept, request.staging_root.root, judged, reports)
     return KeptExport(kept.folder, judged)
 
 
@@ -103,6 +105,14 @@ def _judged(
     return manifest.model_copy(update=judged), found.reports
 
 
+def _read_for_check(manifest: Manifest, given: GivenRules | None) -> list[ManifestFile]:
+    """The files that a new check reads: the content report, models for IDS documents; all if there is no report."""
+    if not any(file.path == CONTENT_NAME and file.role == "content" for file in manifest.files):
+        return list(manifest.files)
+    needs_models = given is not None and bool(given.rules.ids)
+    return [file for file in manifest.files if file.path == CONTENT_NAME or (needs_models and file.role == "model")]
+
+
 def _is_settled(kept: KeptExport, request: ExportRequest) -> bool:
     """True if the verdict of an export stays as it is."""
     if _is_decided(kept.manifest, request.rules, _compared_with(kept, request)):
@@ -111,7 +121,7 @@ def _is_settled(kept: KeptExport, request: ExportRequest) -> bool:
 
 
 def _compared_with(kept: KeptExport, request: ExportRequest) -> PreviousExport | None:
-    return kept.manifest.previous if _is_published(kept) else _previous_of(request.folder, kept.manifest)
+    return kept.manifest.previous if _is_published(kept) else _previous_of(request, kept.manifest)
 
 
 def _is_published(kept: KeptExport) -> bool:
@@ -125,9 +135,9 @@ def _is_decided(manifest: Manifest, given: GivenRules | None, previous: Previous
     return is_same and manifest.verdict != "error"
 
 
-def _previous_of(folder: Path, manifest: Manifest) -> PreviousExport | None:
-    """The published export in a folder; of the same run, the one before it."""
-    published = read_manifest(folder)
+def _previous_of(request: ExportRequest, manifest: Manifest) -> PreviousExport | None:
+    """The published export; of the same run, the one before it."""
+    published = request.published.read_manifest()
     if published is None:
         return None
     if published.run_id == manifest.run_id:

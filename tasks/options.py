@@ -27,7 +27,7 @@ from blocks.storage.manifest import VersionFacts
 from blocks.storage.preview_file import require_preview
 from tasks.acceptance import names_block, read_rules
 from tasks.addresses import LATEST, LONGEST_NAME, is_id, read_subject, subject
-from tasks.output_options import Options, OutputOptions, require_no_folder
+from tasks.output_options import Options, OutputOptions
 from tasks.output_place import check_output_dir
 from tasks.reports import ExportFormat
 from tasks.state_dir import StateDir
@@ -160,10 +160,6 @@ class ExportOptions(OutputOptions, frozen=True):
         if checked.acceptance is None or names_block(checked.acceptance):
             return checked
         return checked.model_copy(update={"rules": read_rules(checked.acceptance)})
-
-    def require_storable(self) -> None:
-        """Refuse what works in a local folder only."""
-        require_no_folder(self.output, {"acceptance": self.acceptance})
 
 
 class Names(BaseModel, frozen=True):

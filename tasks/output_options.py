@@ -1,6 +1,5 @@
 """Where the exports of a request go; shared by the flows for one iModel and the flow for all iModels of an iTwin."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -63,7 +62,7 @@ class OutputOptions(Options, frozen=True):
         """The same options with another output folder or address.
 
         Raises:
-            InputError: It is none, the folder is not writable, or an option does not work there.
+            InputError: It is none, or the folder is not writable.
         """
         place = {"output_dir": check_output_dir(output), "address": address_of(output), "names_output": True}
         moved = self.model_copy(update=place)
@@ -71,21 +70,12 @@ class OutputOptions(Options, frozen=True):
         return moved
 
     def require_output(self) -> None:
-        """Check that files can be written in the folder, and that an object store can take what the options ask for.
+        """Check that files can be written in the folder.
 
         Raises:
             InputError: It does not work there.
         """
-        if self.address is not None:
-            self.require_storable()
         require_writable(self.output_dir)
-
-    def require_storable(self) -> None:
-        """Check the options that object stores do not have.
-
-        Raises:
-            InputError: An option needs a folder.
-        """
 
     def opened(self, access: StoreAccess) -> Self:
         """The same options with the opened object store of their address; those of a folder are unchanged.
@@ -121,20 +111,6 @@ class OutputOptions(Options, frozen=True):
             ConfigurationError: It is an object store that nobody has opened.
         """
         return self.opened_store if self.address else self.output_dir
-
-
-def require_no_folder(output: str, used: Mapping[str, object]) -> None:
-    """Check that no option is used that works in a local folder only.
-
-    Args:
-        output: The address of the object store.
-        used: Such options by name, and whether they are used.
-
-    Raises:
-        InputError: One of them is.
-    """
-    for option in (name for name, is_used in used.items() if is_used):
-        raise InputError(f"{option} works with a local folder only, not with {output}. Leave it out.")
 
 
 def _sentence(error: ValidationError) -> str:

@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 from blocks.disk import remove_folder
 from blocks.errors import ContentError
 from blocks.itwin.credentials import ItwinCredentials
-from blocks.storage.history import KeptExport, link_files, remove_export
+from blocks.storage.history import KeptExport, link_files
 from blocks.storage.manifest import EXPORT_FORMAT, Manifest
 from tasks.current_export import find_current, find_rejected, report_of, report_unchanged
 from tasks.imodel import with_imodel_name
@@ -70,7 +70,7 @@ async def publish_rejected(
     if not is_publishable(judged.manifest, request):
         return report_skipped(judged, request)
     manifest = await asyncio.to_thread(_publish_linked, judged, request, publish)
-    await asyncio.to_thread(remove_export, judged)
+    await asyncio.to_thread(request.published.remove, judged)
     get_run_logger().info("Nothing is asked of the platform: the export was in %s.", judged.folder)
     kept = KeptExport(request.folder, manifest)
     return raise_if_refused(report_published(kept, request, started_at=started_at), request)
@@ -86,6 +86,7 @@ def _publish_linked(export: KeptExport, request: ExportRequest, publish: Publish
     """Publish links to the files of an export, which stays where it is."""
     with request.staging_root.staging("accepted", str(flow_run.get_id())) as staging:
         remove_folder(staging)
+        request.published.at(export.folder).fetch(export.manifest.files)
         link_files(export.folder, export.manifest, staging)
         published = publish(staging, export.manifest)
         remove_folder(staging)

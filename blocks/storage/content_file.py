@@ -14,7 +14,7 @@ from blocks.storage.content.global_ids import GLOBAL_IDS_NAME, GlobalIds
 from blocks.storage.content.ifc_content import read_ifc_content
 from blocks.storage.content.models import CONTENT_NAME, ExportContent
 from blocks.storage.manifest import Manifest, ManifestFile
-from blocks.storage.publish import replace_manifest, sha256_of
+from blocks.storage.publish import sha256_of
 from blocks.storage.tileset.verify import verify_tileset
 
 _REPORT = re.compile(r"acceptance(-\d+)?\.(html|json)")
@@ -47,7 +47,7 @@ def replace_reports(
     Raises:
         DiskError: A file cannot be written.
     """
-    earlier = [file for file in files if _is_report(file)]
+    earlier = [file for file in files if is_report(file)]
     written = write_reports(folder, reports)
     for file in earlier:
         if file.path not in reports:
@@ -56,32 +56,8 @@ def replace_reports(
     return (*(file for file in files if file not in earlier), *written)
 
 
-def replace_verdict(
-    folder: Path, staging_root: Path, before: Manifest, judged: Manifest, reports: Mapping[str, bytes]
-) -> Manifest:
-    """Note the verdict of a new check in the manifest of an export that is there, and replace its reports.
-
-    A manifest without verdict and reports comes first: a process that dies meanwhile leaves an export that is whole and
-    is checked again. Nothing is replaced if another process has published meanwhile.
-
-    Raises:
-        DiskError: A file cannot be written.
-    """
-    unlisted = tuple(file for file in before.files if not _is_report(file))
-    if not reports and unlisted == before.files:
-        replace_manifest(folder, staging_root, before, judged)
-        return judged
-    unchecked = before.model_copy(
-        update={"files": unlisted, "verdict": "not_checked", "checks": (), "acceptance": None}
-    )
-    if not replace_manifest(folder, staging_root, before, unchecked):
-        return judged
-    judged = judged.model_copy(update={"files": replace_reports(folder, before.files, reports)})
-    replace_manifest(folder, staging_root, unchecked, judged)
-    return judged
-
-
-def _is_report(file: ManifestFile) -> bool:
+def is_report(file: ManifestFile) -> bool:
+    """True for a report on an IDS document."""
     return file.role == "content" and _REPORT.fullmatch(file.path) is not None
 
 

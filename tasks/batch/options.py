@@ -9,7 +9,7 @@ from blocks.errors import InputError
 from blocks.storage.site.placements import Placements, read_placements
 from tasks.addresses import read_member, subject
 from tasks.options import ExportOptions, OptionalId
-from tasks.output_options import OutputOptions, require_no_folder
+from tasks.output_options import OutputOptions
 from tasks.reports import ExportFormat
 
 FailWhen = Literal["any", "all", "never"]
@@ -96,8 +96,6 @@ class BatchRequest(OutputOptions, frozen=True):
         checked = super().check(**parameters, options=options)
         for single in singles:
             single.check(**options)
-        if checked.address is not None:
-            checked.require_storable()
         return checked
 
     def with_output(self, output: str) -> Self:
@@ -107,7 +105,3 @@ class BatchRequest(OutputOptions, frozen=True):
             InputError: It is none, the folder is not writable, or an option does not work there.
         """
         return super().with_output(output).model_copy(update={"options": {**self.options, "output_dir": output}})
-
-    def require_storable(self) -> None:
-        """Refuse what works in a local folder only."""
-        require_no_folder(self.output, {"acceptance": self.acceptance})

@@ -9,7 +9,6 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.disk import remove_folder
 from blocks.errors import ContentError
-from blocks.file_lock import file_lock
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
@@ -25,7 +24,6 @@ from blocks.storage.ifc_check import check_ifc
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
 from blocks.storage.publish import check_publishable
-from blocks.storage.rejected import put_aside
 from blocks.threads import finish_in_thread
 from tasks.events.publications import note_publication
 from tasks.export_progress import current_progress
@@ -134,8 +132,7 @@ def _settle(request: IfcRequest, staging: Path, manifest: Manifest) -> KeptExpor
     """Publish the files, or put them aside if they are not accepted."""
     if is_publishable(manifest, request):
         return KeptExport(request.folder, _publish(request, staging, manifest))
-    with file_lock(request.state_dir.publish_lock("ifc")):
-        return put_aside(staging, request.folder, manifest)
+    return request.published.put_aside(staging, manifest, lock=request.state_dir.publish_lock("ifc"))
 
 
 def _checked_models(spec: RunSpec, fetched: Fetched) -> list[FetchedFile]:

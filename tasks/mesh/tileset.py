@@ -23,7 +23,6 @@ from blocks.storage.difference_to_before import compare_tiles
 from blocks.storage.history import KeptExport
 from blocks.storage.manifest import Manifest, ManifestFile
 from blocks.storage.preview_file import add_preview
-from blocks.storage.rejected import put_aside
 from blocks.storage.retry import BlobChangedError
 from blocks.storage.tileset.download import FetchedTileset, checkpoint_path, fetch_tileset
 from blocks.storage.tileset.early_tiles import EarlyTiles
@@ -233,8 +232,7 @@ def _check_and_publish(request: MeshRequest, fetched: FetchedTiles, manifest: Ma
     judged = with_verdict(complete, request, content, tileset.folder)
     if is_publishable(judged, request):
         return KeptExport(request.folder, _publish(request, fetched.place, tileset.folder, judged))
-    with file_lock(request.state_dir.publish_lock("mesh")):
-        kept = put_aside(tileset.folder, request.folder, judged)
+    kept = fetched.place.put_aside(tileset.folder, judged, lock=request.state_dir.publish_lock("mesh"))
     checkpoint_path(tileset.folder).unlink(missing_ok=True)
     remove_folder(tileset.folder)
     return kept

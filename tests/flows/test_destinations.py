@@ -24,7 +24,7 @@ from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
-from flows.signatures import batch_request, ifc_request, mesh_request
+from flows.signatures import ifc_request, mesh_request
 from tasks.reports import ExportReport
 from tests.object_stores.destinations import StoreUnderTest, of_xml_store
 from tests.object_stores.xml_store import Answer, XmlStore
@@ -143,14 +143,6 @@ async def test_an_address_that_is_not_supported_is_refused(check: object, addres
     assert callable(check)
     with pytest.raises(InputError, match="The output address"):
         check(SEEDED.plant, output_dir=address)
-
-
-async def test_what_needs_a_folder_is_refused() -> None:
-    """What does not work yet with an object store is refused in one sentence before anything is started."""
-    with pytest.raises(InputError, match="acceptance works with a local folder only"):
-        ifc_request(SEEDED.plant, output_dir="s3://bucket", acceptance="rules")
-    with pytest.raises(InputError, match="acceptance works with a local folder only"):
-        batch_request(SEEDED.itwin, output_dir="az://bucket", acceptance="rules")
 
 
 async def test_a_container_that_does_not_exist_is_named(

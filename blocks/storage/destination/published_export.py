@@ -1,14 +1,17 @@
 """Where one export is published: the same steps in a folder and in an object store."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from blocks.file_lock import file_lock
-from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune, read_history
+from blocks.storage.content_file import replace_reports
+from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune, read_history, remove_export
 from blocks.storage.manifest import Manifest, ManifestFile, read_manifest
 from blocks.storage.publish import publish_files, replace_manifest, verify_published
+from blocks.storage.rejected import put_aside, read_rejected
 from blocks.storage.tileset.publish import publish_tileset
 
 
@@ -23,6 +26,14 @@ class PublishedExport(Protocol):
         """The exports that were kept, the newest first."""
         ...
 
+    def read_rejected(self) -> list[KeptExport]:
+        """The exports that acceptance rules rejected, the newest first."""
+        ...
+
+    def at(self, folder: Path) -> "PublishedExport":
+        """This export, or the one in its history or among its rejected ones whose files are in another folder."""
+        ...
+
     def verify(self, kept: KeptExport, *, full: bool = False) -> None:
         """Check that an export that lies there is what was published; `full` reads its files.
 
@@ -32,7 +43,7 @@ class PublishedExport(Protocol):
         ...
 
     def fetch(self, files: Iterable[ManifestFile]) -> None:
-        """Have files of the current export in the folder on this machine.
+        """Have files of the export in the folder on this machine.
 
         Raises:
             ContentError: One is missing.
@@ -41,6 +52,24 @@ class PublishedExport(Protocol):
 
     def replace_manifest(self, kept: KeptExport, staging_root: Path, now: Manifest) -> bool:
         """Replace the manifest of files that stay as they are; false if another process has published meanwhile."""
+        ...
+
+    def write_reports(self, manifest: Manifest, reports: Mapping[str, bytes]) -> Manifest:
+        """Write reports beside the files of an export, in place of earlier ones; returns its manifest with them."""
+        ...
+
+    def put_aside(self, staging: Path, manifest: Manifest, *, lock: Path) -> KeptExport:
+        """Put a fetched export among the rejected ones; readers see no difference.
+
+        Args:
+            staging: Where the files are.
+            manifest: Lists them.
+            lock: Held by processes of machines that share the folder.
+        """
+        ...
+
+    def remove(self, kept: KeptExport) -> None:
+        """Delete one of the rejected exports."""
         ...
 
     def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
@@ -69,6 +98,14 @@ class FolderExport:
         """The exports that were kept, the newest first."""
         return read_history(self.folder)
 
+    def read_rejected(self) -> list[KeptExport]:
+        """The exports that acceptance rules rejected, the newest first."""
+        return read_rejected(self.folder)
+
+    def at(self, folder: Path) -> Self:
+        """The export in another folder."""
+        return dataclasses.replace(self, folder=folder)
+
     def verify(self, kept: KeptExport, *, full: bool = False) -> None:
         """Compare sizes and modification times, or with `full` the SHA-256.
 
@@ -83,6 +120,19 @@ class FolderExport:
     def replace_manifest(self, kept: KeptExport, staging_root: Path, now: Manifest) -> bool:
         """Replace the manifest of files that stay as they are; false if another process has published meanwhile."""
         return replace_manifest(kept.folder, staging_root, kept.manifest, now)
+
+    def write_reports(self, manifest: Manifest, reports: Mapping[str, bytes]) -> Manifest:
+        """Write reports beside the files of an export, in place of earlier ones; returns its manifest with them."""
+        return manifest.model_copy(update={"files": replace_reports(self.folder, manifest.files, reports)})
+
+    def put_aside(self, staging: Path, manifest: Manifest, *, lock: Path) -> KeptExport:
+        """Link the fetched files among the rejected exports; processes that do so take turns."""
+        with file_lock(lock):
+            return put_aside(staging, self.folder, manifest)
+
+    def remove(self, kept: KeptExport) -> None:
+        """Delete one of the rejected exports."""
+        remove_export(kept)
 
     def publish(self, staging: Path, manifest: Manifest, *, keep: int, lock: Path) -> Manifest:
         """Move the files into place, and keep the export before them if asked; processes that do so take turns."""

@@ -8,31 +8,41 @@ import dataclasses
 import random
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from blocks.disk import disk_errors, replace, write_whole
 from blocks.errors import ConflictError, ContentError
+from blocks.storage.content_file import is_report, replace_reports
 from blocks.storage.destination.late_listing import entries_with
 from blocks.storage.destination.object_store import MISSING, Condition, ListedObject, ObjectStore
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
-from blocks.storage.destination.stored_history import keep_copy, prune
+from blocks.storage.destination.stored_history import keep_copy, prune, remove_kept
+from blocks.storage.destination.stored_manifest import (
+    fault_of,
+    identity_of,
+    in_folder_form,
+    is_as_published,
+    is_in_generation,
+    parsed_manifest,
+)
+from blocks.storage.destination.stored_rejected import upload_aside
 from blocks.storage.destination.web_headers import headers_of
-from blocks.storage.file_names import MANIFEST_NAME, find_unstorable
-from blocks.storage.history import HISTORY, REJECTED, KeptExport
-from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile
+from blocks.storage.file_names import MANIFEST_NAME
+from blocks.storage.history import HISTORY, REJECTED, KeptExport, remove_export
+from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile, with_modification_time
 from blocks.storage.publish import digest_of, require_match
-from blocks.storage.tileset.references import ROOT
 
 _MOST_ATTEMPTS = 20
 """Processes that publish the same export at once: each attempt that fails means that another one wrote something."""
 _PAUSE = 0.2
 """Longest pause in seconds before the second attempt; it grows with each."""
+_FETCHED_AT_ONCE = 16
 SMALL = frozenset({"content", "preview"})
 """Roles of the files that stay on this machine too, for the page of the flow run and for the next comparison."""
 
@@ -95,7 +105,7 @@ class StoredExport:
         found = self.store.read(self.key_of(MANIFEST_NAME), LONGEST_MANIFEST)
         if found is None:
             return SeenManifest(None, MISSING)
-        return SeenManifest(_parsed(found.content), found.version)
+        return SeenManifest(parsed_manifest(found.content), found.version)
 
     def verify(self, kept: KeptExport, *, full: bool = False) -> None:
         """Prove by one listing that the objects are those that were published: size and ETag; `full` reads them.
@@ -114,7 +124,7 @@ class StoredExport:
         new = {self.key_of(file.path) for file in manifest.files} if is_new else set[str]()
         listed = entries_with(self.store, self.key, new)
         for file in manifest.files:
-            fault = _fault(file, manifest, listed.get(self.key_of(file.path)))
+            fault = fault_of(file, manifest, listed.get(self.key_of(file.path)))
             algorithm, digest = file.digest
             if fault is None and full and self.store.digest_of(self.key_of(file.path), algorithm) != digest:
                 fault = "is not the file that was exported"
@@ -132,7 +142,36 @@ class StoredExport:
         """
         sources = {file.path: staging / file.path for file in manifest.files}
         require_match(sources, manifest)
-        return self.with_copies(staging, self.replace(sources, manifest, keep))
+        draft = manifest.model_copy(update={"published_etags": {}})
+        return self.with_copies(staging, self.replace(sources, draft, keep))
+
+    def put_aside(self, staging: Path, manifest: Manifest, *, lock: Path) -> KeptExport:  # noqa: ARG002  of folders
+        """Upload a fetched export among the rejected ones; readers see no difference.
+
+        Raises:
+            ContentError: The files and the manifest do not match.
+            ConflictError: Other processes keep publishing there.
+        """
+        for file in manifest.files:
+            with_modification_time(file, staging / file.path)
+        return upload_aside(self, staging, manifest)
+
+    def remove(self, kept: KeptExport) -> None:
+        """Delete one of the rejected exports, and its copies on this machine."""
+        remove_kept(self, kept)
+        remove_export(kept)
+
+    def write_reports(self, manifest: Manifest, reports: Mapping[str, bytes]) -> Manifest:
+        """Write reports beside the files of an export, in place of earlier ones; returns its manifest with them."""
+        earlier = {file.path for file in manifest.files if is_report(file)}
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        files = replace_reports(self.folder, manifest.files, reports)
+        etags = {path: etag for path, etag in manifest.published_etags.items() if path not in earlier}
+        for name, content in reports.items():
+            etags[name] = self.store.write(self.key_of(name), content).etag
+        self.store.delete(self.key_of(path) for path in sorted(earlier - reports.keys()))
+        return manifest.model_copy(update={"files": files, "published_etags": etags})
 
     def replace(self, sources: Mapping[str, Path], manifest: Manifest, keep: int) -> Manifest:
         """Upload files by their paths in the export, then replace the manifest; returns it as it is published.
@@ -167,7 +206,7 @@ class StoredExport:
 
     def is_published(self, seen: Manifest, manifest: Manifest) -> bool:
         """True if the published export has the same files of the same run, and is whole."""
-        return _identity_of(seen) == _identity_of(manifest) and self.is_whole(seen)
+        return identity_of(seen) == identity_of(manifest) and self.is_whole(seen)
 
     def before_replacing(self, seen: Manifest | None) -> None:
         """Called before the files that readers start at are replaced."""
@@ -188,18 +227,22 @@ class StoredExport:
         """Have files of the export in the folder on this machine; those that are there with the same content stay.
 
         Raises:
-            ContentError: An object is missing.
+            ContentError: An object is missing, or is not what was exported.
             DiskError: The disk refuses.
         """
-        for file in files:
-            target = self.folder / file.path
-            algorithm, digest = file.digest
-            is_there = target.is_file() and target.stat().st_size == file.size
-            if is_there and digest_of(target, algorithm) == digest:
-                continue
-            with disk_errors(self.folder):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                self.store.download(self.key_of(file.path), target)
+        with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
+            list(pool.map(self._fetch, files))
+
+    def _fetch(self, file: ManifestFile) -> None:
+        algorithm, expected = file.digest
+        target = self.folder / file.path
+        if target.is_file() and target.stat().st_size == file.size and digest_of(target, algorithm) == expected:
+            return
+        with disk_errors(self.folder):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            digest = self.store.download(self.key_of(file.path), target, algorithm)
+        if digest != expected:
+            raise ContentError(f"{file.path} is not the file that was exported in {self._url}. Export it again.")
 
     def _upload(self, sources: Mapping[str, Path], uploaded: dict[str, str]) -> None:
         """Upload what is not there as we uploaded it; `uploaded` holds ETags by path."""
@@ -269,49 +312,3 @@ class StoredExport:
     @property
     def _url(self) -> str:
         return f"{self.store.url}/{self.key}"
-
-
-def _parsed(content: bytes) -> Manifest | None:
-    """A manifest that others may have written; None if it is invalid or names what cannot be a file of an export."""
-    try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError:
-        return None
-    return manifest if find_unstorable(file.path for file in manifest.files) is None else None
-
-
-def in_folder_form(manifest: Manifest) -> Manifest:
-    """The manifest as if the export lay in a folder: without the name of the generation, and without its small root."""
-    prefix = f"{manifest.generation}/"
-    if not manifest.generation:
-        return manifest
-    files = tuple(
-        dataclasses.replace(file, path=path, role="tileset" if path == ROOT else file.role)
-        for file in manifest.files
-        if file.role != "tileset"
-        for path in [file.path.removeprefix(prefix)]
-    )
-    return manifest.model_copy(update={"files": files, "generation": "", "published_etags": {}})
-
-
-def is_in_generation(file: ManifestFile, manifest: Manifest) -> bool:
-    """True for a file of a generation, which viewers may go on reading."""
-    return bool(manifest.generation) and file.path.startswith(f"{manifest.generation}/")
-
-
-def _identity_of(manifest: Manifest) -> tuple[object, ...]:
-    files = {(file.path, file.digest) for file in in_folder_form(manifest).files}
-    return manifest.run_id, manifest.changeset_id, manifest.options, files
-
-
-def is_as_published(path: str, manifest: Manifest, present: ListedObject | None) -> bool:
-    """True if the object that a listing has for a path is the one that the manifest says."""
-    return present is not None and present.etag == manifest.published_etags.get(path)
-
-
-def _fault(file: ManifestFile, manifest: Manifest, present: ListedObject | None) -> str | None:
-    if present is None:
-        return "is missing"
-    if present.size == file.size and is_as_published(file.path, manifest, present):
-        return None
-    return "is not the object that was published"

@@ -85,11 +85,16 @@ def prune(export: StoredObjects, keep: int) -> None:
     """
     for kept in export.read_history()[keep:]:
         if kept.manifest.named_version is None:
-            place = export.at(kept.folder)
-            listed, etags = place.entries(), kept.manifest.published_etags
-            keys = {place.key_of(path): etag for path, etag in etags.items()}
-            export.store.delete(key for key, etag in keys.items() if key in listed and listed[key].etag == etag)
-            place.remove_manifest()
+            remove_kept(export, kept)
+
+
+def remove_kept(export: StoredObjects, kept: KeptExport) -> None:
+    """Delete what the manifest of an export lists, as long as it is what was kept."""
+    place = export.at(kept.folder)
+    listed, etags = place.entries(), kept.manifest.published_etags
+    keys = {place.key_of(path): etag for path, etag in etags.items()}
+    export.store.delete(key for key, etag in keys.items() if key in listed and listed[key].etag == etag)
+    place.remove_manifest()
 
 
 def _copy(source: StoredObjects, target: StoredObjects, file: ManifestFile) -> None:

@@ -19,7 +19,8 @@ from blocks.storage.destination.generation_upload import Generation, GenerationP
 from blocks.storage.destination.late_listing import entries_with
 from blocks.storage.destination.object_store import ListedObject
 from blocks.storage.destination.root_document import root_document
-from blocks.storage.destination.stored_export import SMALL, StoredExport, in_folder_form, is_as_published
+from blocks.storage.destination.stored_export import SMALL, StoredExport
+from blocks.storage.destination.stored_manifest import in_folder_form, is_as_published
 from blocks.storage.manifest import LONGEST_MANIFEST, Manifest, ManifestFile, with_modification_time
 from blocks.storage.tileset.references import ROOT
 

@@ -9,8 +9,9 @@ from typing import Literal
 
 from blocks.disk import remove_folder
 from blocks.storage.acceptance.checks import Verdict
-from blocks.storage.content_file import replace_verdict
-from blocks.storage.history import keep_linked, link_unchanged, prune, read_history
+from blocks.storage.destination.new_verdict import replace_verdict
+from blocks.storage.destination.published_export import FolderExport
+from blocks.storage.history import KeptExport, keep_linked, link_unchanged, prune, read_history
 from blocks.storage.manifest import Manifest, ManifestFile, Role, VersionFacts, read_manifest
 from blocks.storage.publish import publish_files, verify_published
 from blocks.storage.rejected import put_aside
@@ -63,7 +64,8 @@ class Publisher:
         before = read_manifest(self.folder)
         assert before is not None
         judged = before.model_copy(update={"verdict": verdict})
-        replace_verdict(self.folder, self.root / ".itwin-export", before, judged, {"acceptance.html": verdict.encode()})
+        kept, reports = KeptExport(self.folder, before), {"acceptance.html": verdict.encode()}
+        replace_verdict(FolderExport(self.folder), kept, self.root / ".itwin-export", judged, reports)
 
     def _stage(self, night: int) -> tuple[Path, dict[str, bytes]]:
         staging = self.root / ".itwin-export" / self.export_format

@@ -1,5 +1,8 @@
 """Detect changes of iModels and emit them as Prefect events, which start `export-ifc/on-changes`."""
 
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -13,16 +16,18 @@ from pydantic import BaseModel, ConfigDict
 from blocks.itwin.apis import ItwinApis
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import IModel
+from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.manifest import Manifest, read_manifest
 from tasks.imodel_selection import select_watched
 from tasks.names import itwin_id_of, named_at
 from tasks.options import LONGEST_TIMEOUT_MINUTES
-from tasks.output_place import require_folder
+from tasks.output_options import OutputOptions
 from tasks.retry import retries_after
 
 Watch = Literal["changesets", "named-versions"]
 CHANGED = "itwin.imodel.changed"
 REMINDED_AFTER = timedelta(days=1)
+_READ_AT_ONCE = 16
 LONGEST_EXPORT = timedelta(minutes=LONGEST_TIMEOUT_MINUTES)
 
 
@@ -76,7 +81,7 @@ async def find_changed(
     credentials: ItwinCredentials,
     itwin_subject: str,
     imodels: list[str] | None,
-    output_dir: str | None,
+    output: OutputOptions,
     watch: Watch = "changesets",
 ) -> list[FoundChange]:
     """The changesets, or the named versions, of an iTwin that are to be exported.
@@ -85,19 +90,21 @@ async def find_changed(
         credentials: Who reads.
         itwin_subject: Id or name of the iTwin.
         imodels: Ids or names of iModels; only these are watched.
-        output_dir: Folder of the exports.
+        output: Where the exports are published; an object store is opened.
         watch: What is compared with the published exports.
 
     Raises:
         InputError: A name stands for no iModel, or for several.
+        ExportError: The object store cannot be read.
     """
     find = _new_changesets if watch == "changesets" else _new_versions
     found: list[FoundChange] = []
     async with credentials.get_client() as itwin:
         itwin_id = await itwin_id_of(itwin, itwin_subject)
         listed = [imodel async for imodel in itwin.imodels.list_imodels(itwin_id)]
-        for imodel in select_watched(imodels, listed, itwin_id):
-            manifest = read_manifest(_folder_of(imodel, output_dir))
+        watched = select_watched(imodels, listed, itwin_id)
+        manifests = await asyncio.to_thread(_published, output, watched)
+        for imodel, manifest in zip(watched, manifests, strict=True):
             found += await find(itwin, imodel, manifest)
     get_run_logger().info("%s %s are to be exported.", len(found), watch.replace("-", " "))
     return found
@@ -130,8 +137,18 @@ async def _new_versions(itwin: ItwinApis, imodel: IModel, manifest: Manifest | N
     ]
 
 
-def _folder_of(imodel: IModel, output_dir: str | None) -> Path:
-    return require_folder(output_dir, "watch-imodels") / imodel.id.lower() / "ifc"
+def _published(output: OutputOptions, imodels: Sequence[IModel]) -> list[Manifest | None]:
+    """The manifests of the published IFC exports of iModels."""
+
+    def read(imodel: IModel) -> Manifest | None:
+        key = f"{imodel.id.lower()}/ifc"
+        if isinstance(place, Path):
+            return read_manifest(place / key)
+        return StoredExport(place, key, output.output_dir / key).see().manifest
+
+    place = output.opened_output
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        return list(pool.map(read, imodels))
 
 
 def _is_older(imodel: IModel, manifest: Manifest | None) -> bool:

@@ -55,21 +55,6 @@ def check_output_dir(value: str | Path | None) -> Path:
     return path
 
 
-def require_folder(value: str | Path | None, what: str) -> Path:
-    """The absolute path of the output folder, for what works with a folder only.
-
-    Args:
-        value: As it was given; `ITWIN_OUTPUT_DIR` if it is empty.
-        what: What works with a folder only.
-
-    Raises:
-        InputError: It is no folder.
-    """
-    if address := address_of(output_of(value)):
-        raise InputError(f"{what} works with a local folder only, not with {address.url}. Name a folder.")
-    return check_output_dir(value)
-
-
 def shown_output(output: str) -> str:
     """An output as reports and events name it: the absolute path of a folder, or an address in its shortest form."""
     address = address_of(output)

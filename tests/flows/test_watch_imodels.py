@@ -1,6 +1,7 @@
 """The flow watch-imodels against the stand-in platform."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from flows.export_ifc import export_ifc
 from flows.watch_imodels import watch_imodels
 from tasks.imodel_events import CHANGED, FoundChange, find_changed
 from tasks.load_blocks import load_credentials
+from tasks.output_options import OutputOptions
+from tests.flows.test_destinations import saved
+from tests.object_stores.destinations import of_xml_store
+from tests.object_stores.xml_store import XmlStore
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -54,11 +59,30 @@ async def test_old_imodels_cost_one_request(sandbox: RunningSandbox, tmp_path: P
     assert paths == ["/imodels"]
 
 
+async def test_exports_in_a_store_are_compared(
+    s3_store: XmlStore, sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is published in an object store is left alone until something is pushed to it; no folder is looked at."""
+    monkeypatch.setenv("ITWIN_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("ITWIN_OUTPUT_DIR", "/proc/nowhere")
+    name = await saved(of_xml_store(s3_store))
+    await export_ifc(SEEDED.plant, destination=name)
+    shutil.rmtree(tmp_path / "work")
+    watched = [SEEDED.plant, SEEDED.bridge]
+    assert await watch_imodels(SEEDED.itwin, imodel_ids=watched, destination=name) == [SEEDED.bridge]
+    sandbox.state.push_changeset(SEEDED.plant)
+    assert await watch_imodels(SEEDED.itwin, imodel_ids=watched, destination=name) == sorted(watched)
+
+
 @flow
 async def find_versions() -> list[FoundChange]:
     """The named versions of the plant that are to be exported."""
     return await find_changed(
-        await load_credentials("default"), SEEDED.itwin, [SEEDED.plant], None, watch="named-versions"
+        await load_credentials("default"),
+        SEEDED.itwin,
+        [SEEDED.plant],
+        OutputOptions.check(output_dir=None),
+        watch="named-versions",
     )
 
 

@@ -160,8 +160,25 @@ ROWS = {
 }
 
 
+DUE_LOOKS, OTHER_LOOKS = 10, 50
+"""Of the sixty in an hour, where remote runs are an hour old: a tenth of their age is six minutes."""
+AIRFLOW = """Airflow's triggerer, which does the same for deferred operators, by its documentation (not measured here;
+<https://airflow.apache.org/docs/apache-airflow/stable/authoring-and-scheduling/deferring.html>): “By default, every
+triggerer has a capacity of 1000 triggers that it can try to run at once”, so 10,000 deferred operators need ten
+triggerers or a higher `--capacity`; “depending on how much work the triggers are doing, you can fit hundreds to tens of
+thousands of triggers on a single triggerer host”. Each trigger does its own polling; the page names no budget of
+requests that they share, no memory and no CPU."""
+
+
+def in_an_hour(looks: dict[str, dict[str, Any]], name: str) -> int:
+    """What a figure of one look comes to in an hour."""
+    all_due, none_due = looks.values()
+    return round(DUE_LOOKS * all_due[name] + OTHER_LOOKS * none_due[name])
+
+
 def report(looks: dict[str, dict[str, Any]]) -> str:
     """What was measured, as a table."""
+    hour = {name: in_an_hour(looks, name) for name in ("cpu_seconds", "server_cpu_seconds", "platform_requests")}
     rows = [f"| {words} | {' | '.join(str(one[name]) for one in looks.values())} |" for name, words in ROWS.items()]
     return f"""`python -m tests.benchmarks.released`: one process looks once at the flow runs of `while_waiting=release`
 on PostgreSQL. Their export runs are an hour old, so each is due every sixth look.
@@ -169,6 +186,12 @@ on PostgreSQL. Their export runs are an hour old, so each is due every sixth loo
 | one look | {" | ".join(looks)} |
 |---|{"---|" * len(looks)}
 {chr(10).join(rows)}
+
+In an hour, with {DUE_LOOKS} looks of the first kind and {OTHER_LOOKS} of the second: {hour["cpu_seconds"]} CPU s
+of the follower, {hour["server_cpu_seconds"]} of the Prefect server, {hour["platform_requests"]} requests to the
+platform. A process for each look takes its start besides; a lasting `follow-runs` does not.
+
+{AIRFLOW}
 
 {machine(["prefect", "httpx"], [[find_programs() / "postgres", "--version"]])}
 """

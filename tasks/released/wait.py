@@ -3,19 +3,21 @@
 What it waits for stands in the key of its suspended state on the Prefect server: nothing else has to outlive it.
 """
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
+import httpx
 from prefect import get_client, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.flow_runs import asuspend_flow_run
 from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from blocks.errors import InputError
+from blocks.errors import InputError, without_secrets
 from blocks.settings import read_settings
 from tasks.artifacts import show_page
 from tasks.export_page import PageFacts, released_page
@@ -99,9 +101,18 @@ def longest_wait(policy: Policy) -> timedelta:
 
 
 async def found_or_released(wait: Callable[[], Awaitable[Found | ReleasedWait]]) -> Found:
-    """What was waited for; where the process is not to wait longer, the flow run is suspended until it is there."""
+    """What was waited for; where the process is not to wait longer, the flow run is suspended until it is there.
+
+    While the Prefect server does not take that, the process waits on. If only its answer was lost, the next try ends
+    the process: the server tells that the flow run is suspended.
+    """
     while isinstance(outcome := await wait(), ReleasedWait):
-        await _suspend(outcome)
+        try:
+            await _suspend(outcome)
+        except httpx.HTTPError as error:
+            reason = without_secrets(str(error)) or type(error).__name__
+            get_run_logger().warning("The Prefect server did not suspend this flow run (%s). It waits on.", reason)
+            await asyncio.sleep(read_settings().poll_max_seconds)
     return outcome
 
 

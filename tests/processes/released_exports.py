@@ -193,16 +193,20 @@ def until_all_end_well(
         time.sleep(0.5)
 
 
-def until_all_wait(machine: ReleasedMachine, exports: list[ReleasedExport], longest: float) -> None:
-    """Wait until all exports are suspended and no process works on one.
+def start_one_after_the_other(machine: ReleasedMachine, exports: list[ReleasedExport], longest: float) -> None:
+    """Start exports, as many at once as the worker executes, until all are suspended and no process works on one.
 
     Raises:
         AssertionError: One is not.
     """
     end = time.monotonic() + longest
-    while machine.executing() or not all(export.is_waiting for export in exports):
-        assert time.monotonic() < end, "; ".join(one.history() for one in exports if not one.is_waiting)
-        time.sleep(2)
+    left, started = list(exports), list[ReleasedExport]()
+    while left or started or machine.executing():
+        started = [export for export in started if not export.is_waiting]
+        if left and len(started) < machine.limit:
+            started.append(left.pop(0))
+        assert time.monotonic() < end, "; ".join(one.history() for one in started)
+        time.sleep(1)
 
 
 def _unsettled(exports: list[ReleasedExport], executing: set[str]) -> list[ReleasedExport]:

@@ -25,7 +25,7 @@ POOL = "released-pool"
 PASSWORD = "tests:made-up"
 FOLLOW = "import asyncio; from flows.follow_runs import follow_runs; asyncio.run(follow_runs(minutes=600))"
 PROCESS_OF = "PREFECT__FLOW_RUN_ID"
-LONGEST_UNCLAIMED = 12.0
+LONGEST_UNCLAIMED = 15.0
 """Seconds after which a flow run that is Pending or Running, and has no process, has lost it."""
 
 
@@ -37,11 +37,17 @@ class ReleasedMachine:
         folder: The server's database and the homes of the workers.
         sandbox: The platform, which is never killed.
         port: Of the server, each time that it is started.
+        limit: Flow runs that the worker executes at once.
+        settings: Of every part, over the usual ones.
+        names: Of the parts that there are.
     """
 
     folder: Path
     sandbox: RunningSandbox
     port: int
+    limit: int = 3
+    settings: dict[str, str] = field(default_factory=dict[str, str])
+    names: tuple[str, ...] = ("server", "worker", "follower")
     parts: dict[str, subprocess.Popen[str]] = field(default_factory=dict[str, subprocess.Popen[str]])
     due: dict[str, float] = field(default_factory=dict[str, float])
     """When a part that was killed is started again, by the monotonic clock."""
@@ -63,13 +69,13 @@ class ReleasedMachine:
 
     def keep_running(self) -> None:
         """Start each part that is not there, as a supervisor does, once it has been away long enough."""
-        for name in ("server", "worker", "follower"):
+        for name in self.names:
             process = self.parts.get(name)
             if (process is None or process.poll() is not None) and time.monotonic() >= self.due.get(name, 0):
                 self.due[name] = time.monotonic() + 2
                 self.parts[name] = self._start(name)
                 if name == "server":
-                    until(self.is_answering, "the Prefect server", 120)
+                    until(self.is_answering, "the Prefect server")
 
     def is_answering(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):
@@ -117,9 +123,9 @@ class ReleasedMachine:
         """A new iModel with one changeset."""
         return self.sandbox.state.add_imodel(SEEDED.itwin, name, changesets=1, elements=4, tiles=8)
 
-    def start_export(self, kind: str, imodel: IModel, output_dir: Path) -> str:
-        """A flow run of a deployment that releases its worker at once; its id."""
-        asked = {"imodel_id": imodel.id, "while_waiting": "release", "output_dir": str(output_dir)}
+    def start_export(self, kind: str, imodel: IModel, output_dir: Path, while_waiting: str = "release") -> str:
+        """A flow run of a deployment, by default one that releases its worker at once; its id."""
+        asked = {"imodel_id": imodel.id, "while_waiting": while_waiting, "output_dir": str(output_dir)}
         body = {"parameters": asked, "state": {"type": "SCHEDULED"}}
         return str(self.ask("POST", f"/deployments/{self._deployment_of(kind)}/create_flow_run", body)["id"])
 
@@ -157,15 +163,14 @@ class ReleasedMachine:
         self.starts += 1
         home = self.folder / "server" if name == "server" else self.home
         home.mkdir(exist_ok=True)
-        arguments, settings = COMMANDS[name], self.sandbox.environment | SETTINGS
-        if name == "server":
-            arguments = [*arguments, str(self.port)]
+        more = {"server": ["--port", str(self.port)], "worker": ["--limit", str(self.limit)]}.get(name, [])
+        arguments, settings = [*COMMANDS[name], *more], self.sandbox.environment | SETTINGS | self.settings
         return PrefectServer(self.api, home).start(arguments, settings, log=f"{name}-{self.starts:03}.log")
 
 
 COMMANDS = {
-    "server": ["-m", "deployments.local.prefect_server", "--port"],
-    "worker": ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", "3"],
+    "server": ["-m", "deployments.local.prefect_server"],
+    "worker": ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"],
     "follower": ["-c", FOLLOW],
 }
 SETTINGS = SERVER_SETTINGS | {
@@ -181,12 +186,11 @@ SETTINGS = SERVER_SETTINGS | {
 
 
 @contextmanager
-def released_machine(folder: Path, sandbox: RunningSandbox, port: int) -> Generator[ReleasedMachine]:
-    """One that runs, and is gone afterwards."""
-    machine = ReleasedMachine(folder, sandbox, port)
+def running(machine: ReleasedMachine) -> Generator[ReleasedMachine]:
+    """It runs, and is gone afterwards."""
     try:
         machine.keep_running()
-        until(lambda: _pools(machine), "the worker's pool", 120)
+        until(lambda: _pools(machine), "the worker's pool")
         machine.deploy_follower()
         yield machine
     finally:

@@ -9,8 +9,13 @@ import pytest
 
 from deployments.sandbox.server import running_sandbox
 from tests.processes.release_schedules import release_schedule_of
-from tests.processes.released_exports import ReleasedExport, ReleaseScenario, until_all_end_well, until_all_wait
-from tests.processes.released_machine import ReleasedMachine, released_machine
+from tests.processes.released_exports import (
+    ReleasedExport,
+    ReleaseScenario,
+    start_one_after_the_other,
+    until_all_end_well,
+)
+from tests.processes.released_machine import ReleasedMachine, running
 from tests.processes.test_crash_restarts import free_port
 
 WAITING = 50
@@ -24,8 +29,8 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(4 * 3600)]
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Generator[ReleasedMachine]:
     """Server, worker and follower of all tests here."""
     folder = tmp_path_factory.mktemp("machine")
-    with running_sandbox() as sandbox, released_machine(folder, sandbox, free_port()) as running:
-        yield running
+    with running_sandbox() as sandbox, running(ReleasedMachine(folder, sandbox, free_port())) as machine:
+        yield machine
 
 
 @pytest.fixture
@@ -50,22 +55,27 @@ def test_released_exports_survive_kills(machine: ReleasedMachine, seeds: list[in
     )
 
 
-def test_released_exports_survive_a_power_cut(machine: ReleasedMachine, tmp_path: Path) -> None:
+def test_released_exports_survive_a_power_cut(tmp_path: Path) -> None:
     """Everything is killed while 50 exports wait; another worker with an empty disk ends all well, without a retry.
 
     The database survives; of the exports' folders, with the records of runs, every second one does.
     """
-    folders = [tmp_path / "kept", tmp_path / "lost"]
-    exports = [_endless_export(machine, folders[number % 2], number) for number in range(WAITING)]
-    until_all_wait(machine, exports, AN_HOUR)
-    machine.cut_power()
-    machine.replace_worker()
-    shutil.rmtree(folders[1])
-    for run in machine.sandbox.state.runs:
-        run.seconds = 0
-    until_all_end_well(machine, exports, longest=AN_HOUR)
-    for export in exports:
-        export.check()
+    calm = {"ITWIN_POLL_SECONDS": "5", "PREFECT_WORKER_QUERY_SECONDS": "3"}
+    with (
+        running_sandbox() as sandbox,
+        running(ReleasedMachine(tmp_path, sandbox, free_port(), settings=calm)) as machine,
+    ):
+        folders = [tmp_path / "kept", tmp_path / "lost"]
+        exports = [_endless_export(machine, folders[number % 2], number) for number in range(WAITING)]
+        start_one_after_the_other(machine, exports, AN_HOUR)
+        machine.cut_power()
+        machine.replace_worker()
+        shutil.rmtree(folders[1])
+        for run in sandbox.state.runs:
+            run.seconds = 0
+        until_all_end_well(machine, exports, longest=AN_HOUR)
+        for export in exports:
+            export.check()
     assert sum(export.retries for export in exports) == 0
 
 
@@ -73,6 +83,4 @@ def _endless_export(machine: ReleasedMachine, folder: Path, number: int) -> Rele
     """An export whose remote run goes on until the platform is told otherwise."""
     imodel = machine.add_imodel(f"Waiting {number}")
     imodel.run_seconds = NEVER
-    export = ReleasedExport(machine, "ifc", imodel, folder)
-    assert export.flow_run_id
-    return export
+    return ReleasedExport(machine, "ifc", imodel, folder)

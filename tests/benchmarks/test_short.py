@@ -16,6 +16,7 @@ from tests.benchmarks.contenders import bare_threads, ours
 from tests.benchmarks.hundred_thousand import LOOKS_PER_RUN, REQUESTS_PER_EXPORT, Night, simulate
 from tests.benchmarks.ifc_content import measure as measure_content
 from tests.benchmarks.ifc_content import write_long_line, write_walls
+from tests.benchmarks.slots_plot import Sample, smoothed
 
 TILES, SIZE, TRIES = 300, 100_000, 3
 NAMES = ["tileset.json", *(f"tiles/{number}.glb" for number in range(TILES))]
@@ -75,3 +76,12 @@ def test_a_night_on_paper_makes_sense(better: dict[str, Any]) -> None:
     assert outcome.seconds >= 1000 * 0.1 / 20 * 60
     assert outcome.seconds >= (1000 + 100 * REQUESTS_PER_EXPORT) / 450 * 60 - 60
     assert outcome.requests >= 1000 + 100 * (REQUESTS_PER_EXPORT + 0.95 * LOOKS_PER_RUN)  # it counts whole seconds
+
+
+def test_slots_are_averaged_over_half_a_minute() -> None:
+    """A slot that is taken every other second counts as a half, and nothing older than half a minute counts."""
+    seconds = [Sample(float(second), slots=0, held=0, working=0, published=0) for second in range(120)]
+    taken = [float(second < 60 and second % 2) for second in range(120)]
+    means = smoothed(seconds, taken)
+    assert 0.45 < means[59] < 0.55
+    assert means[0] == means[95] == 0

@@ -12,7 +12,7 @@ from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.history import KeptExport
 from deployments.sandbox.azurite import RunningAzurite
 from deployments.sandbox.state.seed import SEEDED
-from tasks.reports import ExportReport
+from tasks.reports import ExportFormat, ExportReport
 from tests.object_stores.destinations import StoreUnderTest, of_azurite
 from tests.processes.commands import CliSandbox, Command, running_commands, until
 from tests.processes.kill_points import KILL_POINTS, KillPoint
@@ -36,7 +36,7 @@ class Machines:
         """What all of them share."""
         return self.destination.open()
 
-    def start(self) -> Command:
+    def start(self, chosen: ExportFormat = "ifc") -> Command:
         """Start an export on a new machine."""
         self.number += 1
         settings = {
@@ -44,7 +44,7 @@ class Machines:
             "ITWIN_WORK_DIR": str(self.commands.folder / f"machine-{self.number}"),
             "AZURE_STORAGE_CONNECTION_STRING": self.destination.access.connection_string,
         }
-        return self.commands.launch("ifc", SEEDED.plant, **settings)
+        return self.commands.launch(chosen, SEEDED.plant, **settings)
 
     def assert_right(self, *reports: ExportReport) -> None:
         """One run at the platform, and its very file published whole."""

@@ -183,6 +183,8 @@ class ExportRequest(ExportOptions, frozen=True):
     """
 
     format: ClassVar[ExportFormat]
+    in_folder: ClassVar[type[FolderExport]] = FolderExport
+    in_store: ClassVar[type[StoredExport]] = StoredExport
 
     imodel_id: Annotated[str, subject("iModel")]
     changeset_id: Annotated[str, BeforeValidator(_changeset)] = ""
@@ -222,8 +224,8 @@ class ExportRequest(ExportOptions, frozen=True):
             ConfigurationError: It is an object store that nobody has opened.
         """
         if self.address is None:
-            return FolderExport(self.folder)
-        return StoredExport(self.opened_store, f"{self.imodel_id}/{self.format}", self.folder)
+            return self.in_folder(self.folder)
+        return self.in_store(self.opened_store, f"{self.imodel_id}/{self.format}", self.folder)
 
     @property
     def state_dir(self) -> StateDir:

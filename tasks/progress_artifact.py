@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -88,7 +89,7 @@ class _Artifact:
         Raises:
             httpx.HTTPError: The Prefect server does not take it.
         """
-        created = acreate_progress_artifact(self.progress.percent, key=self.key(), description=self._sentence)
+        created = acreate_progress_artifact(self._percent, key=self.key(), description=self._sentence)
         self.id = await while_it_answers(created)
 
     async def update(self) -> None:
@@ -96,12 +97,12 @@ class _Artifact:
         if self.id is None:
             return
         with contextlib.suppress(httpx.HTTPError):
-            updated = aupdate_progress_artifact(self.id, self.progress.percent, description=self._sentence)
+            updated = aupdate_progress_artifact(self.id, self._percent, description=self._sentence)
             await while_it_answers(updated)
 
     async def show_change(self) -> None:
         """Write the current progress if it differs from what is shown; the first time, create the artifact."""
-        now = self.progress.percent, self._sentence
+        now = self._percent, self._sentence
         if now == self._shown:
             return
         if self.id is None:
@@ -110,6 +111,11 @@ class _Artifact:
         else:
             await self.update()
         self._shown = now
+
+    @property
+    def _percent(self) -> float:
+        """Whole percents, for the UI shows every digit; 100 only once everything has ended."""
+        return float(math.floor(self.progress.percent))
 
     @property
     def _sentence(self) -> str:

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-import httpx
-from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.exceptions import PrefectException
 
-from blocks.errors import ExportError, without_secrets
+from blocks.errors import ExportError
+from blocks.prefect_server.look import look_once
 from deployments.deliveries.delivery_queue import Delivery, DeliveryQueue, WaitingDeliveries
 from deployments.deliveries.event_reader import SavedWebhook, deliveries_of, read_events, read_webhooks
 from deployments.deliveries.report import failed_event, show_waiting
@@ -49,10 +47,7 @@ class DeliveryService:
         """Deliver for ever; a server that is away is asked again."""
         while True:
             try:
-                async with get_client() as client:
-                    await self.look(client)
-            except (httpx.HTTPError, PrefectException, RuntimeError, OSError) as error:
-                log.warning("The Prefect server cannot be asked now: %s", without_secrets(str(error)))
+                await look_once(self.look, log)
             except ExportError as error:  # the disk
                 log.error("%s", error)  # noqa: TRY400  the sentence says it
             await self._send_until_the_next_look()

@@ -3,12 +3,9 @@
 import asyncio
 import logging
 
-import httpx
-from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.exceptions import PrefectException
 
-from blocks.errors import without_secrets
+from blocks.prefect_server.look import look_once
 from blocks.prefect_server.staleness import ObservedTime
 from deployments.recovery.lost_flow_runs import Tolerance, mark_crashed, read_signs_of_life
 from deployments.recovery.slots import correct_slots, find_slot_mismatches
@@ -31,11 +28,7 @@ class Recovery:
     async def run(self) -> None:
         """Look for ever; a server that is away is asked again."""
         while True:
-            try:
-                async with get_client() as client:
-                    await self.look(client)
-            except (httpx.HTTPError, PrefectException, RuntimeError, OSError) as error:
-                log.warning("The Prefect server cannot be asked now: %s", without_secrets(str(error)))
+            await look_once(self.look, log)
             await asyncio.sleep(self._interval)
 
     async def look(self, client: PrefectClient) -> None:

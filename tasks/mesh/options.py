@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from blocks.disk import real_path
 from blocks.errors import InputError
-from blocks.storage.destination.published_export import FolderTileset, PublishedExport
+from blocks.storage.destination.published_export import FolderExport, FolderTileset
+from blocks.storage.destination.stored_export import StoredExport
 from blocks.storage.destination.stored_tileset import StoredTileset
 from tasks.options import ExportOptions, ExportRequest, OptionalId, Policy
 from tasks.reports import ExportFormat
@@ -55,6 +56,8 @@ class MeshRequest(MeshOptions, ExportRequest, frozen=True):
     """One requested mesh export."""
 
     format: ClassVar[ExportFormat] = "mesh"
+    in_folder: ClassVar[type[FolderExport]] = FolderTileset
+    in_store: ClassVar[type[StoredExport]] = StoredTileset
 
     @property
     def options(self) -> dict[str, Any]:
@@ -63,17 +66,6 @@ class MeshRequest(MeshOptions, ExportRequest, frozen=True):
         if self.tile_version is None:
             del options["tile_version"]
         return options
-
-    @property
-    def published(self) -> PublishedExport:
-        """Where this tileset is published.
-
-        Raises:
-            ConfigurationError: It is an object store that nobody has opened.
-        """
-        if self.address is None:
-            return FolderTileset(self.folder)
-        return StoredTileset(self.opened_store, f"{self.imodel_id}/{self.format}", self.folder)
 
     @property
     def staging_root(self) -> StateDir:

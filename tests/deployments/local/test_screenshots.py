@@ -79,10 +79,10 @@ def artifact(stack: LocalMachine, run_id: str, kind: str = "markdown") -> dict[s
     return found
 
 
-def begun_progress(stack: LocalMachine, run_id: str) -> dict[str, Any] | None:
-    """The progress artifact of a flow run once it is above 0 %."""
+def begun_progress(stack: LocalMachine, run_id: str, above: float = 0) -> dict[str, Any] | None:
+    """The progress artifact of a flow run once it is above so many percent."""
     found = artifact(stack, run_id, "progress")
-    return found if float(found["data"]) > 0 else None
+    return found if float(found["data"]) > above else None
 
 
 def pictures(page: Page, stack: LocalMachine, name: str, path: str, *texts: str) -> None:
@@ -147,6 +147,16 @@ def test_progress_and_cancellation(stack: LocalMachine, page: Page) -> None:
     pictures(page, stack, "page-cancelled", path, "goes on at the platform", "To go on from there")
 
 
+def test_progress_of_a_download(stack: LocalMachine, page: Page) -> None:
+    """While tiles are fetched there is a percentage between half and nearly all, with the number of files."""
+    stack.control("POST", "faults", {"path": r"\.glb$", "delay": 3, "count": None})
+    run_id = start(stack, "export-mesh/on-demand", imodel_id=SEEDED.stadium)
+    found = wait_for(lambda: begun_progress(stack, run_id, above=55), "the download")
+    pictures(page, stack, "progress-tiles", f"/artifacts/artifact/{found['id']}", "Stadium: fetching")
+    assert float(artifact(stack, run_id, "progress")["data"]) < 95
+    assert ended(stack, run_id) == "COMPLETED"
+
+
 def test_a_batch_with_failures(stack: LocalMachine, page: Page) -> None:
     """The page of a batch shows counts, what failed and why, what was exported, and the slowest."""
     itwin = stack.control("POST", "itwins", {"name": "Harbour"})["id"]
@@ -161,7 +171,7 @@ def test_a_batch_with_failures(stack: LocalMachine, page: Page) -> None:
 
 
 def test_a_batch_that_is_cancelled(stack: LocalMachine, page: Page) -> None:
-    """The page of a cancelled batch shows what it published, what goes on, and the command to run next."""
+    """Half way a batch shows 50 %; once it is cancelled its page shows what it published, what goes on, what to run."""
     itwin = stack.control("POST", "itwins", {"name": "Airport"})["id"]
     asked = {"name": "Gate", "count": 6, "itwinId": itwin, "changesets": 1, "elements": 20}
     made = stack.control("POST", "imodels", asked)["imodels"]
@@ -169,6 +179,9 @@ def test_a_batch_that_is_cancelled(stack: LocalMachine, page: Page) -> None:
         stack.control("PATCH", f"imodels/{imodel['id']}", {"run_seconds": HOUR})
     run_id = start(stack, "export-itwin/on-demand", itwin_id="Airport")
     wait_for(lambda: artifact(stack, run_id, "progress")["description"].count("3 exported") or None, "three exports")
+    half_way = artifact(stack, run_id, "progress")
+    assert float(half_way["data"]) == 50
+    pictures(page, stack, "progress-batch", f"/artifacts/artifact/{half_way['id']}", "3 exported")
     stack.ask("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
     assert ended(stack, run_id) == "CANCELLED"
     path = f"/artifacts/artifact/{artifact(stack, run_id)['id']}"

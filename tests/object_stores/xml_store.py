@@ -153,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _put(self, key: str, query: dict[str, list[str]], body: bytes) -> None:
         store, headers = self.store, {name.lower(): value for name, value in self.headers.items()}
         if "uploadId" in query:
+            if query["uploadId"][0] not in store.parts:
+                return self._refuse(404, "NoSuchUpload")
             store.parts[query["uploadId"][0]][int(query["partNumber"][0])] = body
             return self._answer(200, b"", {"ETag": f'"{len(body)}"'})
         source = headers.get("x-amz-copy-source") or headers.get("x-goog-copy-source")

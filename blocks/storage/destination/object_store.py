@@ -22,7 +22,7 @@ from obstore.store import ObjectStore as Client
 from blocks.errors import ConfigurationError, ContentError
 from blocks.signed_url import SignedUrl
 from blocks.storage.destination.signed_writes import write_links
-from blocks.storage.destination.store_errors import NO_CONTAINER, ChangedMeanwhileError, store_errors
+from blocks.storage.destination.store_errors import NO_CONTAINER, ChangedMeanwhileError, other_writers, store_errors
 from blocks.storage.destination.web_headers import headers_of
 
 if TYPE_CHECKING:  # obstore names these types in its stubs only
@@ -156,7 +156,7 @@ class ObjectStore:
             ChangedMeanwhileError: Other processes keep writing it at the same time.
         """
         for _ in _attempts():
-            with store_errors(self.url, f"write {key}"), suppress(AlreadyExistsError, PreconditionError):
+            with store_errors(self.url, f"write {key}"), other_writers():
                 return _version(
                     obstore.put(
                         self._client, key, path, attributes=headers, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE

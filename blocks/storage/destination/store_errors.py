@@ -4,7 +4,13 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 
 from blocks.errors import ConfigurationError, DiskError, ExportError, InterruptedTransferError
 
@@ -64,6 +70,18 @@ def store_errors(url: str, what: str) -> Generator[None]:
         yield
     except (BaseError, OSError, ValueError, TypeError) as error:
         raise _mapped(error, url, what) from None
+
+
+@contextmanager
+def other_writers() -> Generator[None]:
+    """Pass over the refusal of an upload because of another one: Azure discards the blocks of whoever commits later."""
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError):
+        pass
+    except (BaseError, OSError) as error:
+        if "InvalidBlockList" not in str(error):
+            raise
 
 
 def _mapped(error: Exception, url: str, what: str) -> ExportError:

@@ -1,8 +1,11 @@
 """What object stores do at times, and what comes of it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +127,32 @@ def test_whether_web_pages_may_read_is_told(allowed: str, says: str, s3_store: X
 def test_a_store_without_cors_says_what_to_set(azurite: RunningAzurite) -> None:
     """Azurite without a rule: the sentence names the methods and headers that a rule needs."""
     assert "the methods GET and HEAD" in describe_web_access(of_azurite(azurite).open())
+
+
+def test_a_failed_upload_leaves_no_parts(s3_store: XmlStore, tmp_path: Path) -> None:
+    """A file of several parts of which one is refused: the parts that have arrived are removed, nothing is visible."""
+    file, numbers = big_file(tmp_path, b"x"), count()
+    s3_store.fault = lambda method, _: Answer(403, "AccessDenied") if method == "PUT" and next(numbers) == 1 else None
+    store = of_xml_store(s3_store).open()
+    with pytest.raises(ConfigurationError):
+        store.upload("model.ifc", file, {})
+    assert s3_store.parts == {}
+    assert s3_store.objects == {}
+
+
+def test_two_uploads_of_one_name_both_end(azurite: RunningAzurite, tmp_path: Path) -> None:
+    """Azure discards the blocks of the upload that commits later: it is made again, and never is there a mixture."""
+    store = of_azurite(azurite).open()
+    files = [big_file(tmp_path, letter) for letter in (b"a", b"b")]
+    with ThreadPoolExecutor(len(files)) as pool:
+        list(pool.map(partial(store.upload, "model.ifc", headers={}), files))
+    opened = store.open("model.ifc")
+    assert opened
+    assert len(set(b"".join(opened.pieces))) == 1
+
+
+def big_file(folder: Path, letter: bytes) -> Path:
+    """A file of three parts."""
+    path = folder / letter.decode()
+    path.write_bytes(letter * (20 * 1024 * 1024))
+    return path

@@ -17,6 +17,7 @@ from tasks.followed_export import followed
 from tasks.ifc.blob_storage import load_blob_storage, verify_blob_storage
 from tasks.ifc.connection import connect
 from tasks.ifc.consent import verify_authorization
+from tasks.ifc.files_place import place_for_files
 from tasks.ifc.ids_documents import with_documents
 from tasks.ifc.lost_output import retry_with_new_run
 from tasks.ifc.mapping_file import upload_mapping_file, with_mapping
@@ -77,6 +78,7 @@ async def run_and_publish(itwin: ItwinCredentials, storage: UserBlobStorage | No
     async with platform_slot():
         run = await found_or_released(partial(start_or_reconnect, itwin, spec, storage))
         finished = await found_or_released(partial(wait_for_run, itwin, spec, run))
-    with spec.request.staging_root.staging(run.run_id, str(flow_run.get_id())) as staging:
-        fetched = await fetch_output(itwin, spec, run, finished, storage, staging)
-        return raise_if_refused(await publish(itwin, spec, run, finished, fetched), spec.request)
+    room = spec.request.staging_root.staging(run.run_id, str(flow_run.get_id()))
+    with room as staging, place_for_files(spec.request) as place:
+        fetched = await fetch_output(itwin, spec, run, finished, storage, staging, place)
+        return raise_if_refused(await publish(itwin, spec, run, finished, fetched, place), spec.request)

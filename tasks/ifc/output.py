@@ -16,14 +16,17 @@ from blocks.itwin.credentials import ItwinCredentials
 from blocks.itwin.models import ExportRun
 from blocks.itwin.storage_models import StorageFile
 from blocks.signed_url import SignedUrl
+from blocks.storage.destination.published_export import PublishedExport
 from blocks.storage.download.azure_source import AzureBlobRanges
 from blocks.storage.download.download import DownloadedFile, download
+from blocks.storage.download.early_file import EarlyFile
 from blocks.storage.download.http_source import HttpRanges
 from blocks.storage.file_names import safe_name, with_suffix
 from blocks.storage.renewable_link import fixed_link
 from blocks.storage.user_blob_storage import UserBlobStorage
 from tasks.export_progress import current_progress
 from tasks.ifc.file_name import file_name_of
+from tasks.ifc.files_place import early_file_of
 from tasks.ifc.lost_output import closing_lost_run
 from tasks.ifc.options import IfcRequest
 from tasks.ifc.output_files import find_log, find_models
@@ -66,8 +69,11 @@ async def fetch_output(
     finished: ExportRun,
     blob_storage: UserBlobStorage | None,
     folder: Path,
+    place: PublishedExport,
 ) -> Fetched:
     """Download the IFC files of a run into a folder, and its log if `save_logs` is set.
+
+    An object store takes large files while they are downloaded.
 
     Raises:
         NotFoundError: A file does not exist.
@@ -81,20 +87,23 @@ async def fetch_output(
         name = await file_name_of(itwin, request, spec.changeset_id)
         with closing_lost_run(request, run):
             if blob_storage is None:
-                fetched = await _fetch_from_storage(itwin, request, finished, folder, name)
+                fetched = await _fetch_from_storage(itwin, request, finished, folder, name, early_file_of(place))
             else:
                 names = blob_file_names(request, name)
-                fetched = await _fetch_from_blob(itwin, request, run, names, blob_storage, folder)
+                early = early_file_of(place)
+                fetched = await _fetch_from_blob(itwin, request, run, names, blob_storage, folder, early)
             current_progress().fetched_bytes = sum(file.size for file in fetched.files)
             return fetched
 
 
 async def _fetch_from_storage(
-    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, folder: Path, name: str
+    itwin: ItwinApis, request: IfcRequest, finished: ExportRun, folder: Path, name: str, early: EarlyFile
 ) -> Fetched:
     models = await find_models(itwin, request, finished)
     names = _distinct([_named(model, name) for model in models])
-    files = [await _fetch_file(itwin, model, folder / own, "model") for model, own in zip(models, names, strict=True)]
+    files = [
+        await _fetch_file(itwin, model, folder / own, "model", early) for model, own in zip(models, names, strict=True)
+    ]
     if not request.save_logs:
         return Fetched(files=tuple(files), folder=folder)
     log = await find_log(itwin, request, finished, models[0])
@@ -110,9 +119,11 @@ def _named(file: StorageFile, name: str) -> str:
     return with_suffix(name, Path(own).suffix) if name else own
 
 
-async def _fetch_file(itwin: ItwinApis, file: StorageFile, target: Path, role: Literal["model", "log"]) -> FetchedFile:
+async def _fetch_file(
+    itwin: ItwinApis, file: StorageFile, target: Path, role: Literal["model", "log"], early: EarlyFile | None = None
+) -> FetchedFile:
     async with HttpRanges(partial(itwin.storage.get_download_link, file.id)) as source:
-        arrived = await download(source, target, on_progress=current_progress().note_bytes)
+        arrived = await download(source, target, on_progress=current_progress().note_bytes, early=early)
     if file.size is not None and file.size != arrived.stored_size:
         raise InterruptedTransferError(
             f"Storage lists {file.display_name} with {file.size} bytes and delivers {arrived.stored_size}. "
@@ -128,6 +139,7 @@ async def _fetch_from_blob(
     names: tuple[str, str],
     blob_storage: UserBlobStorage,
     folder: Path,
+    early: EarlyFile,
 ) -> Fetched:
     model_name, log_name = names
 
@@ -136,7 +148,7 @@ async def _fetch_from_blob(
         return blob_storage.link_to(run.blob_name, until=until)
 
     async with AzureBlobRanges(link_to_model) as source:
-        model = await download(source, folder / model_name, on_progress=current_progress().note_bytes)
+        model = await download(source, folder / model_name, on_progress=current_progress().note_bytes, early=early)
     files = [_fetched(model, "model")]
     until = itwin.client.server_now() + LINK_LIFE
     log_link = blob_storage.link_to_log(run.blob_name, until=until) if request.save_logs else None

@@ -18,6 +18,7 @@ from blocks.storage.content.global_ids import GlobalIds
 from blocks.storage.content.ifc_content import read_ifc
 from blocks.storage.content.models import ExportContent, IfcContent
 from blocks.storage.content_file import write_content, write_global_ids
+from blocks.storage.destination.published_export import PublishedExport
 from blocks.storage.difference_to_before import compare_global_ids, global_ids_before
 from blocks.storage.history import KeptExport
 from blocks.storage.ifc_check import check_ifc
@@ -54,7 +55,12 @@ async def check_files_publishable(itwin: ItwinApis, request: IfcRequest, changes
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def publish(
-    credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
+    credentials: ItwinCredentials,
+    spec: RunSpec,
+    run: RemoteRun,
+    finished: ExportRun,
+    fetched: Fetched,
+    place: PublishedExport,
 ) -> ExportReport:
     """Check the fetched files and swap them into place, whole or not at all.
 
@@ -67,7 +73,7 @@ async def publish(
     current_progress().enter("checking")
     with closing_lost_run(spec.request, run):
         try:
-            kept = await finish_in_thread(_check_and_publish, credentials, spec, run, finished, fetched)
+            kept = await finish_in_thread(_check_and_publish, credentials, spec, run, finished, fetched, place)
         except ContentError:
             remove_folder(fetched.folder)
             raise
@@ -85,13 +91,18 @@ async def publish_rejected_files(
     """Check an identical export again that was rejected before, and publish it if it may be published now."""
 
     def publish_again(staging: Path, manifest: Manifest) -> Manifest:
-        return _publish(request, staging, manifest)
+        return _publish(request, request.published, staging, manifest)
 
     return await publish_rejected(credentials, request, changeset_id, publish_again)
 
 
 def _check_and_publish(
-    credentials: ItwinCredentials, spec: RunSpec, run: RemoteRun, finished: ExportRun, fetched: Fetched
+    credentials: ItwinCredentials,
+    spec: RunSpec,
+    run: RemoteRun,
+    finished: ExportRun,
+    fetched: Fetched,
+    place: PublishedExport,
 ) -> KeptExport:
     models = _checked_models(spec, fetched)
     partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
@@ -123,15 +134,16 @@ def _check_and_publish(
     )
     manifest = add_preview(draft, fetched.folder)
     current_progress().enter("publishing")
-    kept = _settle(spec.request, fetched.folder, with_verdict(manifest, spec.request, content, fetched.folder))
+    judged = with_verdict(manifest, spec.request, content, fetched.folder)
+    kept = _settle(spec.request, place, fetched.folder, judged)
     remove_folder(fetched.folder)
     return kept
 
 
-def _settle(request: IfcRequest, staging: Path, manifest: Manifest) -> KeptExport:
+def _settle(request: IfcRequest, place: PublishedExport, staging: Path, manifest: Manifest) -> KeptExport:
     """Publish the files, or put them aside if they are not accepted."""
     if is_publishable(manifest, request):
-        return KeptExport(request.folder, _publish(request, staging, manifest))
+        return KeptExport(request.folder, _publish(request, place, staging, manifest))
     return request.published.put_aside(staging, manifest, lock=request.state_dir.publish_lock("ifc"))
 
 
@@ -158,11 +170,11 @@ def _described(
     return report, (write_content(folder, report), write_global_ids(folder, global_ids))
 
 
-def _publish(request: IfcRequest, staging: Path, manifest: Manifest) -> Manifest:
+def _publish(request: IfcRequest, place: PublishedExport, staging: Path, manifest: Manifest) -> Manifest:
     """Publish the files of a staging folder, and keep the export before them if asked."""
     note_publication(request, manifest.run_id)
     lock = request.state_dir.publish_lock("ifc")
-    return request.published.publish(staging, manifest, keep=request.policy.keep, lock=lock)
+    return place.publish(staging, manifest, keep=request.policy.keep, lock=lock)
 
 
 def _says_empty(name: str) -> str:

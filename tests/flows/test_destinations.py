@@ -20,14 +20,18 @@ from blocks.storage.export_destination import ExportDestination
 from blocks.storage.history import KeptExport
 from deployments.cli.listed_exports import list_stored_exports
 from deployments.sandbox.server import RunningSandbox
+from deployments.sandbox.state.entities import Outcome
 from deployments.sandbox.state.seed import SEEDED
 from flows.export_ifc import export_ifc
 from flows.export_itwin import export_itwin
 from flows.export_mesh import export_mesh
 from flows.signatures import ifc_request, mesh_request
 from tasks.reports import ExportReport
+from tests.benchmarks.ifc_content import write_walls
 from tests.object_stores.destinations import StoreUnderTest, of_xml_store
 from tests.object_stores.xml_store import Answer, XmlStore
+
+PART = 8 * 1024 * 1024
 
 pytestmark = [pytest.mark.usefixtures("prefect_server", "sandbox"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -84,6 +88,24 @@ async def test_an_ifc_export_is_published_and_skipped(
     assert after.difference
     assert after.difference.before.changeset_id == report.changeset_id
     assert published(destination, after)
+
+
+async def test_a_large_file_is_uploaded_while_it_is_downloaded(
+    s3_store: XmlStore, sandbox: RunningSandbox, tmp_path: Path
+) -> None:
+    """Its parts are uploaded once, before it is checked, and it is published whole; the next one takes its place."""
+    write_walls(tmp_path / "walls.ifc", 20_000_000)
+    content = (tmp_path / "walls.ifc").read_bytes()
+    sandbox.state.script(SEEDED.plant, Outcome(content=content))
+    destination = of_xml_store(s3_store)
+    name = await saved(destination)
+    report = await export_ifc(SEEDED.plant, "IFC4 RV 1.2", destination=name)
+    assert published(destination, report)
+    (model,) = [key for key in s3_store.objects if key.endswith(".ifc")]
+    assert s3_store.objects[model].content == content
+    writes = [method for method, key in s3_store.requests if key == model and method in {"POST", "PUT"}]
+    assert writes == ["POST", *["PUT"] * (len(content) // PART + 1), "POST"]
+    assert s3_store.parts == {}
 
 
 async def test_an_unchanged_export_takes_two_requests(s3_store: XmlStore, sandbox: RunningSandbox) -> None:

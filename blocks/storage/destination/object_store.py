@@ -164,6 +164,15 @@ class ObjectStore:
                 )
         raise ChangedMeanwhileError(f"{self.url}/{key} is written by other processes at the same time.")
 
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], headers: "Attributes") -> Version:
+        """Upload pieces as they come; the object appears once they have ended, and not if they raise an error."""
+        with store_errors(self.url, f"write {key}"):
+            return _version(
+                obstore.put(
+                    self._client, key, pieces, attributes=headers, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE
+                )
+            )
+
     def download(self, key: str, target: Path, algorithm: str = "sha256") -> str:
         """Write the content of an object to a file; returns its hash of that name.
 

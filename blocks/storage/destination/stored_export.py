@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from blocks.disk import disk_errors, replace, write_whole
 from blocks.errors import ConflictError, ContentError
 from blocks.storage.content_file import is_report, replace_reports
+from blocks.storage.destination.file_upload import FileUploads
 from blocks.storage.destination.late_listing import entries_with
 from blocks.storage.destination.object_store import MISSING, Condition, ListedObject, ObjectStore
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
@@ -63,11 +64,13 @@ class StoredExport:
         store: Where they are.
         key: What their keys begin with, without a slash at its end.
         folder: Where copies of the manifest and of small files are on this machine.
+        files: What has taken files already while they were downloaded.
     """
 
     store: ObjectStore
     key: str
     folder: Path
+    files: FileUploads | None = field(default=None, kw_only=True)
 
     def read_manifest(self) -> Manifest | None:
         """The published manifest, of which the folder gets a copy; None if there is none.
@@ -98,7 +101,7 @@ class StoredExport:
         if not folder.is_relative_to(self.folder) or folder == self.folder:
             return self
         key = self.key_of(folder.relative_to(self.folder).as_posix())
-        return dataclasses.replace(self, key=key, folder=folder)
+        return dataclasses.replace(self, key=key, folder=folder, files=None)  # what those took is for this key
 
     def see(self) -> SeenManifest:
         """The published manifest, by one request."""
@@ -250,7 +253,12 @@ class StoredExport:
         for path, source in sources.items():
             present = listed.get(self.key_of(path))
             if present is None or present.etag != uploaded.get(path):
-                uploaded[path] = self.store.upload(self.key_of(path), source, headers_of(path)).etag
+                version = self.files.commit(source) if self.files else None
+                uploaded[path] = (version or self.store.upload(self.key_of(path), source, headers_of(path))).etag
+
+    def new_uploads(self) -> FileUploads:
+        """What takes files while they are downloaded."""
+        return FileUploads(self.store, self.key_of)
 
     def remove_manifest(self) -> None:
         """Delete the manifest, the last of the objects of an export."""

@@ -14,6 +14,7 @@ from blocks.content_encoding import DecodeError, decode_file, require_decodable
 from blocks.disk import PartFile, disk_errors, replace, require_room, sync_folder
 from blocks.errors import ContentError, DiskError, ExportError, InterruptedTransferError
 from blocks.storage.download.checkpoint import ChunkCheckpoint
+from blocks.storage.download.early_file import EarlyFile, NoEarlyFile
 from blocks.storage.download.file_digests import FileDigests
 from blocks.storage.download.http_source import STALL_SECONDS
 from blocks.storage.download.source import RangeSource
@@ -64,6 +65,7 @@ async def download(
     on_progress: Progress | None = None,
     retry_policy: RetryPolicy | None = None,
     answer_seconds: float = STALL_SECONDS,
+    early: EarlyFile | None = None,
 ) -> DownloadedFile:
     """Download the blob to `target`; until it is complete there is only a `.part` file and its checkpoint.
 
@@ -79,6 +81,7 @@ async def download(
         on_progress: Called after each chunk.
         retry_policy: Retries of one range request; nothing else repeats one.
         answer_seconds: Time limit of an answer without content; one with content has more, at `LEAST_SPEED`.
+        early: Takes the file as it grows, unless it is stored compressed.
 
     Raises:
         InterruptedTransferError, LinkExpiredError: Finished chunks are kept for the next call.
@@ -91,9 +94,10 @@ async def download(
     for version in range(1, VERSIONS + 1):
         properties = await _named(target, retry(source.properties, source.renew, policy))
         require_decodable(properties.encoding, target.name)
-        transfer = _Transfer(
-            source, target, ChunkCheckpoint(properties, chunk_size or source.chunk_size), policy, on_progress
-        )
+        checkpoint = ChunkCheckpoint(properties, chunk_size or source.chunk_size)
+        taker = early if early and not properties.encoding else NoEarlyFile()
+        taker.restart(target)
+        transfer = _Transfer(source, target, checkpoint, policy, on_progress, taker)
         try:
             return await _named(target, transfer.run(workers))
         except (BlobChangedError, _DigestError):
@@ -127,8 +131,10 @@ class _Transfer:
         checkpoint: ChunkCheckpoint,
         retry_policy: RetryPolicy,
         on_progress: Progress | None,
+        early: EarlyFile,
     ) -> None:
         self._source = source
+        self._early = early
         self._target = target
         self._properties = checkpoint.properties
         self._retry_policy = retry_policy
@@ -227,9 +233,9 @@ class _Transfer:
             progressed.clear()
             while reached in self._checkpoint.finished:
                 reached += 1
-            await self._on_disk(
-                self._digests.advance, min(reached * self._checkpoint.chunk_size, self._properties.size)
-            )
+            until = min(reached * self._checkpoint.chunk_size, self._properties.size)
+            await self._on_disk(self._digests.advance, until)
+            self._early.advance(self._target, self._part, until, self._properties.size)
             if reached == self._checkpoint.count:
                 return
             await progressed.wait()

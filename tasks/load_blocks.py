@@ -17,7 +17,7 @@ from prefect.blocks.core import Block
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import ValidationError
 
-from blocks.errors import ConfigurationError
+from blocks.errors import ConfigurationError, without_secrets
 from blocks.itwin.credentials import ItwinCredentials
 from blocks.network import check_prefect_network
 from blocks.settings import read_settings
@@ -114,7 +114,7 @@ async def find_saved(kind: type[Loaded], name: str) -> Loaded:
         return await _once((slug, name), partial(kind.aload, name))
     listed = ", ".join(saved) or "none is saved"
     raise NoBlockError(
-        f"There is no {slug} block named “{name}”. Saved ones: {listed}. "
+        f"There is no {slug} block named “{without_secrets(name)}”. Saved ones: {listed}. "
         f"Choose one of them, or save one in the Prefect UI under Blocks."
     )
 

@@ -16,13 +16,16 @@ from blocks.bounds import LONGEST_NAME, MIB
 from blocks.errors import ConfigurationError, ExportError, InputError, read_more, without_secrets
 from blocks.shared_folder import read_bounded
 from blocks.shown_text import in_terminal, is_text, shown
-from deployments.cli.prefect_settings import import_prefect, is_about_settings, unusable_settings
+from deployments.cli.prefect_settings import import_prefect, is_about_settings, prefect_home, unusable_settings
 from deployments.stop_signals import INTERRUPTED
 
 BAD_INPUT = 2
 DOTENV = ".env"
 SETTINGS_FILES = {"prefect.toml": MIB, "pyproject.toml": MIB, DOTENV: 64 * 1024}
 """Settings files that Prefect and pydantic-settings read in the working folder, each with its largest size in bytes."""
+
+_OF_PYTHON = (OSError, RuntimeError, TypeError, ValueError, AttributeError)
+"""What Prefect raises when it cannot read its settings; anywhere else nobody foresaw it."""
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -72,14 +75,18 @@ def _check_command(arguments: Sequence[str]) -> None:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         similar = get_close_matches(arguments[0], COMMANDS, n=1)
         meant = f" Did you mean “{similar[0]}”?" if similar else ""
-        raise InputError(f"There is no command “{arguments[0]}”.{meant} Commands: {', '.join(COMMANDS)}.")
+        given = without_secrets(arguments[0])
+        raise InputError(f"There is no command “{given}”.{meant} Commands: {', '.join(COMMANDS)}.")
 
 
 def _check_settings_files() -> None:
-    """Refuse what settings would break off at, or wait at for ever, when they are looked for in this folder."""
+    """Refuse what settings would break off at, or wait at for ever, in this folder and in Prefect's."""
     for name, longest in SETTINGS_FILES.items():
         if (reason := _fault_of(Path(name), longest)) and not (name == DOTENV and Path(name).is_dir()):
             raise ConfigurationError(f"{name} of this folder cannot be read ({reason}). Correct or remove it.")
+    profiles = prefect_home() / "profiles.toml"
+    if reason := _fault_of(profiles, MIB):
+        raise ConfigurationError(f"{profiles} cannot be read ({reason}). Correct or remove it.")
 
 
 def _fault_of(file: Path, longest: int) -> str:
@@ -107,14 +114,14 @@ def _import_command(arguments: Sequence[str]) -> None:
         if arguments[0] in WITH_PREFECT:
             import_prefect()
         import_module(COMMANDS[arguments[0]][0].partition(":")[0])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(unusable_settings(error)) from None
 
 
 def _known_errors() -> tuple[type[Exception], ...]:
     """Errors that have a sentence for people; the libraries' own only where the library was in use."""
-    known: list[type[Exception]] = [ExportError, CycloptsError, RuntimeError, TypeError, ValueError, AttributeError]
-    for module, name in (("httpx", "HTTPError"), ("prefect.exceptions", "ParameterTypeError")):
+    known: list[type[Exception]] = [ExportError, CycloptsError, *_OF_PYTHON]
+    for module, name in (("httpx", "HTTPError"), ("httpx", "InvalidURL"), ("prefect.exceptions", "ParameterTypeError")):
         if loaded := sys.modules.get(module):
             known.append(getattr(loaded, name))
     return tuple(known)
@@ -132,7 +139,7 @@ def _ending(error: Exception) -> tuple[str, int]:
             return _unreachable(said), BAD_INPUT
         case _ if is_about_settings(error):
             return unusable_settings(error), BAD_INPUT
-        case RuntimeError() | ValueError() | TypeError() | AttributeError():
+        case _ if isinstance(error, _OF_PYTHON):
             raise error
         case _ if type(error).__name__ == "ParameterTypeError":
             return said, BAD_INPUT

@@ -18,7 +18,7 @@ from blocks.itwin.shared_clients import SHARED_CLIENTS, OpenClient, caller_key
 from blocks.itwin.transport import Transport
 from blocks.settings import Settings, read_settings, revealed
 from blocks.shared_folder import read_bounded
-from deployments.cli.prefect_settings import import_prefect
+from deployments.cli.prefect_settings import import_prefect, prefect_home
 from deployments.stop_signals import stop_signals
 
 Result = TypeVar("Result")
@@ -82,7 +82,7 @@ async def service_apis(settings: Settings) -> AsyncGenerator[ItwinApis]:
         scope=settings.scope,
     )
     hosts = AllowedHosts(settings.api_url, settings.issuer_url, settings.allowed_hosts)
-    saved = SavedToken(_prefect_home() / "itwin-export", identity, settings.api_url)
+    saved = SavedToken(prefect_home() / "itwin-export", identity, settings.api_url)
 
     def open_client(cache: TokenCache) -> OpenClient:
         limits = (settings.requests_per_minute, settings.requests_per_hour)
@@ -95,14 +95,9 @@ async def service_apis(settings: Settings) -> AsyncGenerator[ItwinApis]:
         yield apis
 
 
-def _prefect_home() -> Path:
-    """Prefect's folder, which also holds what this program keeps of its own."""
-    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
-
-
 def is_decided_without_prefect(credentials: str) -> bool:
     """True where the name of the block can only mean the environment: no Prefect server or database is in sight."""
-    home = _prefect_home()
+    home = prefect_home()
     return credentials == "default" and not (
         _NAMES_A_SERVER & os.environ.keys() or _is_configured_in_files(home) or _has_saved_block(home)
     )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from prefect.context import get_settings_context
 from prefect.settings import PREFECT_API_URL
 
 from blocks.errors import ConfigurationError, without_secrets
+from blocks.known_secrets import remember_secret
 from blocks.network import check_prefect_network
 from deployments.cli.prefect_home import check_database, check_home, check_results
 from deployments.stop_signals import stop_signals
@@ -54,15 +56,16 @@ def require_prefect_api() -> None:
     url: str | None = PREFECT_API_URL.value()
     if url and not _is_http_address(url):
         raise ConfigurationError(
-            f"“{without_secrets(url)}”, named by {_origin()}, is no address of a Prefect API. "
+            f"“{_without_password(url)}”, named by {_origin()}, is no address of a Prefect API. "
             f"Write it as http://HOST:PORT/api or https://HOST/api, or remove it."
         )
     if not url:
         check_home()
         check_database()
     elif "api" not in urlsplit(url).path.split("/") and not _is_api(url) and _is_api(f"{url.rstrip('/')}/api"):
+        shown = _without_password(url).rstrip("/")
         raise ConfigurationError(
-            f"{url}, named by {_origin()}, is the address of Prefect's UI; its API is at {url.rstrip('/')}/api. "
+            f"{shown}, named by {_origin()}, is the address of Prefect's UI; its API is at {shown}/api. "
             f"Set PREFECT_API_URL to that."
         )
     check_results()
@@ -70,8 +73,15 @@ def require_prefect_api() -> None:
 
 def unreachable(reason: str) -> str:
     """What to say about an API that does not answer: its address, who named it, and what to do about that."""
-    url = without_secrets(str(PREFECT_API_URL.value()))
+    url = _without_password(str(PREFECT_API_URL.value()))
     return f"{url}, named by {_origin()}, does not answer, or has lost its database ({reason}). {_remedy()}"
+
+
+def _without_password(url: str) -> str:
+    """An address as it may be shown; its password is a secret from here on."""
+    with suppress(ValueError):
+        remember_secret(urlsplit(url).password or "")
+    return without_secrets(url)
 
 
 def _is_http_address(url: str) -> bool:

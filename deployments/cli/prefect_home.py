@@ -10,6 +10,8 @@ import prefect
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, get_current_settings
 
 from blocks.errors import ConfigurationError
+from blocks.shown_text import shown
+from tasks.addresses import LONGEST_NAME
 
 
 def check_home() -> None:
@@ -42,10 +44,11 @@ def _require_writable(folder: Path, variable: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its path has too many parts"
         raise ConfigurationError(
-            f"Prefect's folder {folder} cannot be written to ({error.strerror}). Make it writable for this user, or "
-            f"set {variable} to a folder that is."
+            f"Prefect's folder {shown(str(folder), LONGEST_NAME)} cannot be written to ({reason}). Make it writable "
+            f"for this user, or set {variable} to a folder that is."
         ) from None
 
 

@@ -1,11 +1,15 @@
 """Prefect's settings, which it reads when it is imported: from variables and from files of this and the home folder."""
 
+import os
 import sys
 import traceback
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 
 from blocks.errors import without_secrets
+
+_READERS = ("prefect.settings", "prefect.logging.configuration")
 
 
 def import_prefect() -> None:
@@ -21,10 +25,19 @@ def import_prefect() -> None:
     sys.stderr.write(said.getvalue())
 
 
+def prefect_home() -> Path:
+    """Prefect's folder of profiles, database and results, which also holds what this program keeps of its own."""
+    named = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    try:
+        return named.expanduser()
+    except RuntimeError:  # `~name` of nobody; Prefect's settings refuse it
+        return named
+
+
 def is_about_settings(error: BaseException) -> bool:
     """True for an error that was raised while Prefect read its settings."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    return any(frame.f_globals.get("__name__", "").startswith("prefect.settings") for frame in frames)
+    return any(frame.f_globals.get("__name__", "").startswith(_READERS) for frame in frames)
 
 
 def unusable_settings(error: BaseException) -> str:

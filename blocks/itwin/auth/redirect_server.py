@@ -149,6 +149,12 @@ def _page(title: str, text: str, status: HTTPStatus) -> list[h11.Event]:
 
 def _checked(redirect_url: str) -> SplitResult:
     address = urlsplit(redirect_url)
+    try:
+        _ = address.port
+    except ValueError:
+        raise ConfigurationError(
+            f"The port of ITWIN_REDIRECT_URL is not a number from 1 to 65535: {address.netloc}. Correct it."
+        ) from None
     if address.scheme != "http" or not is_loopback((address.hostname or "").lower()):
         raise ConfigurationError(
             f"ITWIN_REDIRECT_URL is {address.scheme}://{address.netloc}{address.path}: the sign-in has to return to "

@@ -168,6 +168,56 @@ def test_a_wrong_table_of_pyproject_toml_costs_one_sentence(
     assert f"Prefect's settings cannot be read {sentence}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "arguments", "sentence"),
+    [
+        ("PREFECT_API_URL", "http://127.0.0.1:port/api", ("webhooks", "list"), "http://127.0.0.1:port/api, named by"),
+        (
+            "PREFECT_API_URL",
+            "http://u:hostile-4711@127.0.0.1:9/api",
+            ("ifc", SEEDED.plant),
+            "http://u:…@127.0.0.1:9/api",
+        ),
+        ("PREFECT_HOME", "/".join(["a"] * 1500), ("ifc", SEEDED.plant), "its path has too many parts"),
+        ("PREFECT_LOGGING_SETTINGS_PATH", "/", ("ifc", SEEDED.plant), "cannot be read (/: Is a directory)"),
+    ],
+    ids=["a port that is none", "a password in an address", "a path of many parts", "a folder for a file"],
+)
+def test_a_variable_that_prefect_cannot_use_costs_one_sentence(
+    variable: str,
+    value: str,
+    arguments: tuple[str, ...],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What Prefect would break off at with a stack trace ends with a sentence that names it, and with exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    service = {"ITWIN_AUTHENTICATION_TYPE": "Service", "ITWIN_CLIENT_ID": "a", "ITWIN_CLIENT_SECRET": "secret-of-a"}
+    done = itwin_export(*arguments, **service, **{variable: value}, PYTHONPATH=str(REPOSITORY))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "hostile-4711" not in done.stderr
+
+
+def test_profiles_that_are_no_file_are_not_waited_for(tmp_path: Path) -> None:
+    """A FIFO in place of Prefect's profiles costs a sentence instead of a wait without end."""
+    os.mkfifo(tmp_path / "profiles.toml")
+    done = itwin_export("list", "itwins", PREFECT_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert "profiles.toml cannot be read (Not a regular file)" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("{}",), ("list", "itwins", "--credentials={}")])
+def test_a_signature_in_the_wrong_place_is_not_repeated(arguments: tuple[str, ...]) -> None:
+    """A signed address where a command or the name of a block was expected is named without its query."""
+    signed = "https://evil.example/a?sig=hostile-4711"
+    done = itwin_export(*(argument.format(signed) for argument in arguments))
+    assert done.returncode == 2
+    assert "https://evil.example/a?…" in done.stderr
+    assert "hostile-4711" not in done.stderr
+
+
 def long_quotation(path: Path) -> None:
     path.write_text('ITWIN_CLIENT_ID="' + "x" * 70_000)
 

@@ -172,10 +172,17 @@ async def test_a_port_in_use_is_named(willing: RunningSandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["https://localhost:3113/callback", "http://example.com:3113/", "http://0.0.0.0:3113/", "localhost"]
+    "address",
+    [
+        "https://localhost:3113/callback",
+        "http://example.com:3113/",
+        "http://0.0.0.0:3113/",
+        "localhost",
+        "http://127.0.0.1:99999/",
+    ],
 )
 def test_only_this_machine_is_listened_on(address: str) -> None:
-    """A redirect address that is not plain HTTP on loopback is rejected before a socket is opened."""
+    """A redirect address that is not plain HTTP on loopback with a valid port is refused before a socket is opened."""
     with pytest.raises(ConfigurationError, match="ITWIN_REDIRECT_URL"):
         RedirectServer(address)
 

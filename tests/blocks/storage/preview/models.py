@@ -135,14 +135,15 @@ def b3dm(glb: bytes, features: Json) -> bytes:
 
 
 def pixels_of(png: bytes) -> npt.NDArray[np.int64]:
-    """The pixels of a picture in rows, without the labels below the model."""
+    """The pixels of a picture in rows, without the labels below the model; one with many details is made smaller."""
     picture = Image.open(BytesIO(png))
-    assert picture.size == (1000, 700)
-    return np.asarray(picture.convert("RGB"), dtype=np.int64)[:610]
+    assert 7 * picture.width == 10 * picture.height
+    return np.asarray(picture.convert("RGB"), dtype=np.int64)[: picture.height * 610 // 700]
 
 
 def share_filled(png: bytes) -> tuple[float, float]:
     """The share of pixels that are not white, and the share of width or height that the model reaches across."""
     is_drawn = pixels_of(png).min(axis=2) < 250
     rows, columns = np.flatnonzero(is_drawn.any(axis=1)), np.flatnonzero(is_drawn.any(axis=0))
-    return float(is_drawn.mean()), max(np.ptp(rows) / 610, np.ptp(columns) / 1000)
+    height, width = is_drawn.shape
+    return float(is_drawn.mean()), max(np.ptp(rows) / height, np.ptp(columns) / width)

@@ -93,7 +93,7 @@ def _fault_of(file: Path, longest: int) -> str:
     """Why the file cannot be read; empty if it can, or is not there."""
     try:
         read_bounded(file, longest, may_be_link=True).decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         return error.strerror or type(error).__name__

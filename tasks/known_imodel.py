@@ -55,7 +55,7 @@ def listed_imodel(imodel: IModel) -> KnownIModel:
 
 
 def find_known(request: ExportRequest) -> KnownIModel | None:
-    """What is known of the request's iModel; None if it is to be read."""
+    """What was already read about the request's iModel; None if nothing was, so that it has to be read."""
     known = _known.get()
     return known if known and request.imodel_id in {known.asked, known.id} else None
 

@@ -119,7 +119,7 @@ def _in_store(store: ObjectStore, above: ObjectStore | None) -> tuple[list[Viewa
 
 
 def serve(source: Path | ObjectStore, port: int, output: TextIO, above: ObjectStore | None = None) -> None:
-    """Serve until interrupted; prints the address to `output`. `above` is the object store a level above.
+    """Serve until interrupted; prints the address to `output`. `above` is the store at the parent of the viewed prefix.
 
     Raises:
         OSError: The port cannot be used.

@@ -30,6 +30,6 @@ def early_tiles_of(place: PublishedExport) -> EarlyTiles:
 
 
 def _needs_tiles(request: MeshRequest) -> bool:
-    """True if the tiles have to be read here: for a picture, or for acceptance rules."""
+    """True if this process needs the bytes of the tiles, to draw a picture or to apply acceptance rules."""
     is_drawn = read_settings().preview != "off" and not missing_extra()
     return is_drawn or request.rules is not None

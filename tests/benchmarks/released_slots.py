@@ -169,7 +169,7 @@ From the end of a remote run until its flow run was resumed: median {found["dela
 
 
 def main() -> None:
-    """Run, print the figures, and write the report."""
+    """Measure, print the figures, and write the section of the report and its plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exports", type=int, default=200)
     parser.add_argument("--run-seconds", type=float, default=180)

@@ -66,7 +66,7 @@ def step_of(entry: LoggedRequest) -> str:
 
 
 def counted(entries: Iterable[LoggedRequest]) -> Counter[str]:
-    """How many requests each step took."""
+    """The number of requests by step."""
     return Counter(step_of(entry) for entry in entries)
 
 

@@ -159,7 +159,7 @@ class StoreFaults:
 
 @contextmanager
 def scenario_output(place: Place, seed: int, folder: Path, azurite: RunningAzurite) -> Generator[FolderOutput]:
-    """A place of its own for a scenario: stores take turns."""
+    """A separate output for each scenario; the kinds of object store alternate."""
     dialect = STORES[seed % len(STORES)]
     if place == "folder":
         yield FolderOutput(folder)

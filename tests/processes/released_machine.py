@@ -139,7 +139,7 @@ class ReleasedMachine:
         self.ask("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": kind == "CRASHED"})
 
     def deploy_follower(self) -> None:
-        """The deployment of `follow-runs`, whose schedule says that somebody looks after released exports."""
+        """The deployment of `follow-runs`; its schedule shows that released exports are followed."""
         flow = self.ask("POST", "/flows/", {"name": "follow-runs"})
         schedule = {"schedule": {"cron": "* * * * *"}, "active": False}
         body = {"name": "every-minute", "flow_id": flow["id"], "schedules": [schedule]}

@@ -27,7 +27,7 @@ STEPS = [
 
 @pytest.fixture
 def tileset(machines: Machines, tmp_path: Path) -> StoredTileset:
-    """A tileset that is published already and that every test replaces."""
+    """A published tileset, which each test replaces."""
     machines.commands.sandbox.state.imodels[SEEDED.plant].mesh_seconds = 0.5
     tileset = StoredTileset(machines.store, KEY, tmp_path / "before")
     manifest = staged(tmp_path / "staging", 1).model_copy(update={"imodel_id": SEEDED.plant})

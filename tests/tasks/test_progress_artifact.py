@@ -35,7 +35,7 @@ async def test_whole_percents_are_shown() -> None:
 
 
 async def percents_of(first: float, then: float) -> list[Any]:
-    """What the artifact of a batch says of two values, one after the other."""
+    """The percentages that the artifact of a batch shows for two values of its progress, one after the other."""
     part = Part(first)
     async with shown(part, KEY):
         said = [await read_percent()]

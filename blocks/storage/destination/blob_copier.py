@@ -68,7 +68,7 @@ class BlobCopier:
             self._refuse("its credentials cannot sign a link")
 
     def copy(self, tile: Tile, source: SignedUrl, key: str) -> bool:
-        """Have a blob copied under the condition that it is what its listing says; false if it was not.
+        """Ask Azure to copy a blob if its MD5 and ETag are those of the listing; true if it was copied.
 
         Args:
             tile: Has an MD5.

@@ -116,7 +116,7 @@ class GenerationUpload:
         return taken
 
     def put(self, tile: FetchedTile, path: Path) -> None:
-        """Upload a tile that was fetched; returns at once. One that fails is uploaded again by `fill`."""
+        """Start uploading a fetched tile without waiting for it; `fill` repeats an upload that failed."""
         self._waiting[tile.name] = self._pool.submit(self._send, tile.name, tile.sha256 or tile.md5 or "", path)
 
     def fill(self, staging: Path, tiles: Iterable[ManifestFile]) -> None:

@@ -10,7 +10,7 @@ _PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0)
 
 
 def entries_with(store: ObjectStore, prefix: str, written: set[str]) -> Mapping[str, ListedObject]:
-    """A listing; one more after each pause as long as it lacks one of the keys that have just been written."""
+    """List the objects; while keys that were just written are missing, list again after each pause."""
     listed: Mapping[str, ListedObject] = {}
     for pause in _PAUSES:
         time.sleep(pause)

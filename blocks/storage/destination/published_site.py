@@ -38,14 +38,14 @@ _PAUSE = 0.1
 
 @dataclass(frozen=True)
 class SeenSite:
-    """The common tileset as it was read, None if there is none, and the condition that it still is so."""
+    """The common tileset as it was read (None if there is none), and the condition under which it may be replaced."""
 
     file: SiteFile | None
     condition: Condition = None
 
 
 class PublishedSite(Protocol):
-    """The common tileset of one iTwin, or the place where there will be one."""
+    """Reads and writes the common tileset of one iTwin, whether it exists yet or not."""
 
     @property
     def output(self) -> str:
@@ -73,7 +73,7 @@ class PublishedSite(Protocol):
         ...
 
     def write(self, document: Json, seen: SeenSite) -> None:
-        """Write the common tileset; readers see the one before or this one, whole.
+        """Replace the common tileset atomically: readers get either the old one or the new one, complete.
 
         Raises:
             ChangedMeanwhileError: Another process has written it since it was seen.
@@ -154,7 +154,7 @@ class FolderSite:
         return True
 
     def write(self, document: Json, seen: SeenSite) -> None:  # noqa: ARG002  of stores
-        """Write the common tileset; readers see the one before or this one, whole.
+        """Replace the common tileset atomically: readers get either the old one or the new one, complete.
 
         Raises:
             InputError: A tileset lies there that this tool has not made.

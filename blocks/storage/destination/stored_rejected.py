@@ -1,4 +1,4 @@
-"""Exports that acceptance rules rejected, in an object store: `rejected/<label>/`, each whole and with its manifest."""
+"""Rejected exports in an object store: complete copies with their manifests, each in `rejected/<label>/`."""
 
 import hashlib
 from collections.abc import Mapping

@@ -74,7 +74,7 @@ class ShapeCollection:
         return self.count >= MOST_TRIANGLES
 
     def add(self, points: Points, triangles: Triangles, colors: Colors) -> None:
-        """Add a shape; one with coordinates that are no numbers, or no place, is left out."""
+        """Add a shape, unless a coordinate is not a finite number or is beyond `_FARTHEST`."""
         if len(triangles) and len(points) and bool((np.abs(points) <= _FARTHEST).all()):
             self.points.append(points)
             self.triangles.append(triangles)

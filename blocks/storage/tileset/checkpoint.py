@@ -151,7 +151,7 @@ def _is_header_value(etag: str | None) -> bool:
 
 
 def _digests(folder: Path, name: str, algorithms: Collection[str]) -> dict[str, str]:
-    """Of what is on the disk now, by the name of the hash; none if it cannot be read."""
+    """Digests of the file on the disk by the name of the hash; empty if the file cannot be read."""
     digests = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
     try:
         stat_inside(folder, name)

@@ -27,7 +27,7 @@ class CheckedTileset:
 def verify_tileset(
     folder: Path, sizes: Mapping[str, int] | None = None, elsewhere: Mapping[str, int] | None = None
 ) -> CheckedTileset:
-    """Follow the references from `tileset.json` and check the header of every file in the folder.
+    """Check that every file that `tileset.json` refers to exists, and that each file begins with a valid header.
 
     Args:
         folder: Where `tileset.json` lies.

@@ -35,7 +35,7 @@ def tokens_of(server: Server, saved: SavedToken) -> AccessTokens:
 
 
 async def test_the_next_command_does_not_sign_in(tmp_path: Path) -> None:
-    """A second process uses the token of the first without a request, and a new one once the platform rejects it."""
+    """A second process uses the saved token without signing in, and signs in once the platform rejects that token."""
     first = await tokens_of(issuer("token-number-1"), SavedToken(tmp_path, SERVICE, API)).token()
     server = issuer("token-number-2")
     second = tokens_of(server, SavedToken(tmp_path, SERVICE, API))

@@ -187,7 +187,7 @@ async def test_a_clock_that_is_wrong_costs_the_copies_only(azure: Azure, tmp_pat
 
 
 async def test_a_key_that_cannot_be_signed_is_uploaded(azure: Azure, tmp_path: Path) -> None:
-    """In a prefix with a blank the account's key signs no link that Azure accepts: the tiles are fetched."""
+    """If the prefix contains a space, Azure rejects the signed link, and the tiles are fetched and uploaded instead."""
     destination = dataclasses.replace(azure.destination(), url="az://exports/a b")
     manifest, _ = await publish(destination.open(), azure.link, tmp_path)
     assert len(azure.fetched()) == TILES + 1

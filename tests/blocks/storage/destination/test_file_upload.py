@@ -48,7 +48,7 @@ def content_of(store: ObjectStore) -> bytes | None:
 
 
 def test_it_appears_when_it_is_committed(destination: StoreUnderTest, tmp_path: Path) -> None:
-    """Nothing is to be seen of a file before it is committed, and then all of it, with its Content-Type."""
+    """An uploaded file is invisible until it is committed, and then complete, with its Content-Type."""
     store = destination.open()
     with closing(FileUploads(store, lambda name: f"ifc/{name}")) as uploads:
         target = grow(uploads, tmp_path, CONTENT)

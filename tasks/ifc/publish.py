@@ -105,12 +105,10 @@ def _check_and_publish(
     place: PublishedExport,
 ) -> KeptExport:
     models = _checked_models(spec, fetched)
-    partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
     files = tuple(
         ManifestFile(path=file.path.name, role=file.role, size=file.size, sha256=file.sha256) for file in fetched.files
     )
     content, about = _described(spec.request, fetched.folder, models)
-    empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
     draft = draft_manifest(
         credentials,
         spec.request,
@@ -119,14 +117,7 @@ def _check_and_publish(
         connection_id=run.connection_id,
         adopted=run.adopted,
         result=str(finished.result),
-        warnings=(
-            *run.warnings,
-            *filter(None, [run.why_anew]),
-            *spec.request.mapping_warnings,
-            *partial,
-            *empty,
-            *fetched.warnings,
-        ),
+        warnings=_warnings(spec, run, finished, content, fetched),
         content=content.summary(),
         difference=content.short_difference(),
         files=(*files, *about),
@@ -138,6 +129,16 @@ def _check_and_publish(
     kept = _settle(spec.request, place, fetched.folder, judged)
     remove_folder(fetched.folder)
     return kept
+
+
+def _warnings(
+    spec: RunSpec, run: RemoteRun, finished: ExportRun, content: ExportContent, fetched: Fetched
+) -> tuple[str, ...]:
+    """What the manifest warns of: the run, the mapping, parts that failed, empty models and missing files."""
+    partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
+    empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
+    anew = (run.why_anew,) if run.why_anew else ()
+    return (*run.warnings, *anew, *spec.request.mapping_warnings, *partial, *empty, *fetched.warnings)
 
 
 def _settle(request: IfcRequest, place: PublishedExport, staging: Path, manifest: Manifest) -> KeptExport:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 
+from blocks.shown_text import without_controls
 from tasks.export_progress import is_one_of_many
 
 ENGINE = frozenset({"flow_engine", "task_engine"})
@@ -32,12 +33,16 @@ class _BatchLogFilter(logging.Filter):
 
 
 class _PlainFormatter(logging.Formatter):
-    """The time and what is said, without the name of the task run; warnings and errors are called so."""
+    """The time and what is said, without the name of the task run; warnings and errors are called so.
+
+    Names from a command line or the platform are in it: what a terminal would act upon is written out.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s  %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name in logging
+        record.message = without_controls(record.message)
         if record.levelno >= logging.WARNING:
             record.message = f"{record.levelname.capitalize()}: {record.message}"
         return super().formatMessage(record)

@@ -116,6 +116,10 @@ def _files(folder: Path) -> set[str]:
     return found
 
 
+def _names(sentence: str, names: tuple[str, ...]) -> bool:
+    return any(name.lower() in sentence.lower() for name in names)
+
+
 def faults_of(case: Case, ended: Ended) -> list[str]:
     """What does not hold of the promises about every command."""
     text, last = ended.output + ended.errors, (ended.errors.splitlines() or [""])[-1]
@@ -128,7 +132,7 @@ def faults_of(case: Case, ended: Ended) -> list[str]:
         "control characters": not _RAW.search(text),
         "a secret": SECRET not in text,
         "no sentence at the end": not is_refused or last.startswith("itwin-export: "),
-        f"not named: {case.named}": not (is_refused and case.named) or any(name in last for name in case.named),
+        f"not named: {case.named}": not (is_refused and case.named) or _names(last, case.named),
         f"left behind: {sorted(ended.made)[:5]}": not is_refused or not ended.made,
     }
     return [fault for fault, holds in promises.items() if not holds]

@@ -6,10 +6,11 @@ from typing import Any
 
 from cyclopts import App
 
+from blocks.shown_text import shown
 from deployments.cli.app import app
 from deployments.sandbox.state.seed import SEEDED
 from tests.hostile.case import SECRET, Case
-from tests.hostile.files import files_to_read, folder_files
+from tests.hostile.files import files_to_read, folder_files, write_ifc
 from tests.hostile.platform_answers import answers
 from tests.hostile.values import LONG, PATHS, TEXTS, of_type, paths
 
@@ -26,10 +27,14 @@ GOOD = {
     "check": ("a.file",),
     "webhooks register": ("https://hooks.example/webhooks/itwin", "--itwin-id", SEEDED.itwin),
     "webhooks remove": ("nosuch",),
+    "federate": ("--itwin-id", SEEDED.itwin),
+    "list exports": (".",),
     "login": ("--no-browser", "--show-token"),
     "sandbox": ("--port", "0"),
 }
 """What makes a command complete, besides the option that is tried."""
+SURROUNDINGS = {"webhooks": {"ITWIN_WEBHOOK_SECRET": "a" * 32}}
+"""Settings without which every command of a group is refused."""
 QUICK = ("list itwins",)
 
 
@@ -60,20 +65,24 @@ def options() -> Iterator[Case]:
 
 def _with_option(command: str, option: str, value: str, *, is_required: bool) -> Case:
     words = tuple(command.split())
-    rest = GOOD.get(command, ())
-    if is_required:
-        kept = rest[1:] if option != "--itwin-id" else rest[:1]
-        arguments = (*words, f"{option}={value}", *kept)
-    else:
-        arguments = (*words, *rest, f"{option}={value}")
-    return Case(arguments, named=_names(option, value), serves=words[0] in SERVING)
+    rest = _without(option, GOOD.get(command, ())) if is_required else GOOD.get(command, ())
+    arguments = (*words, f"{option}={value}", *rest) if is_required else (*words, *rest, f"{option}={value}")
+    named = _names(option, value) if command != "doctor" else ()  # its last line names checks, not inputs
+    return Case(arguments, named, SURROUNDINGS.get(words[0], {}), prepare=write_ifc, serves=words[0] in SERVING)
+
+
+def _without(option: str, rest: tuple[str, ...]) -> tuple[str, ...]:
+    """What else a command needs besides this option, or besides its subject."""
+    at = rest.index(option) if option in rest else 0
+    return rest[:at] + rest[at + (2 if option in rest else 1) :]
 
 
 def _names(option: str, value: str) -> tuple[str, ...]:
     """How a sentence may name an option: as it is written, as the flow calls it, or by its value's beginning."""
-    start = "".join(char for char in value if char.isascii() and char.isprintable())[:12]
+    printable = "".join(char for char in value if char.isascii() and char.isprintable())
     python = option.strip("-").replace("-", "_")
-    return (option, python, python.replace("_", " "), *([start] if start else []), "iModel", "iTwin", "block", "Unused")
+    starts = [text[:12] for text in (printable, shown(value)) if text]
+    return (option, python, python.replace("_", " "), *starts, "iModel", "iTwin", "block", "Unused")
 
 
 def positions() -> Iterator[Case]:
@@ -83,7 +92,7 @@ def positions() -> Iterator[Case]:
             if value != "--json":
                 yield Case((*name.split(), value), named=("iModel", "iTwin", "UTF-8"))
     for value in (*TEXTS, "ifcc", "ifc\x00"[:3] + " "):
-        yield Case((value,), named=("command", "Usage", "JSON", "--json"))
+        yield Case((value,), named=("command", "Usage", "JSON", "--json", "UTF-8"))
     for words in (("list",), ("list", LONG), ("webhooks", "\x1b[2J"), ("list", "[red]"), ("ifc", "a", "b"), ("ifc",)):
         yield Case(words)
 

@@ -62,6 +62,8 @@ IFC = (
     STEP
     + b"FILE_SCHEMA(('IFC4'));\nENDSEC;\nDATA;\n#1=IFCPROJECT('\\X4\\FFFFFFFF\\X0\\','\\X2\\D800\\X0\\');\nENDSEC;\n",
 )
+write_ifc = _file("a.file", STEP + b"FILE_SCHEMA(('IFC4'));\nENDSEC;\nDATA;\nENDSEC;\nEND-ISO-10303-21;\n")
+"""An IFC file without a model, for what reads `a.file`."""
 TILESETS = (
     b"",
     b"[]",

@@ -15,7 +15,7 @@ from tests.hostile.platform_answers import ANSWERS
 
 AT_ONCE = 2
 FEWEST = 400
-NEED_SERVER = {"ifc", "mesh", "itwin", "webhooks", "doctor", "login"}
+NEED_SERVER = {"ifc", "mesh", "itwin", "federate", "webhooks", "automations", "doctor", "login"}
 
 
 async def answer(path: str, query: Query) -> Answer:

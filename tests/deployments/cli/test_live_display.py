@@ -116,7 +116,7 @@ def test_lines_come_only_with_news(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def say_in_a_batch(logger: logging.Logger) -> None:
     """Log as a single export does, and as one of a batch."""
     here = {"send_to_api": False}  # no flow run is there to take it
-    logger.warning("of one export", extra=here)
+    logger.warning("of one \u202etropxe\x1b[2J", extra=here)
     share_slots(1)
     with following(export()):
         logger.error("of one of many", extra=here)
@@ -124,7 +124,7 @@ def say_in_a_batch(logger: logging.Logger) -> None:
 
 
 def test_the_log_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line has time and sentence; in a batch what single exports say is left out, but for warnings."""
+    """A line has time and sentence, nothing that a terminal acts upon, and of exports of a batch only warnings."""
     logger = logging.getLogger("prefect.task_runs")
     handler = logging.StreamHandler(sys.stderr)
     logger.addHandler(handler)
@@ -142,7 +142,7 @@ def test_the_log_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
             one.setFormatter(formatter)
             one.filters[:] = filters
     said = capsys.readouterr().err
-    assert "  Warning: of one export\n" in said
+    assert "  Warning: of one \\u202etropxe\\x1b[2J\n" in said
     assert "  Error: of one of many\n" in said
     assert "of no use" not in said
 

@@ -1,9 +1,12 @@
 """Models of the Storage API. Vendor page: https://developer.bentley.com/apis/storage/operations/."""
 
-from urllib.parse import unquote, urlsplit
+from typing import Annotated
+from urllib.parse import unquote
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from blocks.errors import ForeignDataError
+from blocks.foreign_data import split_url
 from blocks.itwin.models import Link, PlatformModel, Timestamp
 
 
@@ -26,10 +29,22 @@ class StorageFolder(PlatformModel):
     display_name: str = ""
 
 
+def _of_url(link: Link) -> Link:
+    try:
+        split_url(link.href)
+    except ForeignDataError as error:
+        raise ValueError(str(error)) from None
+    return link
+
+
+UrlLink = Annotated[Link, AfterValidator(_of_url)]
+"""A link whose path is read; the answer is unusable if it is no URL."""
+
+
 class TopLevelLinks(PlatformModel):
     """Links of the top level of an iTwin's Storage."""
 
-    folder: Link
+    folder: UrlLink
 
 
 class StorageTopLevel(PlatformModel):
@@ -40,14 +55,14 @@ class StorageTopLevel(PlatformModel):
     @property
     def folder_id(self) -> str:
         """Id of the root folder."""
-        return unquote(urlsplit(self.links.folder.href).path.rstrip("/").rpartition("/")[2])
+        return unquote(split_url(self.links.folder.href).path.rstrip("/").rpartition("/")[2])
 
 
 class UploadLinks(PlatformModel):
     """Links of an upload to Storage; `upload_url` is a SAS URL that may write, so it is left out of the repr."""
 
     upload_url: Link = Field(repr=False)
-    complete_url: Link
+    complete_url: UrlLink
 
 
 class StorageUpload(PlatformModel):
@@ -58,5 +73,5 @@ class StorageUpload(PlatformModel):
     @property
     def file_id(self) -> str:
         """Id of the file: the part of the path before `/complete`."""
-        path = urlsplit(self.links.complete_url.href).path.rstrip("/")
+        path = split_url(self.links.complete_url.href).path.rstrip("/")
         return unquote(path.removesuffix("/complete").rpartition("/")[2])

@@ -12,7 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import h11
 
-from blocks.errors import ConfigurationError, SignInRequiredError
+from blocks.errors import ConfigurationError, ForeignDataError, SignInRequiredError
+from blocks.foreign_data import split_url
 from blocks.urls import is_loopback
 
 READ_SECONDS = 10.0
@@ -148,12 +149,12 @@ def _page(title: str, text: str, status: HTTPStatus) -> list[h11.Event]:
 
 
 def _checked(redirect_url: str) -> SplitResult:
-    address = urlsplit(redirect_url)
     try:
-        _ = address.port
-    except ValueError:
+        address = split_url(redirect_url)
+    except ForeignDataError as error:
         raise ConfigurationError(
-            f"The port of ITWIN_REDIRECT_URL is not a number from 1 to 65535: {address.netloc}. Correct it."
+            f"ITWIN_REDIRECT_URL cannot be used: {error}. Its port is a number from 1 to 65535; the address is the one "
+            f"that is registered with the application, for example http://localhost:3113/callback."
         ) from None
     if address.scheme != "http" or not is_loopback((address.hostname or "").lower()):
         raise ConfigurationError(

@@ -76,3 +76,10 @@ async def test_a_failed_step_leaves_no_file(platform: Platform, fault: Fault, ki
     with pytest.raises(kind):
         await platform.itwin.storage.upload_file(root, "m.json", b"{}")
     assert [item.name for item in platform.state.children(root)] == ["Exports"]
+
+
+async def test_a_root_folder_without_an_address_is_a_broken_answer() -> None:
+    """A link that is no URL is one sentence of the platform's answer, not an error of the library."""
+    server = Server([answer({"items": [], "_links": {"folder": {"href": "//[::1"}}})])
+    with pytest.raises(TransientError, match="without a usable StorageTopLevel"):
+        await StorageApi(client_to(server)).get_root_folder_id(SEEDED.itwin)

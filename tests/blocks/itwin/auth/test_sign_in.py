@@ -179,6 +179,7 @@ async def test_a_port_in_use_is_named(willing: RunningSandbox) -> None:
         "http://0.0.0.0:3113/",
         "localhost",
         "http://127.0.0.1:99999/",
+        "//[::1",
     ],
 )
 def test_only_this_machine_is_listened_on(address: str) -> None:

@@ -9,6 +9,9 @@ STATE ?= .itwin-export
 PORT ?= 4200
 DB ?= sqlite
 
+# Without it each of the many processes of the tests compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install system node demo up down test crash campaign pictures bench bench-batch check licences fix lock clean
 

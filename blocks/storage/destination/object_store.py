@@ -219,7 +219,7 @@ class ObjectStore:
 
     def entries(self, prefix: str) -> dict[str, ListedObject]:
         """Every object below a prefix, which ends at a slash: `a` does not stand for `ab/`."""
-        with store_errors(self.url, f"list {prefix}"):
+        with store_errors(self.url, f"list {prefix}".rstrip()):
             pages: Iterable[Iterable[ObjectMeta]] = _UNTYPED.list(self._client, prefix)
             entries = [entry for page in pages for entry in page]
         return {
@@ -229,7 +229,7 @@ class ObjectStore:
 
     def folders(self, prefix: str = "") -> list[str]:
         """The keys below a prefix up to the next slash."""
-        with store_errors(self.url, f"list {prefix}"):
+        with store_errors(self.url, f"list {prefix}".rstrip()):
             return list(_UNTYPED.list_with_delimiter(self._client, prefix or None)["common_prefixes"])
 
     def copy(self, source: str, target: str) -> None:

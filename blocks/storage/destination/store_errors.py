@@ -45,6 +45,8 @@ _NAMED: tuple[tuple[re.Pattern[str], type[ExportError], str], ...] = (
     ),
 )
 """What stores name by a code of their own, and what is said of it."""
+_DENIED = re.compile(r"status code: 40[13]\b")
+"""How the client reports a listing that is denied; for other requests it has classes of errors."""
 _SIGNATURE = re.compile(r"AuthenticationFailed|AuthorizationFailure")
 _UNCONFIGURED = re.compile(r"Missing|token request|credential|metadata|IMDS|InvalidAccessKeyId|decode", re.IGNORECASE)
 
@@ -90,7 +92,7 @@ def _mapped(error: Exception, url: str, what: str) -> ExportError:
     for pattern, kind, sentence in _NAMED:
         if pattern.search(text):
             return kind(sentence.format(url=url, what=what, said=said))
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _DENIED.search(text):
         times = " A SAS may have expired, or begin later than now." if _SIGNATURE.search(text) else ""
         return ConfigurationError(
             f"{url} does not permit to {what}{said}. Check the key, the SAS or the role of the identity: it has to "

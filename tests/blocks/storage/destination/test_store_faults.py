@@ -3,21 +3,23 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import generate_container_sas
 
 from blocks.errors import ConfigurationError, DiskError, ExportError, InterruptedTransferError
 from blocks.storage.destination import store_access
 from blocks.storage.destination.address import parse_address
-from blocks.storage.destination.object_store import MISSING
-from blocks.storage.destination.store_access import open_store
+from blocks.storage.destination.object_store import MISSING, ObjectStore
+from blocks.storage.destination.store_access import StoreAccess, open_store
 from blocks.storage.destination.store_errors import ChangedMeanwhileError
 from blocks.storage.destination.store_probe import try_store
 from blocks.storage.destination.web_access import describe_web_access
-from deployments.sandbox.azurite import RunningAzurite
+from deployments.sandbox.azurite import ACCOUNT, CONTAINER, RunningAzurite
 from tests.object_stores.destinations import S3_SECRET, StoreUnderTest, of_azurite, of_xml_store, s3_access
 from tests.object_stores.xml_store import Answer, XmlStore
 
@@ -85,6 +87,32 @@ def test_a_refusal_is_one_sentence(
         store.write("a.json", b"1")
     assert "secret-echo" not in str(refused.value)
     assert S3_SECRET not in str(refused.value) + repr(store) + repr(store.__dict__)
+
+
+@pytest.mark.parametrize("answer", [Answer(403, "AccessDenied"), Answer(401, "AccessDenied")])
+@pytest.mark.parametrize(
+    ("ask", "what"), [(partial(ObjectStore.entries, prefix="mesh"), "list mesh"), (ObjectStore.folders, "list")]
+)
+def test_a_listing_that_is_denied_is_named(
+    answer: Answer, ask: Callable[[ObjectStore], object], what: str, s3_store: XmlStore
+) -> None:
+    """A listing that is denied is about the role or key, as any other request, and not one to be repeated."""
+    s3_store.fault = lambda _method, _key: answer
+    says = rf"does not permit to {what} \({answer.status} AccessDenied\)\. Check the key, the SAS or the role"
+    with pytest.raises(ConfigurationError, match=says):
+        ask(of_xml_store(s3_store).open())
+    assert len(s3_store.requests) == 1
+
+
+def test_a_sas_that_does_not_permit_to_list_is_named(azurite: RunningAzurite) -> None:
+    """Azure denies a listing to a SAS that permits everything else."""
+    expiry = datetime.now(UTC) + timedelta(hours=1)
+    sas = generate_container_sas(ACCOUNT, CONTAINER, account_key=azurite.key, permission="rwdc", expiry=expiry)
+    access = StoreAccess(connection_string=f"BlobEndpoint={azurite.url}/{ACCOUNT};SharedAccessSignature={sas}")
+    store = open_store(parse_address(f"az://{CONTAINER}/listed"), access)
+    store.write("a.json", b"1")
+    with pytest.raises(ConfigurationError, match=r"does not permit to list \(403 AuthorizationPermissionMismatch\)"):
+        store.entries("")
 
 
 def test_a_store_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

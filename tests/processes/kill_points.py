@@ -39,10 +39,9 @@ class KillPoint:
             cli_sandbox.sandbox.state.faults.add(Fault(path=RUNS, method="POST", cut="after"))
         if self.files:
             return lambda: holds(cli_sandbox.folder, self.files, self.says)
-        effects = 1 if self.path == RUNS else 0  # a connection comes before a run
         fault = cli_sandbox.hold(self.path, self.method, **self.fault)
         if self.fault is EFFECT:
-            return lambda: sum(cli_sandbox.sandbox.state.counters.values()) > effects
+            return lambda: fault.effects > 0
         return lambda: fault.hits > 0
 
 

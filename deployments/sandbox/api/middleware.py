@@ -80,6 +80,7 @@ class SandboxMiddleware:
             await asyncio.sleep(fault.delay)
         if fault.effect or fault.cut == "after":
             await self._authorize(scope, receive, _discard)
+            fault.effects += 1
             await asyncio.sleep(fault.hold)
         if fault.cut in {"before", "after"}:
             await cut_connection(scope)

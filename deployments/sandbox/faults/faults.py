@@ -30,6 +30,9 @@ class Fault:
         effect: Let the request take effect first, then replace its answer.
         cut: Cut the connection before or after the effect, or midway through the answer.
         damage: Corrupt a good answer: flip one bit, shorten body and headers alike, or ignore the range.
+        seen: How many requests matched.
+        hits: How many of them were changed.
+        effects: How many of these have taken effect before their answer was replaced.
     """
 
     path: str = ""
@@ -51,6 +54,7 @@ class Fault:
     damage: Literal["flip", "short", "whole"] | None = None
     seen: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
+    effects: int = field(default=0, init=False)
 
     def applies_to(self, method: str, path: str) -> bool:
         """True when the fault applies to this request; counts matching requests and hits."""

@@ -20,6 +20,7 @@ class KillPoint:
         name: What the flow is doing.
         path: The request that is held; the process dies while it waits for the answer.
         fault: More about that request.
+        lost: The path of an earlier POST that takes effect and gets no answer.
         is_representative: Stands for the points beside it in the quick tests.
         files: In place of a request: dies as soon as a file of this pattern lies in the output folder.
         says: What such a file must contain.
@@ -31,12 +32,13 @@ class KillPoint:
     fault: dict[str, Any] = field(default_factory=dict[str, Any])
     files: str = ""
     says: str = ""
+    lost: str = ""
     is_representative: bool = False
 
     def arm(self, cli_sandbox: CliSandbox) -> Callable[[], bool]:
         """Make the moment last; the function tells when it is there."""
-        if "lost" in self.name:
-            cli_sandbox.sandbox.state.faults.add(Fault(path=RUNS, method="POST", cut="after"))
+        if self.lost:
+            cli_sandbox.sandbox.state.faults.add(Fault(path=self.lost, method="POST", cut="after"))
         if self.files:
             return lambda: holds(cli_sandbox.folder, self.files, self.says)
         fault = cli_sandbox.hold(self.path, self.method, **self.fault)
@@ -55,10 +57,10 @@ KILL_POINTS = [
     KillPoint("looking for the connection", "/export/connections$"),
     KillPoint("asking for the connection", "/export/connections$", "POST"),
     KillPoint("having made the connection without knowing", "/export/connections$", "POST", EFFECT),
-    KillPoint("looking for runs", RUNS),
+    KillPoint("looking for runs of a connection that it found", RUNS, lost="/export/connections$"),
     KillPoint("having started a run without knowing", RUNS, "POST", EFFECT, is_representative=True),
     KillPoint("asking for a run, which never starts", RUNS, "POST", {"cut": "before"}),
-    KillPoint("looking for the run whose answer was lost", RUNS, "GET", {"nth": 2}),
+    KillPoint("looking for the run whose answer was lost", RUNS, lost=RUNS),
     KillPoint("the first look at the run", ONE_RUN),
     KillPoint("waiting for the run", ONE_RUN, "GET", {"nth": 3}),
     KillPoint("beginning to fetch", "/storage/files/[^/]+$"),

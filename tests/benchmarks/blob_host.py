@@ -99,14 +99,14 @@ def _write_tileset(www: Path, count: int, sizes: tuple[int, int]) -> int:
     for group in range(-(-count // 500)):
         (www / "tiles" / str(group)).mkdir(parents=True, exist_ok=True)
     dice = random.Random(7)
-    total = sum((www / name).write_bytes(_glb(dice, dice.randint(*sizes))) for name in names)
+    total = sum((www / name).write_bytes(make_glb(dice, dice.randint(*sizes))) for name in names)
     leaf = {"geometricError": 0, "boundingVolume": {"sphere": [0, 0, 0, 1]}}
     root = {**leaf, "geometricError": 1, "children": [{**leaf, "content": {"uri": name}} for name in names]}
     document = {"asset": {"version": "1.1"}, "geometricError": 1, "root": root}
     return total + (www / "tileset.json").write_bytes(json.dumps(document).encode())
 
 
-def _glb(dice: random.Random, size: int) -> bytes:
+def make_glb(dice: random.Random, size: int) -> bytes:
     chunk = b'{"asset":{"version":"2.0"}}'.ljust(28)
     rest = max(0, size - 20 - len(chunk)) // 4 * 4
     body = b"".join(dice.choices(_PIECES, k=rest // 1000 + 1))[:rest]

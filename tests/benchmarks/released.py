@@ -162,12 +162,11 @@ ROWS = {
 
 DUE_LOOKS, OTHER_LOOKS = 10, 50
 """Of the sixty in an hour, where remote runs are an hour old: a tenth of their age is six minutes."""
-AIRFLOW = """Airflow's triggerer, which does the same for deferred operators, by its documentation (not measured here;
-<https://airflow.apache.org/docs/apache-airflow/stable/authoring-and-scheduling/deferring.html>): “By default, every
-triggerer has a capacity of 1000 triggers that it can try to run at once”, so 10,000 deferred operators need ten
-triggerers or a higher `--capacity`; “depending on how much work the triggers are doing, you can fit hundreds to tens of
-thousands of triggers on a single triggerer host”. Each trigger does its own polling; the page names no budget of
-requests that they share, no memory and no CPU."""
+AIRFLOW = """Airflow's triggerer does the same for deferred operators; what that takes is in its own section. By the
+documentation (<https://airflow.apache.org/docs/apache-airflow/stable/authoring-and-scheduling/deferring.html>), “by
+default, every triggerer has a capacity of 1000 triggers that it can try to run at once”, so 10,000 deferred operators
+need ten triggerers or a higher `--capacity`. Each trigger does its own polling: they share no budget of requests, and
+how often they look is what their author wrote; nothing looks less often as a remote run gets older."""
 
 
 def in_an_hour(looks: dict[str, dict[str, Any]], name: str) -> int:

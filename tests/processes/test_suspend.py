@@ -46,8 +46,8 @@ class SuspendedExport:
 
 @pytest.fixture(scope="module")
 def export(server: PrefectServer) -> Generator[SuspendedExport]:
-    """The whole export under a worker; access tokens live for two seconds of the export's four."""
-    state, tokens = recording_world(Options(run_seconds=4, token_seconds=2))
+    """The whole export under a worker; access tokens live for five seconds of the export's ten."""
+    state, tokens = recording_world(Options(run_seconds=10, token_seconds=5))
     with running_sandbox(state) as sandbox:
         save_block(sandbox)
         asyncio.run(make_pool())

@@ -44,7 +44,7 @@ STACKS = frozenset({"test_make_up.py", "test_power_cut.py", "test_team_server.py
 SLOW = STACKS | {"test_fault_schedules.py", "test_kills.py", "test_refresh_rotation.py", "test_suspend.py"}
 
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
-"""Python's own 700 make the garbage collector a fourth of the CPU time in which tests are imported."""
+"""Allocations until garbage is collected; with Python's 700 that takes a quarter of the CPU time of importing tests."""
 
 
 class ByFile(LoadFileScheduling):
@@ -61,7 +61,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> ByFil
 
 
 def pytest_configure() -> None:
-    """Look for garbage less often, and let processes be interrupted even where `nohup … &` started this one."""
+    """Collect garbage less often, and restore Ctrl-C where this process was started with it ignored (`nohup … &`)."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was made so far, modules and tests, stays until the end: no garbage is looked for among it."""
+    """Exclude modules and collected tests from garbage collection: they are needed until the end."""
     gc.freeze()
 
 

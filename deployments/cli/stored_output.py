@@ -12,7 +12,7 @@ from tasks.output_place import access_of_environment
 
 
 def opened_store(address: StoreAddress, destination: str) -> ObjectStore:
-    """Open the object store of an address with the credentials of a saved block, or of the environment without one.
+    """Open the object store of an address, with the same credentials as an export to it.
 
     Raises:
         ConfigurationError: There is no such block, or the store cannot be opened with it.
@@ -21,7 +21,7 @@ def opened_store(address: StoreAddress, destination: str) -> ObjectStore:
 
 
 def store_access(destination: str) -> StoreAccess:
-    """The credentials from a saved block, or from the environment if no block is saved.
+    """The credentials of a saved block; those of the environment if no block is asked for by name and none is saved.
 
     Raises:
         ConfigurationError: There is no such block.

@@ -59,7 +59,7 @@ LABELS = {
 
 
 class Containers(NamedTuple):
-    """Where tiles come from, and where they go."""
+    """The source container and the target container of a copy."""
 
     endpoint: str
     source: str
@@ -141,7 +141,7 @@ def azcopy(places: Containers, folder: Path) -> None:
 
 CONTENDERS = {one.__name__: one for one in (ours, ours_afterwards, ours_file, rclone, azcopy)}
 KINDS = {"tiles": ("ours", "ours_afterwards", "rclone", "azcopy"), "file": ("ours_file", "rclone", "azcopy")}
-"""Who moves what; the first one is ours."""
+"""The tools that are compared, by what they copy; ours stands first."""
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def azurite(folder: Path) -> Generator[int]:
 
 @contextmanager
 def delayed(port: int, milliseconds: int) -> Generator[int]:
-    """The port of a relay with this round trip."""
+    """Run a relay that adds so many milliseconds to a round trip; yields its port."""
     command = [sys.executable, "-m", "tests.benchmarks.delay_relay", str(port), str(milliseconds / 2)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as relay:
         assert relay.stdout
@@ -282,7 +282,7 @@ def main(kind: str, rounds: int, count: int) -> None:
 
 
 def run(name: str, places: Containers, folder: Path) -> None:
-    """Run one contender and say what it took."""
+    """Run one tool, and print its seconds and its peak memory as JSON."""
     started = time.perf_counter()
     CONTENDERS[name](places, folder)
     seconds = time.perf_counter() - started

@@ -116,7 +116,7 @@ def _files(folder: Path) -> set[str]:
     return found
 
 
-def _names(sentence: str, names: tuple[str, ...]) -> bool:
+def _has_any(sentence: str, names: tuple[str, ...]) -> bool:
     return any(name.lower() in sentence.lower() for name in names)
 
 
@@ -132,7 +132,7 @@ def faults_of(case: Case, ended: Ended) -> list[str]:
         "control characters": not _RAW.search(text),
         "a secret": SECRET not in text,
         "no sentence at the end": not is_refused or last.startswith("itwin-export: "),
-        f"not named: {case.named}": not (is_refused and case.named) or _names(last, case.named),
+        f"not named: {case.named}": not (is_refused and case.named) or _has_any(last, case.named),
         f"left behind: {sorted(ended.made)[:5]}": not is_refused or not ended.made,
     }
     return [fault for fault, holds in promises.items() if not holds]

@@ -1,10 +1,6 @@
 """A tileset in an object store that a real browser loads again and again while it is replaced all the time."""
 
-import os
 import re
-import subprocess
-import sys
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +13,9 @@ from deployments.sandbox.azurite import RunningAzurite
 from tests.blocks.storage.site.campus import imodel, publish
 from tests.object_stores.destinations import StoreUnderTest, of_azurite
 from tests.processes.commands import until
+from tests.processes.repeated import repeated
 from tests.processes.test_viewer import CHROMIUM, LONGEST_WAIT, SWITCHES, name_in
+from tests.processes.viewer_command import viewing
 
 pytestmark = pytest.mark.crash
 LOADS = 8
@@ -30,23 +28,17 @@ OF_GENERATION = re.compile(r"/data/[^/]+/tileset\.json$")
 @contextmanager
 def replacing(destination: StoreUnderTest, folder: Path) -> Generator[list[str]]:
     """Tilesets of other tiles take the place of one another until the block ends; yields their generations so far."""
-    store, is_over, generations = destination.open(), threading.Event(), list[str]()
+    store, generations = destination.open(), list[str]()
 
-    def keep_publishing() -> None:
-        while not is_over.wait(PAUSE):
-            number = len(generations)
-            publish(store, 1, folder / str(number), tiles=2 + number % 5)
-            manifest = StoredTileset(store, KEY, folder).see().manifest
-            assert manifest
-            generations.append(manifest.generation)
+    def replace() -> None:
+        number = len(generations)
+        publish(store, 1, folder / str(number), tiles=2 + number % 5)
+        manifest = StoredTileset(store, KEY, folder).see().manifest
+        assert manifest
+        generations.append(manifest.generation)
 
-    thread = threading.Thread(target=keep_publishing)
-    thread.start()
-    try:
+    with repeated(replace, PAUSE):
         yield generations
-    finally:
-        is_over.set()
-        thread.join()
 
 
 @pytest.fixture
@@ -60,14 +52,9 @@ def destination(azurite: RunningAzurite, tmp_path: Path) -> StoreUnderTest:
 @pytest.fixture
 def address(azurite: RunningAzurite, destination: StoreUnderTest) -> Generator[str]:
     """Where the viewer serves it."""
-    command = [sys.executable, "-m", "deployments", "view", f"{destination.url}/{KEY}", "--port", "0"]
-    environment = {**os.environ, "AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found
-        yield found[0]
-        process.terminate()
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    with viewing(f"{destination.url}/{KEY}", environment) as address:
+        yield address
 
 
 def load(page: Page, url: str) -> str:
@@ -88,7 +75,7 @@ def load(page: Page, url: str) -> str:
 
 
 def test_every_load_shows_one_whole_tileset(destination: StoreUnderTest, address: str, tmp_path: Path) -> None:
-    """CesiumJS loads every tile of the root that it has read, although another tileset takes its place meanwhile."""
+    """CesiumJS loads every tile of the tileset whose root it has read, even if another is published meanwhile."""
     with sync_playwright() as playwright, replacing(destination, tmp_path / "next") as generations:
 
         def wait_until_replaced(route: Route) -> None:

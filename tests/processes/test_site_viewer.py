@@ -2,10 +2,6 @@
 
 import io
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +19,7 @@ from tasks.federation import Site, publish_site, site_place
 from tests.blocks.storage.site.campus import ITWIN_ID, publish
 from tests.object_stores.destinations import of_azurite
 from tests.processes.test_viewer import ARTEFACTS, CHROMIUM, LONGEST_WAIT, SWITCHES, name_in
+from tests.processes.viewer_command import viewing
 
 BACKGROUND = 60
 """Brightness above which a pixel shows a tile."""
@@ -78,14 +75,8 @@ def publish_forty(output: Path | ObjectStore, folder: Path) -> None:
 @pytest.fixture
 def address(place: SitePlace) -> Generator[str]:
     """Where the viewer serves it."""
-    command = [sys.executable, "-m", "deployments", "view", place.address, "--port", "0"]
-    environment = {**os.environ, **place.environment}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found
-        yield found[0]
-        process.terminate()
+    with viewing(place.address, place.environment) as address:
+        yield address
 
 
 def test_every_imodel_is_drawn_and_can_be_switched_off(address: str, place: SitePlace) -> None:

@@ -1,4 +1,4 @@
-"""Processes that publish a tileset in an object store, killed at any step or two at once; a reader keeps loading it."""
+"""Tilesets in an object store: the process is killed at each step, or two run at once, while a reader loads them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ ASKING = [
 
 @pytest.fixture
 def tileset(machines: Machines, tmp_path: Path) -> StoredTileset:
-    """A published tileset, which each test replaces."""
+    """A tileset that is already published; each test publishes another in its place."""
     machines.commands.sandbox.state.imodels[SEEDED.plant].mesh_seconds = 0.5
     tileset = StoredTileset(machines.store, KEY, tmp_path / "before")
     manifest = staged(tmp_path / "staging", 1).model_copy(update={"imodel_id": SEEDED.plant})
@@ -83,7 +83,7 @@ def noted(tileset: StoredTileset) -> set[str]:
 def test_a_machine_that_dies_at_any_step_is_made_up_for(
     machines: Machines, tileset: StoredTileset, point: KillPoint
 ) -> None:
-    """Wherever the process dies, readers load the tileset before or after, and the one remote export is published."""
+    """Killed at any step: readers get the complete old or new tileset, and the one remote export is published."""
     machines.commands.sandbox.state.options.mesh_generation = "manual" if point in ASKING else "automatic"
     is_there = point.arm(machines.commands)
     assert replace(machines, tileset, lambda: after_kill(machines, is_there, point.name)) == set()

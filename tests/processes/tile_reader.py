@@ -1,7 +1,6 @@
 """A reader of a tileset in an object store, which loads it again and again as a viewer does."""
 
 import json
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from blocks.storage.destination.object_store import ObjectStore
+from tests.processes.repeated import repeated
 
 Json = dict[str, Any]
 _LIMIT = 10**8
@@ -49,19 +49,9 @@ def contents(tile: Json) -> Iterator[str]:
 @contextmanager
 def reading(store: ObjectStore, key: str) -> Generator[TileReader]:
     """A reader that loads without a pause until the block ends; it has met no failure and has loaded something."""
-    reader, is_over = TileReader(store, key), threading.Event()
-
-    def keep_loading() -> None:
-        while not is_over.is_set():
-            reader.load()
-
-    thread = threading.Thread(target=keep_loading)
-    thread.start()
-    try:
+    reader = TileReader(store, key)
+    with repeated(reader.load):
         yield reader
-    finally:
-        is_over.set()
-        thread.join()
     reader.load()
     assert reader.failures == []
     assert reader.loaded

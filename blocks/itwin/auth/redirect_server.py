@@ -151,10 +151,10 @@ def _page(title: str, text: str, status: HTTPStatus) -> list[h11.Event]:
 def _checked(redirect_url: str) -> SplitResult:
     try:
         address = split_url(redirect_url)
-    except ForeignDataError as error:
+    except ForeignDataError:
         raise ConfigurationError(
-            f"ITWIN_REDIRECT_URL cannot be used: {error}. Its port is a number from 1 to 65535; the address is the one "
-            f"that is registered with the application, for example http://localhost:3113/callback."
+            "ITWIN_REDIRECT_URL is not a URL with a port from 1 to 65535. Set it to the address that is registered "
+            "with the application, for example http://localhost:3113/callback."
         ) from None
     if address.scheme != "http" or not is_loopback((address.hostname or "").lower()):
         raise ConfigurationError(

@@ -27,7 +27,7 @@ _SCRYPT_COST = 2**12
 
 
 class SavedToken:
-    """The file that holds the last access token of one service application.
+    """Saves the latest access token of one service application in a file.
 
     Args:
         folder: The application's folder, readable by its owner only.

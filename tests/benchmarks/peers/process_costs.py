@@ -11,7 +11,7 @@ def family(root: psutil.Process) -> list[psutil.Process]:
 
 
 def cpu_seconds(root: psutil.Process) -> float:
-    """Processor time of all; of a child that has ended, its parent knows."""
+    """Processor time of a process and its descendants, including children that have ended."""
     return sum(sum(root.cpu_times()[:4]) if one == root else sum(one.cpu_times()[:2]) for one in family(root))
 
 

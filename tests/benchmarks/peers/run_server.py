@@ -12,7 +12,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 class RunServer(threading.Thread):
-    """Serves on loopback until the program ends."""
+    """An HTTP server on loopback, in a daemon thread."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

@@ -56,7 +56,7 @@ def database(folder: Path) -> psutil.Process:
 
 
 def seconds_until_all_run(folder: Path, count: int, triggerer: subprocess.Popen[bytes]) -> int:
-    """Wait until all triggers have begun: each then has a log of its own."""
+    """Wait until all triggers run: Airflow opens a log file for each when it starts."""
     begin = time.monotonic()
     while (started := sum(1 for _ in (folder / "airflow" / "logs").rglob("*.trigger.*.log"))) < count:
         if triggerer.poll() is not None or time.monotonic() - begin > LIMIT_SECONDS:

@@ -80,7 +80,7 @@ def artifact(stack: LocalMachine, run_id: str, kind: str = "markdown") -> dict[s
 
 
 def begun_progress(stack: LocalMachine, run_id: str, above: float = 0) -> dict[str, Any] | None:
-    """The progress artifact of a flow run if its percentage exceeds `above`, else None."""
+    """The progress artifact of a flow run once its percentage is higher than `above`; None before."""
     found = artifact(stack, run_id, "progress")
     return found if float(found["data"]) > above else None
 

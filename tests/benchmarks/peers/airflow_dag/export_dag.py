@@ -14,14 +14,14 @@ RETRIES = {"retries": 3, "retry_delay": 5}
 
 
 class RunTrigger(BaseTrigger):
-    """Fires when the export run has ended."""
+    """Yields an event when the export run has ended."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
         self.path = path
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """How the triggerer makes it again."""
+        """The class and the arguments from which the triggerer creates this trigger."""
         return "export_dag.RunTrigger", {"path": self.path}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

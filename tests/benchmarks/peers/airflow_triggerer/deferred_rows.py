@@ -1,4 +1,4 @@
-"""Writes a DAG run whose task instances are deferred: `deferred_rows.py COUNT`.
+"""Inserts a DAG run with so many deferred task instances into Airflow's database: `deferred_rows.py COUNT`.
 
 The DAG is in the database already. Each gets its trigger row as the execution API writes it when a task defers itself.
 """

@@ -21,18 +21,18 @@ def client() -> aiohttp.ClientSession:
 
 
 class RunTrigger(BaseTrigger):
-    """Fires when the export run has ended."""
+    """Yields an event when the export run has ended."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
         self.path = path
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """How the triggerer makes it again."""
+        """The class and the arguments from which the triggerer creates this trigger."""
         return "waiting_dag.RunTrigger", {"path": self.path}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll the run; the first looks are spread over the time between two."""
+        """Poll the run once a minute; the first polls of all triggers are spread over a minute."""
         await asyncio.sleep(random.uniform(0, POLL_SECONDS))
         while await self._state() != "Completed":  # noqa: ASYNC110  the platform tells nobody
             await asyncio.sleep(POLL_SECONDS)

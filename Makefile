@@ -58,9 +58,10 @@ pictures: system $(INSTALLED) $(NODE) ## Take pictures of the Prefect UI and of 
 	$(BIN)/pytest -m campaign tests/deployments/local/test_screenshots.py
 	$(BIN)/pytest tests/processes/test_viewer.py
 
-bench: $(INSTALLED) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
+bench: $(INSTALLED) $(NODE) ## Measure downloads side by side (needs nginx, libnginx-mod-http-headers-more-filter, rclone)
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.big_file
+	$(BIN)/python -m tests.benchmarks.into_a_store
 	$(BIN)/python -m tests.benchmarks.ifc_content
 	$(BIN)/python -m tests.benchmarks.tileset_content
 

@@ -13,8 +13,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dela
     pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_WAITING)
 
     async def take() -> None:
-        while piece := await reader.read(_PIECE):
-            await pieces.put((asyncio.get_running_loop().time() + delay, piece))
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(_PIECE):
+                await pieces.put((asyncio.get_running_loop().time() + delay, piece))
         await pieces.put((0.0, b""))
 
     taking = asyncio.create_task(take())

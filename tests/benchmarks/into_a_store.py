@@ -1,4 +1,4 @@
-"""Tiles and one big file from one container of Azurite to another, over TLS with 40 ms round trip.
+"""Tiles and one big file from one Azurite into another, over TLS with 40 ms round trip.
 
 `python -m tests.benchmarks.into_a_store [tiles|file ROUNDS COUNT_OR_GIGABYTES]`; without arguments both. Writes
 sections of REPORT.md. Needs Node (`make node`), openssl and rclone; azcopy where `AZCOPY` names its binary.
@@ -11,18 +11,18 @@ import json
 import os
 import random
 import re
-import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from azure.storage.blob import ContainerClient, generate_account_sas
 
@@ -59,31 +59,36 @@ LABELS = {
 
 
 class Containers(NamedTuple):
-    """The source container and the target container of a copy."""
+    """The addresses of the source container and the target container of a copy."""
 
-    endpoint: str
     source: str
     target: str
 
-    def url(self, name: str) -> str:
-        """A link to a container, or to a blob in it, with every permission."""
-        expiry = datetime.now(UTC) + timedelta(hours=6)
-        permission, types = "rwdlac", "sco"
-        sas = generate_account_sas(ACCOUNT, KEY, resource_types=types, permission=permission, expiry=expiry)
-        return f"{self.endpoint}/{name}?{sas}"
+
+def link_to(address: str) -> str:
+    """A link to a container, or to a blob in it, with every permission."""
+    expiry = datetime.now(UTC) + timedelta(hours=6)
+    permission, types = "rwdlac", "sco"
+    return f"{address}?{generate_account_sas(ACCOUNT, KEY, resource_types=types, permission=permission, expiry=expiry)}"
 
 
 def store_of(places: Containers) -> ObjectStore:
     """The destination."""
-    access = StoreAccess(connection_string=f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={places.endpoint}")
-    return open_store(parse_address(f"az://{places.target}/exports"), access)
+    endpoint = places.target.rpartition("/")[0]
+    access = StoreAccess(connection_string=f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint}")
+    return open_store(parse_address(f"az://{name_of(places.target)}/exports"), access)
+
+
+def name_of(address: str) -> str:
+    """The name of a container."""
+    return address.rpartition("/")[2]
 
 
 def ours(places: Containers, folder: Path, *, is_early: bool = True) -> None:
     """What the flow does with a tileset, from the listing to the manifest."""
     place = StoredTileset(store_of(places), "imodel/mesh", folder / "copies")
     with closing(place.new_upload()) as upload:
-        link, early = fixed_link(SignedUrl(places.url(places.source))), upload if is_early else None
+        link, early = fixed_link(SignedUrl(link_to(places.source))), upload if is_early else None
         fetched = asyncio.run(fetch_tileset(link, folder / "mesh", early=early))
         verify_tileset(fetched.folder, fetched.sizes)
         files = tuple(ManifestFile(one.name, "tile", one.size, one.sha256, md5=one.md5) for one in fetched.tiles)
@@ -104,7 +109,7 @@ def ours_file(places: Containers, folder: Path) -> None:
     store, target = store_of(places), folder / FILE
 
     async def fetch(uploads: FileUploads) -> None:
-        async with AzureBlobRanges(fixed_link(SignedUrl(places.url(f"{places.source}/{FILE}")))) as ranges:
+        async with AzureBlobRanges(fixed_link(SignedUrl(link_to(f"{places.source}/{FILE}")))) as ranges:
             await download(ranges, target, early=uploads)
 
     with closing(FileUploads(store, lambda name: f"exports/{name}")) as uploads:
@@ -121,8 +126,8 @@ def rclone(places: Containers, folder: Path) -> None:
     """Down and up with rclone."""
     pace = [f"--transfers={TRANSFERS}", "--checkers=32", "--fast-list", f"--ca-cert={os.environ['SSL_CERT_FILE']}"]
     common = [*pace, "--config=", "--stats=0", "--retries=1"]
-    down = [f":azureblob:{places.source}", folder / "local", f"--azureblob-sas-url={places.url(places.source)}"]
-    up = [folder / "local", f":azureblob:{places.target}", f"--azureblob-sas-url={places.url(places.target)}"]
+    down = [f":azureblob:{name_of(places.source)}", folder / "local", f"--azureblob-sas-url={link_to(places.source)}"]
+    up = [folder / "local", f":azureblob:{name_of(places.target)}", f"--azureblob-sas-url={link_to(places.target)}"]
     for way in (down, up):
         subprocess.run(["rclone", "copy", *way, *common], check=True)
 
@@ -131,8 +136,8 @@ def azcopy(places: Containers, folder: Path) -> None:
     """Down and up with azcopy."""
     tool = os.environ["AZCOPY"]
     settings = os.environ | {"AZCOPY_LOG_LOCATION": str(folder), "AZCOPY_JOB_PLAN_LOCATION": str(folder)}
-    down = [places.url(places.source).replace("?", "/*?"), folder / "local", "--from-to=BlobLocal"]
-    up = [folder / "local" / "*", places.url(places.target), "--from-to=LocalBlob"]
+    down = [link_to(places.source).replace("?", "/*?"), folder / "local", "--from-to=BlobLocal"]
+    up = [folder / "local" / "*", link_to(places.target), "--from-to=LocalBlob"]
     (folder / "local").mkdir()
     for way in (down, up):
         command = [tool, "copy", *way, "--recursive", "--output-level=quiet"]
@@ -145,8 +150,8 @@ KINDS = {"tiles": ("ours", "ours_afterwards", "rclone", "azcopy"), "file": ("our
 
 
 @contextmanager
-def azurite(folder: Path) -> Generator[int]:
-    """An Azurite with TLS; its port."""
+def azurite(folder: Path) -> Generator[str]:
+    """An empty Azurite with TLS; the address of its account."""
     node = find_node()
     assert node, "Node is missing: make node"
     options = "--inMemoryPersistence --disableTelemetry --skipApiVersionCheck --silent --extentMemoryLimit 16000"
@@ -156,29 +161,29 @@ def azurite(folder: Path) -> Generator[int]:
     with subprocess.Popen(command, env=accounts, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:
-            yield next(
-                int(found[1]) for line in server.stdout if (found := re.search(r"127\.0\.0\.1:([1-9]\d*)", line))
-            )
+            port = next(found[1] for line in server.stdout if (found := re.search(r"127\.0\.0\.1:([1-9]\d*)", line)))
+            yield f"https://127.0.0.1:{port}/{ACCOUNT}"
         finally:
             server.terminate()
             server.communicate()
 
 
 @contextmanager
-def delayed(port: int, milliseconds: int) -> Generator[int]:
-    """Run a relay that adds so many milliseconds to a round trip; yields its port."""
-    command = [sys.executable, "-m", "tests.benchmarks.delay_relay", str(port), str(milliseconds / 2)]
+def distant(address: str) -> Generator[str]:
+    """Run a relay that adds to the round trip; yields the address behind it."""
+    port = str(urlsplit(address).port)
+    command = [sys.executable, "-m", "tests.benchmarks.delay_relay", port, str(MILLISECONDS / 2)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as relay:
         assert relay.stdout
         try:
-            yield int(relay.stdout.readline())
+            yield address.replace(port, relay.stdout.readline().strip())
         finally:
             relay.terminate()
 
 
-def fill(direct: Containers, kind: str, count: int) -> int:
+def fill(source: str, kind: str, count: int) -> int:
     """Put the tiles, or a file of so many gigabytes, into the source container; returns their bytes."""
-    with ContainerClient.from_container_url(direct.url(direct.source), max_block_size=64 * 1024 * 1024) as container:
+    with ContainerClient.from_container_url(link_to(source), max_block_size=64 * 1024 * 1024) as container:
         container.create_container()
         return _fill_tiles(container, count) if kind == "tiles" else _fill_file(container, count)
 
@@ -206,36 +211,36 @@ def _fill_file(container: ContainerClient, gigabytes: int) -> int:
     return gigabytes * GIGABYTE
 
 
-def measure(name: str, places: Containers, folder: Path) -> dict[str, Any]:
-    """One run of one contender into a new container, in a process of its own."""
-    places = places._replace(target=f"target-{secrets.token_hex(4)}")
+def measure(name: str, source: str, folder: Path) -> dict[str, Any]:
+    """One run of one contender into an empty Azurite, in a process of its own.
+
+    What is deleted stays in the memory of an Azurite for minutes.
+    """
     with (
-        ContainerClient.from_container_url(places.url(places.target)) as container,
+        azurite(folder) as account,
+        distant(account) as far,
+        ContainerClient.from_container_url(link_to(f"{account}/target")) as container,
         tempfile.TemporaryDirectory(dir=folder) as room,
     ):
         container.create_container()
-        command = [sys.executable, "-m", "tests.benchmarks.into_a_store", name, *places, room]
+        command = [sys.executable, "-m", "tests.benchmarks.into_a_store", name, source, f"{far}/target", room]
         run = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         there = sum(blob.size for blob in container.list_blobs() if blob.name.endswith((".glb", FILE)))
-        container.delete_container()
     return json.loads(run.stdout) | {"bytes": there}
 
 
-def compare(folder: Path, kind: str, rounds: int, count: int) -> tuple[int, dict[str, list[dict[str, Any]]]]:
-    """Every contender in turn, round after round."""
-    names = [name for name in KINDS[kind] if name != "azcopy" or "AZCOPY" in os.environ]
+def compare(
+    folder: Path, kind: str, names: Sequence[str], rounds: int, count: int
+) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """The bytes to copy, and the runs of every contender in turn, round after round."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    with ExitStack() as stack:
-        certify(folder)
-        os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"] = str(folder / "cert.pem")
-        port = stack.enter_context(azurite(folder))
-        total = fill(Containers(f"https://127.0.0.1:{port}/{ACCOUNT}", "source", ""), kind, count)
-        far = Containers(
-            f"https://127.0.0.1:{stack.enter_context(delayed(port, MILLISECONDS))}/{ACCOUNT}", "source", ""
-        )
+    certify(folder)
+    os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"] = str(folder / "cert.pem")
+    with azurite(folder) as account, distant(account) as far:
+        total = fill(f"{account}/source", kind, count)
         for number in range(rounds):
             for name in names:
-                one = measure(name, far, folder)
+                one = measure(name, f"{far}/source", folder)
                 assert abs(one["bytes"] - total) < 4 * count, (name, one, total)  # a tile ends at four bytes
                 found[name].append(one)
                 sys.stderr.write(f"round {number + 1}: {name} {one['seconds']:.1f} s, {one['peak_mb']:.0f} MB\n")
@@ -254,9 +259,9 @@ def report(kind: str, count: int, total: int, found: dict[str, list[dict[str, An
     programs = [["rclone", "version"], *([[os.environ["AZCOPY"], "--version"]] if "azcopy" in found else [])]
     tiles = f"{count} tiles of {SIZES[0] // 1000}–{SIZES[1] // 1000} KB ({total / GIGABYTE:.2f} GB)"
     what = tiles if kind == "tiles" else f"one file of {count} GB"
-    return f"""`python -m tests.benchmarks.into_a_store`: {what} from one container of Azurite (TLS, in memory, on
-loopback behind a relay that adds {MILLISECONDS} ms to a round trip) to another, {len(found[first])} rounds
-in turn, each in a process of its own. Azurite and the relay share the cores and are slower than a store: only ratios
+    return f"""`python -m tests.benchmarks.into_a_store`: {what} from one Azurite into another, an empty one each
+time (TLS, in memory, on loopback behind relays that add {MILLISECONDS} ms to a round trip), {len(found[first])} rounds
+in turn, each in a process of its own. Azurite and the relays share the cores and are slower than a store: only ratios
 mean something.
 
 | tool | ours ÷ it, of the medians | seconds (median) | best | peak MB |
@@ -274,8 +279,9 @@ def peak_of(name: str, runs: list[dict[str, Any]]) -> str:
 
 def main(kind: str, rounds: int, count: int) -> None:
     """Measure and write the section."""
-    with tempfile.TemporaryDirectory() as name:
-        total, found = compare(Path(name), kind, rounds, count)
+    names = [name for name in KINDS[kind] if name != "azcopy" or "AZCOPY" in os.environ]
+    with tempfile.TemporaryDirectory() as folder:
+        total, found = compare(Path(folder), kind, names, rounds, count)
     text = report(kind, count, total, found)
     put_section("Tiles into an object store" if kind == "tiles" else "A big file into an object store", text)
     sys.stdout.write(text)
@@ -291,8 +297,8 @@ def run(name: str, places: Containers, folder: Path) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case [name, endpoint, source, target, folder]:
-            run(name, Containers(endpoint, source, target), Path(folder))
+        case [name, source, target, folder]:
+            run(name, Containers(source, target), Path(folder))
         case [kind, rounds, count]:
             main(kind, int(rounds), int(count))
         case _:

@@ -16,6 +16,7 @@ from tests.benchmarks.contenders import bare_threads, ours
 from tests.benchmarks.hundred_thousand import LOOKS_PER_RUN, REQUESTS_PER_EXPORT, Night, simulate
 from tests.benchmarks.ifc_content import measure as measure_content
 from tests.benchmarks.ifc_content import write_long_line, write_walls
+from tests.benchmarks.into_a_store import KINDS, compare
 from tests.benchmarks.slots_plot import Sample, smoothed
 
 TILES, SIZE, TRIES = 300, 100_000, 3
@@ -51,6 +52,16 @@ def test_memory_does_not_grow_with_the_file(source: str, tmp_path: Path) -> None
     """A file of half a gigabyte takes no more than 300 MB, however many ranges are on their way at once."""
     with big_blob(GIGABYTE // 2, tmp_path) as link:
         assert measure(source, link, tmp_path)["peak_mb"] <= 300
+
+
+def test_tiles_go_from_one_store_into_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte of the tiles is in the other store, and of 40 of them no more than 250 MB were ever in memory."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, "")  # the benchmark sets them
+    total, found = compare(tmp_path, "tiles", KINDS["tiles"][:1], 1, 40)
+    (run,) = found["ours"]
+    assert abs(run["bytes"] - total) < 4 * 40  # a tile ends at four bytes
+    assert run["peak_mb"] <= 250
 
 
 @pytest.mark.parametrize("make", [write_walls, write_long_line])

@@ -25,7 +25,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with the bytes downloaded and the total bytes."""
 
-WORKERS, MORE_WORKERS = 8, 16
+WORKERS, MORE_WORKERS = 8, 32
 SLOW_FIRST_BYTE = 0.03
 """Response time in seconds above which more workers are faster (6 times one connection at 44 ms)."""
 VERSIONS = 3
@@ -77,7 +77,7 @@ async def download(
         source: Reads ranges of the blob.
         target: The file to write, on the disk where it will stay.
         chunk_size: Bytes per request; by default what the source says.
-        workers: Concurrent requests; by default 8, or 16 if the host responds slowly.
+        workers: Concurrent requests; by default 8, or 32 if the host responds slowly.
         on_progress: Called after each chunk.
         retry_policy: Retries of one range request; nothing else repeats one.
         answer_seconds: Time limit of an answer without content; one with content has more, at `LEAST_SPEED`.

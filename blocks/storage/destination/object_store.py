@@ -217,10 +217,19 @@ class ObjectStore:
         """True for a container of Azure Blob Storage."""
         return isinstance(self._client, AzureStore)
 
-    def entries(self, prefix: str) -> dict[str, ListedObject]:
-        """Every object below a prefix, which ends at a slash: `a` does not stand for `ab/`."""
+    def entries(self, prefix: str, *, is_flat: bool = False) -> dict[str, ListedObject]:
+        """Every object below a prefix, which ends at a slash: `a` does not stand for `ab/`.
+
+        Args:
+            prefix: What the keys begin with.
+            is_flat: Leave out what is in folders below it.
+        """
         with store_errors(self.url, f"list {prefix}".rstrip()):
-            pages: Iterable[Iterable[ObjectMeta]] = _UNTYPED.list(self._client, prefix)
+            pages: Iterable[Iterable[ObjectMeta]] = (
+                [_UNTYPED.list_with_delimiter(self._client, prefix)["objects"]]
+                if is_flat
+                else _UNTYPED.list(self._client, prefix)
+            )
             entries = [entry for page in pages for entry in page]
         return {
             entry["path"]: ListedObject(entry["size"], _bare(entry["e_tag"]), entry["last_modified"])

@@ -118,14 +118,13 @@ class StoredExport:
         """
         self.at(kept.folder).require_whole(kept.manifest, full=full)  # the export itself, or one in its history
 
-    def require_whole(self, manifest: Manifest, *, full: bool = False, is_new: bool = False) -> None:
-        """The same for the objects that a manifest lists; those that are new may be listed a moment later.
+    def require_whole(self, manifest: Manifest, *, full: bool = False) -> None:
+        """The same for the objects that a manifest lists.
 
         Raises:
             ContentError: One is missing or different.
         """
-        new = {self.key_of(file.path) for file in manifest.files} if is_new else set[str]()
-        listed = entries_with(self.store, self.key, new)
+        listed = self.entries()
         for file in manifest.files:
             fault = fault_of(file, manifest, listed.get(self.key_of(file.path)))
             algorithm, digest = file.digest
@@ -200,7 +199,7 @@ class StoredExport:
             complete = manifest.model_copy(update={"published_etags": {**manifest.published_etags, **uploaded}})
             with suppress(ChangedMeanwhileError):
                 self.write_manifest(complete, seen.condition)
-                if self.is_whole(complete, is_new=True):
+                if self._is_unreplaced(complete):
                     self._remove_unlisted(seen.manifest, complete)
                     if keep:
                         prune(self, keep)
@@ -272,10 +271,20 @@ class StoredExport:
         """
         self.store.write(self.key_of(MANIFEST_NAME), to_json(manifest, indent=1), condition=condition)
 
-    def is_whole(self, manifest: Manifest, *, is_new: bool = False) -> bool:
+    def _is_unreplaced(self, manifest: Manifest) -> bool:
+        """True if the objects that other processes may write are those of the manifest that was just written.
+
+        Nobody else writes into its generation, which was listed when it was complete. New objects may be listed a
+        moment later.
+        """
+        files = {self.key_of(file.path): file for file in manifest.files if not is_in_generation(file, manifest)}
+        listed = entries_with(self.store, self.key, set(files), is_flat=bool(manifest.generation))
+        return not any(fault_of(file, manifest, listed.get(key)) for key, file in files.items())
+
+    def is_whole(self, manifest: Manifest) -> bool:
         """True if every object that a manifest lists is there as it was published."""
         try:
-            self.require_whole(manifest, is_new=is_new)
+            self.require_whole(manifest)
         except ContentError:
             return False
         return True

@@ -42,8 +42,8 @@ down: $(INSTALLED) ## Stop everything that `make up` started
 system: ## Install the Debian packages that the tests need (Chromium, PostgreSQL, Redis, Mesa), where they are absent
 	tests/system_packages.sh
 
-test: system $(INSTALLED) $(NODE) ## Run every test that must pass, three files at a time
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
+test: system $(INSTALLED) $(NODE) ## Run every test that must pass, four files at a time
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 15
 
 crash: $(INSTALLED) $(NODE) ## Kill the export at every step, restart its server, fill its disk, let it sleep (an hour)
 	$(BIN)/pytest -m crash -n 2 --dist loadfile --no-loadscope-reorder

@@ -61,7 +61,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> ByFil
 
 
 def pytest_configure() -> None:
-    """Collect garbage less often, and restore Ctrl-C where this process was started with it ignored (`nohup … &`)."""
+    """Collect garbage less often, and handle Ctrl-C also in a background process (`nohup … &` has it ignored)."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,7 +12,7 @@ from tasks.output_place import access_of_environment
 
 
 def opened_store(address: StoreAddress, destination: str) -> ObjectStore:
-    """Open the object store of an address, with the same credentials as an export to it.
+    """Open the object store at an address with the credentials that an export to it would use.
 
     Raises:
         ConfigurationError: There is no such block, or the store cannot be opened with it.

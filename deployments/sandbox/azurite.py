@@ -5,9 +5,10 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from azure.storage.blob import BlobServiceClient
 
@@ -18,7 +19,7 @@ ACCOUNT = "itwinexport"
 CONTAINER = "exports"
 _END_WITH_STDIN = 'data:text/javascript,process.stdin.on("end", () => process.exit()).resume()'
 """For Node: standard input closes when the process that started it is gone, however that ended."""
-_LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(r"https?://127\.0\.0\.1:\d+")
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,32 @@ def running_azurite() -> Generator[RunningAzurite | None]:
         yield None
         return
     key = base64.b64encode(secrets.token_bytes(64)).decode()
-    options = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
+    with azurite_process(node, f"{ACCOUNT}:{key}") as url:
+        azurite = RunningAzurite(url, key)
+        with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+            service.get_container_client(CONTAINER).create_container()
+        yield azurite
+
+
+@contextmanager
+def azurite_process(node: str | Path, account: str, options: Sequence[str] = ()) -> Generator[str]:
+    """Run Azurite in memory until the block ends, or until this process does; yields its URL.
+
+    Args:
+        node: Path of Node.
+        account: Name and key of its account, as `name:key`.
+        options: Further options of Azurite.
+    """
+    command = [str(node), "--import", _END_WITH_STDIN, str(ENTRY), "--blobHost", "127.0.0.1", "--blobPort", "0"]
     process = subprocess.Popen(  # noqa: S603  our own pinned package
-        [str(node), "--import", _END_WITH_STDIN, str(ENTRY), "--blobHost", "127.0.0.1", "--blobPort", "0", *options],
-        env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"},
+        [*command, "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent", *options],
+        env=os.environ | {"AZURITE_ACCOUNTS": account},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        azurite = RunningAzurite(_address(process), key)
-        with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-            service.get_container_client(CONTAINER).create_container()
-        yield azurite
+        yield _address(process)
     finally:
         process.terminate()
         process.communicate(timeout=10)
@@ -72,5 +86,5 @@ def _address(process: "subprocess.Popen[str]") -> str:
     """Wait for the line that names the port."""
     for line in process.stdout or ():
         if match := _LISTENING.search(line):
-            return f"http://127.0.0.1:{match[1]}"
+            return match[0]
     raise RuntimeError(f"Azurite ended with exit code {process.wait()} before it listened.")

@@ -134,7 +134,7 @@ def _check_and_publish(
 def _warnings(
     spec: RunSpec, run: RemoteRun, finished: ExportRun, content: ExportContent, fetched: Fetched
 ) -> tuple[str, ...]:
-    """Warnings of the manifest: about the run, the mapping, failed parts, empty models and missing files."""
+    """The warnings for the manifest: about the run, the mapping, failed parts, empty models and missing files."""
     partial = evaluate_run(finished, imodel_id=spec.request.imodel_id, accept_partial=spec.policy.accepts_partial)
     empty = tuple(_says_empty(file.path) for file in content.ifc if not file.holds_product)
     anew = (run.why_anew,) if run.why_anew else ()

@@ -146,7 +146,7 @@ def _make_folders(names: list[str], target: Path) -> None:
 
 
 def main(name: str, url: str, target: Path, source: Path) -> None:
-    """Run one tool, and print its seconds and its peak memory as JSON."""
+    """Run one tool and print its duration (seconds) and peak memory (MB) as JSON."""
     from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage  # noqa: PLC0415  not on Windows
 
     names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())

@@ -6,7 +6,7 @@ import sys
 
 _PIECE = 256 * 1024
 _WAITING = 64
-"""Most pieces that are queued in one direction of a connection."""
+"""Maximum number of queued pieces per direction of a connection."""
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:

@@ -1,4 +1,4 @@
-"""A step that a thread repeats while the test goes on."""
+"""Calls a function again and again in a thread, during a test."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def repeated(step: Callable[[], object], pause: float = 0) -> Generator[None]:
-    """Repeat a step in a thread until the block ends, with so many seconds in between."""
+    """Call `step` in a thread until the block ends; wait `pause` seconds before each call."""
     is_over = threading.Event()
 
     def keep_going() -> None:

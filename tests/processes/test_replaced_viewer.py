@@ -75,7 +75,7 @@ def load(page: Page, url: str) -> str:
 
 
 def test_every_load_shows_one_whole_tileset(destination: StoreUnderTest, address: str, tmp_path: Path) -> None:
-    """CesiumJS loads every tile of the tileset whose root it has read, even if another is published meanwhile."""
+    """CesiumJS loads every tile of the tileset whose root it has read, even if a new tileset is published meanwhile."""
     with sync_playwright() as playwright, replacing(destination, tmp_path / "next") as generations:
 
         def wait_until_replaced(route: Route) -> None:

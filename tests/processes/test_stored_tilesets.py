@@ -83,7 +83,7 @@ def noted(tileset: StoredTileset) -> set[str]:
 def test_a_machine_that_dies_at_any_step_is_made_up_for(
     machines: Machines, tileset: StoredTileset, point: KillPoint
 ) -> None:
-    """Killed at any step: readers get the complete old or new tileset, and the one remote export is published."""
+    """After a kill at any step, readers get the complete old or new tileset, and the one remote export is published."""
     machines.commands.sandbox.state.options.mesh_generation = "manual" if point in ASKING else "automatic"
     is_there = point.arm(machines.commands)
     assert replace(machines, tileset, lambda: after_kill(machines, is_there, point.name)) == set()

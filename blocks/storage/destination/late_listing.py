@@ -12,7 +12,7 @@ _PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0)
 def entries_with(
     store: ObjectStore, prefix: str, written: set[str], *, is_flat: bool = False
 ) -> Mapping[str, ListedObject]:
-    """List the objects; while keys that were just written are missing, list again after each pause.
+    """List the objects below a prefix, up to five times with pauses while keys that were just written are missing.
 
     Args:
         store: The object store.

@@ -222,7 +222,7 @@ class ObjectStore:
 
         Args:
             prefix: What the keys begin with.
-            is_flat: Leave out what is in folders below it.
+            is_flat: Leave out objects in folders below it.
         """
         with store_errors(self.url, f"list {prefix}".rstrip()):
             pages: Iterable[Iterable[ObjectMeta]] = (

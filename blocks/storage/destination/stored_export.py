@@ -119,7 +119,7 @@ class StoredExport:
         self.at(kept.folder).require_whole(kept.manifest, full=full)  # the export itself, or one in its history
 
     def require_whole(self, manifest: Manifest, *, full: bool = False) -> None:
-        """The same for the objects that a manifest lists.
+        """Prove by one listing that every object of a manifest has the size and ETag it says; `full` reads them.
 
         Raises:
             ContentError: One is missing or different.
@@ -199,7 +199,7 @@ class StoredExport:
             complete = manifest.model_copy(update={"published_etags": {**manifest.published_etags, **uploaded}})
             with suppress(ChangedMeanwhileError):
                 self.write_manifest(complete, seen.condition)
-                if self._is_unreplaced(complete):
+                if self._has_objects_of(complete):
                     self._remove_unlisted(seen.manifest, complete)
                     if keep:
                         prune(self, keep)
@@ -271,11 +271,10 @@ class StoredExport:
         """
         self.store.write(self.key_of(MANIFEST_NAME), to_json(manifest, indent=1), condition=condition)
 
-    def _is_unreplaced(self, manifest: Manifest) -> bool:
-        """True if the objects that other processes may write are those of the manifest that was just written.
+    def _has_objects_of(self, manifest: Manifest) -> bool:
+        """True if each object of a new manifest, but for its generation, has the size and ETag that the manifest says.
 
-        Nobody else writes into its generation, which was listed when it was complete. New objects may be listed a
-        moment later.
+        The generation was listed before, and no other process writes there.
         """
         files = {self.key_of(file.path): file for file in manifest.files if not is_in_generation(file, manifest)}
         listed = entries_with(self.store, self.key, set(files), is_flat=bool(manifest.generation))

@@ -24,7 +24,7 @@ from blocks.storage.renewable_link import FetchLink, RenewableLink
 LARGEST_RANGE = 16 * 1024 * 1024
 """Bytes per range, which the SDK holds in memory; it would split a longer range."""
 _READ_SIZE = 256 * 1024
-"""Bytes that the SDK takes from a connection at once; its 4 KiB cost a second of processor time for each gigabyte."""
+"""Most bytes per read from a connection. The SDK's default, 4 KiB, takes 0.8 s more processor time per gigabyte."""
 
 _SDK_FAULTS = (AzureError, aiohttp.ClientError, OSError, ValueError, TypeError, LookupError, AttributeError)
 """The SDK raises these besides its own errors if a response header is invalid."""
@@ -39,8 +39,8 @@ class AzureBlobRanges:
     """
 
     chunk_size = 1024 * 1024
-    """Bytes per request. The SDK copies each chunk whole: larger ones need fresh memory every time, which costs more
-    processor time than further requests do."""
+    """Bytes per request. The SDK holds and copies a whole chunk: with 4 MiB the system maps new memory for each copy,
+    which takes more processor time than the additional requests."""
 
     def __init__(self, fetch_link: FetchLink, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._link = RenewableLink(fetch_link)

@@ -12,7 +12,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 class RunServer(threading.Thread):
-    """An HTTP server on loopback, in a daemon thread."""
+    """HTTP server on loopback that answers every request with a run in state Executing; runs in a daemon thread."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

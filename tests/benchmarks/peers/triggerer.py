@@ -56,7 +56,7 @@ def database(folder: Path) -> psutil.Process:
 
 
 def seconds_until_all_run(folder: Path, count: int, triggerer: subprocess.Popen[bytes]) -> int:
-    """Wait until all triggers run: Airflow opens a log file for each when it starts."""
+    """Wait until all triggers have started, by counting their log files: Airflow creates one when a trigger starts."""
     begin = time.monotonic()
     while (started := sum(1 for _ in (folder / "airflow" / "logs").rglob("*.trigger.*.log"))) < count:
         if triggerer.poll() is not None or time.monotonic() - begin > LIMIT_SECONDS:

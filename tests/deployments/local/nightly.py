@@ -33,7 +33,7 @@ def prepared(
 def up(machine: LocalMachine) -> LocalMachine:
     """`make up`, with schedules that do not start by the clock on the wall."""
     running = replace(machine, printed=machine.make("up", "PORT=0"))
-    for name in ("watch-imodels/every-ten-minutes", NIGHTLY, "export-itwin/nightly"):
+    for name in ("watch-imodels/every-ten-minutes", "follow-runs/every-minute", NIGHTLY, "export-itwin/nightly"):
         deployment = running.deployment(name)
         for schedule in deployment["schedules"]:
             path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"

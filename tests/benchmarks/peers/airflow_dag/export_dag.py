@@ -21,7 +21,7 @@ class RunTrigger(BaseTrigger):
         self.path = path
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and the arguments from which the triggerer creates this trigger."""
+        """Import path and constructor arguments, from which the triggerer creates the trigger again."""
         return "export_dag.RunTrigger", {"path": self.path}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -67,7 +67,7 @@ class Azure:
         return StoreUnderTest("az://exports/a", access)
 
     def listed(self) -> int:
-        """How often the tiles of a destination were listed."""
+        """Number of listings of the destination that include its tiles."""
         listings = [parse_qs(entry.query) for entry in self.sandbox.state.log if "/exports" in entry.path]
         prefixes = [
             query["prefix"][0] for query in listings if "list" in query.get("comp", []) and "delimiter" not in query

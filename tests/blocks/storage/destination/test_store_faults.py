@@ -105,7 +105,7 @@ def test_a_listing_that_is_denied_is_named(
 
 
 def test_a_sas_that_does_not_permit_to_list_is_named(azurite: RunningAzurite) -> None:
-    """Azure refuses to list with a SAS that lacks only the list permission; the sentence says what to check."""
+    """A SAS with every permission except list is refused by Azure, and the message says what to check."""
     expiry = datetime.now(UTC) + timedelta(hours=1)
     sas = generate_container_sas(ACCOUNT, CONTAINER, account_key=azurite.key, permission="rwdc", expiry=expiry)
     access = StoreAccess(connection_string=f"BlobEndpoint={azurite.url}/{ACCOUNT};SharedAccessSignature={sas}")
